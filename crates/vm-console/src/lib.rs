@@ -1,0 +1,1 @@
+//! One exclusive serial client and a boot log, for virtual machine monitors.

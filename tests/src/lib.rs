@@ -1,0 +1,1 @@
+//! End-to-end tests of the serial port and its console, through public interfaces only.
