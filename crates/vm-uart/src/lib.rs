@@ -1,1 +1,26 @@
-//! A 16550A UART for virtual machine monitors.
+//! A 16550A UART for virtual machine monitors that guests cannot tell from the chip.
+#![cfg_attr(not(feature = "std"), no_std)]
+#![forbid(unsafe_code)]
+
+pub mod bus;
+pub mod config;
+mod fifo;
+pub mod interrupt;
+mod irq;
+mod line;
+mod null;
+mod port;
+pub mod registers;
+pub mod timing;
+pub mod uart;
+
+pub use config::{CharacterTimeout, Config, FifoDepth, InterruptGate, ReceiveAhead, ReceiveGate};
+pub use fifo::Character;
+#[cfg(feature = "vm-superio")]
+pub use irq::EdgeLine;
+pub use irq::InterruptLine;
+pub use line::{Line, ModemInputs, Outputs};
+pub use null::NullUart;
+pub use port::SerialPort;
+pub use registers::CharacterErrors;
+pub use uart::{Received, Uart};

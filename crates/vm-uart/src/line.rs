@@ -1,0 +1,112 @@
+//! The two ends the chip is soldered to: the serial line and the modem signals.
+
+use crate::fifo::Character;
+
+/// The far end of the serial line: where transmitted bytes go and received characters come from.
+///
+/// A line must never block: it is called on the thread that runs the guest. It cannot fail either; what becomes of a
+/// byte that its store cannot take is the line's own affair, to be counted there.
+///
+/// ```
+/// use vm_uart::{Line, SerialPort};
+///
+/// #[derive(Default)]
+/// struct Screen(String);
+///
+/// impl Line for Screen {
+///     fn transmit(&mut self, bytes: &[u8]) -> usize {
+///         self.0.extend(bytes.iter().map(|&byte| char::from(byte)));
+///         bytes.len()
+///     }
+/// }
+///
+/// let mut port = SerialPort::new((), Screen::default());
+/// port.write(0, b'x');
+/// assert_eq!(port.line().0, "x");
+/// ```
+pub trait Line {
+    /// Takes bytes that leave the transmitter, in order, and says how many of them it took.
+    ///
+    /// Fewer than all is back-pressure: the rest waits in the transmit FIFO with THRE and TEMT low until
+    /// [`SerialPort::pump`](crate::SerialPort::pump) is called. A number beyond `bytes.len()` counts as all.
+    fn transmit(&mut self, bytes: &[u8]) -> usize;
+
+    /// The next character from outside, if there is one. Asked only while the receiver wants one, so that what
+    /// finds no room waits in the line and is not lost. `None` means that nothing is there *now*; once there is, the owner
+    /// calls [`SerialPort::pump`](crate::SerialPort::pump).
+    fn receive(&mut self) -> Option<Character> {
+        None
+    }
+
+    /// Tells the modem outputs and the break signal whenever they change.
+    fn outputs(&mut self, outputs: Outputs) {
+        let _ = outputs;
+    }
+}
+
+/// A line with nothing at its end: what is sent is gone, and nothing arrives.
+impl Line for () {
+    #[inline]
+    fn transmit(&mut self, bytes: &[u8]) -> usize {
+        bytes.len()
+    }
+}
+
+impl<L: Line + ?Sized> Line for &mut L {
+    #[inline]
+    fn transmit(&mut self, bytes: &[u8]) -> usize {
+        (**self).transmit(bytes)
+    }
+
+    #[inline]
+    fn receive(&mut self) -> Option<Character> {
+        (**self).receive()
+    }
+
+    #[inline]
+    fn outputs(&mut self, outputs: Outputs) {
+        (**self).outputs(outputs);
+    }
+}
+
+/// What the chip drives, as the outside sees it: in loopback everything is inactive (section 8.8).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "five independent pins")]
+pub struct Outputs {
+    /// Data terminal ready.
+    pub dtr: bool,
+    /// Request to send; with auto flow control, low while the receive FIFO has enough.
+    pub rts: bool,
+    /// User output 1.
+    pub out1: bool,
+    /// User output 2.
+    pub out2: bool,
+    /// The line is held spacing (LCR.6). Characters written meanwhile only time the break and never reach the line.
+    pub break_: bool,
+}
+
+/// The modem inputs, driven from outside (section 8.9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent pins")]
+pub struct ModemInputs {
+    /// Clear to send.
+    pub cts: bool,
+    /// Data set ready.
+    pub dsr: bool,
+    /// Ring indicator.
+    pub ri: bool,
+    /// Data carrier detect.
+    pub dcd: bool,
+}
+
+impl Default for ModemInputs {
+    /// A terminal that is there and ready: CTS, DSR and DCD active, nobody ringing. MSR reads 0xb0.
+    fn default() -> Self {
+        Self {
+            cts: true,
+            dsr: true,
+            ri: false,
+            dcd: true,
+        }
+    }
+}
