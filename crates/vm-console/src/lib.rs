@@ -1,1 +1,8 @@
 //! One exclusive serial client and a boot log, for virtual machine monitors.
+
+pub mod log;
+
+pub use crate::log::{
+    Accounting, Boot, BootLog, Cursor, End, Excerpt, GapPolicy, LogConfig, LogError, LogWriter,
+    Mark, MarkKind, Read, Start, UnixTime,
+};

@@ -1,0 +1,66 @@
+//! How much of the console's output is kept.
+
+use super::error::LogError;
+
+/// Sizes of a [`BootLog`](super::BootLog), chosen when it is made.
+///
+/// ```
+/// use vm_console::LogConfig;
+///
+/// let config = LogConfig { tail: 4 << 20, ..LogConfig::default() };
+/// assert_eq!(config.head, 64 << 10);
+/// config.check().unwrap();
+/// assert!(LogConfig { tail: 0, ..config }.check().is_err());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// How many of the newest bytes are always kept; 1 to [`LogConfig::MAX_TAIL`], 1 MiB by default. Any
+    /// number will do: it need not be a power of two.
+    pub tail: u64,
+    /// How many bytes are kept of the beginning of each boot; 0 to [`LogConfig::MAX_HEAD`], 64 KiB by default.
+    pub head: u64,
+    /// Of how many boots the beginning is kept; 1 to [`LogConfig::MAX_BOOTS`], 4 by default. When another
+    /// boot begins, the beginning of the oldest is given up.
+    pub boots: u64,
+}
+
+impl LogConfig {
+    /// Largest [`tail`](Self::tail): 64 GiB.
+    pub const MAX_TAIL: u64 = 64 << 30;
+    /// Largest [`head`](Self::head): 1 GiB.
+    pub const MAX_HEAD: u64 = 1 << 30;
+    /// Largest [`boots`](Self::boots).
+    pub const MAX_BOOTS: u64 = 16;
+
+    /// Checks every field against its range.
+    ///
+    /// # Errors
+    /// [`LogError::Size`] names the field, its value and the range.
+    pub fn check(&self) -> Result<(), LogError> {
+        for (field, given, min, max) in [
+            ("tail", self.tail, 1, Self::MAX_TAIL),
+            ("head", self.head, 0, Self::MAX_HEAD),
+            ("boots", self.boots, 1, Self::MAX_BOOTS),
+        ] {
+            if !(min..=max).contains(&given) {
+                return Err(LogError::Size {
+                    field,
+                    given,
+                    min,
+                    max,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            tail: 1 << 20,
+            head: 64 << 10,
+            boots: 4,
+        }
+    }
+}

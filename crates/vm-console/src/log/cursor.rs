@@ -1,0 +1,197 @@
+//! One reader's place in a log.
+
+use super::reader::{BootLog, Fetch};
+
+/// Where a [`Cursor`] begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At the oldest byte that is kept.
+    Oldest,
+    /// So many bytes before the end, or at the oldest byte from which nothing is missing.
+    Newest(u64),
+    /// At this offset, kept or not; at the end if it was not written yet.
+    Offset(u64),
+    /// So many lines before the end, or at the oldest byte from which nothing is missing. An unfinished last line
+    /// counts as a line.
+    Lines(u64),
+    /// At the first byte of this boot, or of the next one that is kept; at the end if there is none.
+    Boot(u64),
+    /// At the end.
+    Now,
+}
+
+/// What a cursor does where bytes are gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GapPolicy {
+    /// Tells it once with [`Read::Gap`], and goes on after it.
+    #[default]
+    Note,
+    /// Goes on after it; the bytes are counted in [`Cursor::lost`].
+    Silent,
+    /// Tells it once, and then ends: every later read is [`Read::Ended`].
+    Disconnect,
+}
+
+/// What a read found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// So many bytes were copied to the beginning of the buffer; at least one.
+    Bytes(usize),
+    /// The bytes between these offsets are gone; the cursor is at `to` now.
+    Gap {
+        /// The first lost byte.
+        from: u64,
+        /// The first byte after them.
+        to: u64,
+    },
+    /// Everything written so far has been read.
+    UpToDate,
+    /// The cursor has ended.
+    Ended(End),
+}
+
+/// Why a cursor ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// There was a gap, and the policy is [`GapPolicy::Disconnect`].
+    Gap,
+    /// The file is shorter than it was: it was cut by somebody else.
+    FileCut,
+}
+
+/// One reader's place in a log. Cursors do not know of each other, nor the writer of them.
+///
+/// At any time `delivered + lost = offset - started_at`, exactly.
+///
+/// ```
+/// use vm_console::{BootLog, LogConfig, Read, Start};
+///
+/// let (mut writer, log) = BootLog::in_memory(LogConfig { tail: 4, head: 0, ..LogConfig::default() })?;
+/// let mut cursor = log.cursor(Start::Oldest);
+/// let mut buf = [0; 64];
+/// writer.append(b"ab");
+/// assert_eq!(cursor.read(&mut buf), Read::Bytes(2));
+/// writer.append(b"cdefghij");
+/// assert_eq!(cursor.read(&mut buf), Read::Gap { from: 2, to: 6 });
+/// assert_eq!(cursor.read(&mut buf), Read::Bytes(4));
+/// assert_eq!(&buf[..4], b"ghij");
+/// assert_eq!(cursor.read(&mut buf), Read::UpToDate);
+/// assert_eq!(cursor.delivered() + cursor.lost(), 10);
+/// # Ok::<(), vm_console::LogError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Cursor {
+    log: BootLog,
+    started_at: u64,
+    offset: u64,
+    lost: u64,
+    policy: GapPolicy,
+    ended: Option<End>,
+}
+
+impl Cursor {
+    pub(super) fn new(log: BootLog, start: Start, policy: GapPolicy) -> Self {
+        let offset = resolve(&log, start);
+        Self {
+            log,
+            started_at: offset,
+            offset,
+            lost: 0,
+            policy,
+            ended: None,
+        }
+    }
+
+    /// The same cursor with another policy for gaps.
+    #[must_use]
+    pub fn with_gap_policy(mut self, policy: GapPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Copies the next bytes, as many as fit and are at hand. With an empty buffer it tells only gaps and ends.
+    pub fn read(&mut self, buf: &mut [u8]) -> Read {
+        if let Some(end) = self.ended {
+            return Read::Ended(end);
+        }
+        loop {
+            match self.log.fetch(self.offset, buf) {
+                Fetch::Bytes(0) | Fetch::NotYet => return Read::UpToDate,
+                Fetch::Bytes(count) => {
+                    self.offset += count as u64;
+                    return Read::Bytes(count);
+                }
+                Fetch::GoneUntil(to) => {
+                    let from = self.offset;
+                    self.lost += to - from;
+                    self.offset = to;
+                    if self.policy == GapPolicy::Disconnect {
+                        self.ended = Some(End::Gap);
+                    }
+                    if self.policy != GapPolicy::Silent {
+                        return Read::Gap { from, to };
+                    }
+                }
+                Fetch::Cut => {
+                    self.ended = Some(End::FileCut);
+                    return Read::Ended(End::FileCut);
+                }
+            }
+        }
+    }
+
+    /// The offset of the next byte to read.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The offset at which the cursor began.
+    #[must_use]
+    pub fn started_at(&self) -> u64 {
+        self.started_at
+    }
+
+    /// Bytes delivered by [`read`](Self::read).
+    #[must_use]
+    pub fn delivered(&self) -> u64 {
+        self.offset - self.started_at - self.lost
+    }
+
+    /// Bytes that were gone when the cursor came to them.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// Bytes written but not yet read, those that are gone already included.
+    #[must_use]
+    pub fn behind(&self) -> u64 {
+        self.log.head().saturating_sub(self.offset)
+    }
+
+    /// The log that the cursor reads.
+    #[must_use]
+    pub fn log(&self) -> &BootLog {
+        &self.log
+    }
+}
+
+fn resolve(log: &BootLog, start: Start) -> u64 {
+    let head = log.head();
+    match start {
+        Start::Oldest => log.oldest().min(head),
+        Start::Newest(count) => head.saturating_sub(count).max(log.newest_run(head)),
+        Start::Offset(offset) => offset.min(head),
+        Start::Lines(count) => log.newest_lines(head, count),
+        Start::Boot(epoch) => {
+            let table = log.boot_table(head);
+            table
+                .entries()
+                .iter()
+                .find(|entry| entry.epoch >= epoch)
+                .map_or(head, |entry| entry.start)
+        }
+        Start::Now => head,
+    }
+}

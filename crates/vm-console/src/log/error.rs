@@ -1,0 +1,151 @@
+//! What can be wrong with a log's sizes, its file or its image.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Why a log could not be made, opened or imported. Appending and reading have no errors.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LogError {
+    /// A size in [`LogConfig`](super::LogConfig) is out of range.
+    Size {
+        /// The field's name.
+        field: &'static str,
+        /// What was given.
+        given: u64,
+        /// The least that is allowed.
+        min: u64,
+        /// The most that is allowed.
+        max: u64,
+    },
+    /// The memory could not be mapped.
+    Map(vm_memory::mmap::MmapRegionError),
+    /// The system refused a step on the file.
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// The file, if it was given by name.
+        path: Option<PathBuf>,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file does not begin as a boot log does.
+    NotALog,
+    /// The file is a boot log of a format that this version does not know.
+    Version {
+        /// The version in the file.
+        found: u64,
+        /// The only version understood.
+        known: u64,
+    },
+    /// The file is shorter than its header says.
+    CutShort {
+        /// Bytes in the file.
+        len: u64,
+        /// Bytes there must be.
+        expected: u64,
+    },
+    /// The fixed part of the header does not match its check sum.
+    HeaderDamaged,
+    /// A field of the header, or of an image, contradicts another.
+    Inconsistent {
+        /// The rule that is broken.
+        rule: &'static str,
+        /// The value that breaks it.
+        value: u64,
+    },
+    /// Another live process (or another handle in this one) writes this log.
+    InUse,
+}
+
+impl LogError {
+    pub(super) fn io(doing: &'static str, source: impl Into<io::Error>) -> Self {
+        Self::Io {
+            doing,
+            path: None,
+            source: source.into(),
+        }
+    }
+
+    /// The same error, naming the file it happened on.
+    pub(super) fn at(self, name: &std::path::Path) -> Self {
+        match self {
+            Self::Io {
+                doing,
+                path: None,
+                source,
+            } => Self::Io {
+                doing,
+                path: Some(name.into()),
+                source,
+            },
+            other => other,
+        }
+    }
+}
+
+impl fmt::Display for LogError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Size {
+                field,
+                given,
+                min,
+                max,
+            } => {
+                write!(f, "boot log: {field} is {given}, must be {min} to {max}")
+            }
+            Self::Map(source) => write!(f, "boot log: cannot map its memory: {source}"),
+            Self::Io {
+                doing,
+                path: Some(path),
+                source,
+            } => {
+                write!(f, "boot log: cannot {doing} {}: {source}", path.display())
+            }
+            Self::Io {
+                doing,
+                path: None,
+                source,
+            } => write!(f, "boot log: cannot {doing}: {source}"),
+            Self::NotALog => f.write_str(
+                "not a boot log: the file does not begin with VMBOOTLG; choose another path",
+            ),
+            Self::Version { found, known } => {
+                write!(
+                    f,
+                    "boot log of version {found}; this program knows version {known} only"
+                )
+            }
+            Self::CutShort { len, expected } => {
+                write!(
+                    f,
+                    "boot log is cut short: {len} bytes, its header says {expected}; move it away to start anew"
+                )
+            }
+            Self::HeaderDamaged => f.write_str(
+                "boot log header is damaged (check sum differs); move the file away to start anew",
+            ),
+            Self::Inconsistent { rule, value } => {
+                write!(
+                    f,
+                    "boot log is damaged: {rule}, found {value}; move it away to start anew"
+                )
+            }
+            Self::InUse => f.write_str(
+                "boot log is being written by another process; stop it or choose another path",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for LogError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Map(source) => Some(source),
+            Self::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Where everything is in the mapping: the same in memory and in a file. The table in the [module's page](super)
+//! is the specification.
+
+use super::config::LogConfig;
+use super::error::LogError;
+use super::protocol::{Records, Ring};
+
+pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"VMBOOTLG");
+pub(super) const VERSION: u64 = 1;
+
+/// Byte offsets of the header's words.
+pub(super) mod at {
+    pub(in crate::log) const MAGIC: usize = 0;
+    pub(in crate::log) const VERSION: usize = 8;
+    pub(in crate::log) const LENGTH: usize = 16;
+    pub(in crate::log) const TAIL: usize = 24;
+    pub(in crate::log) const HEAD_BYTES: usize = 32;
+    pub(in crate::log) const BOOTS: usize = 40;
+    pub(in crate::log) const CHECK: usize = 48;
+    pub(in crate::log) const HEAD: usize = 64;
+    pub(in crate::log) const RESERVED: usize = 72;
+    pub(in crate::log) const FLOOR: usize = 80;
+    pub(in crate::log) const EPOCH: usize = 88;
+    pub(in crate::log) const MARKS: usize = 96;
+    pub(in crate::log) const STAMPS: usize = 104;
+    pub(in crate::log) const BOOT_TABLE: usize = 256;
+    pub(in crate::log) const MARK_TABLE: usize = 512;
+    pub(in crate::log) const STAMP_TABLE: usize = 8192;
+    pub(in crate::log) const HEADS: usize = 8192 + 128 * 1024;
+}
+
+/// Bytes of the fixed part of the header, which the check sum at its end covers.
+pub(super) const FIXED: usize = 56;
+/// The table of marks: offset, time, boot count << 8 | kind.
+pub(super) const MARKS: Records = Records {
+    count: at::MARKS,
+    at: at::MARK_TABLE,
+    capacity: 240,
+};
+/// The table of line times: offset after the line, time, 0.
+pub(super) const STAMPS: Records = Records {
+    count: at::STAMPS,
+    at: at::STAMP_TABLE,
+    capacity: 4096,
+};
+/// The ring's writer announces what it will overwrite in steps of this many bytes.
+pub(super) const BLOCK: u64 = 4096;
+
+/// Where the two words of boot-table entry `slot` are: boot count + 1, offset of the boot's first byte.
+pub(super) fn boot_entry(slot: u64) -> usize {
+    at::BOOT_TABLE + slot as usize * 16
+}
+
+/// Positions that follow from the sizes; never stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Layout {
+    pub(super) tail: u64,
+    pub(super) head_bytes: u64,
+    pub(super) boots: u64,
+}
+
+impl Layout {
+    /// The sizes of `config`, which has been checked.
+    pub(super) fn new(config: &LogConfig) -> Self {
+        Self {
+            tail: config.tail,
+            head_bytes: config.head,
+            boots: config.boots,
+        }
+    }
+
+    /// Bytes of one boot's head in the mapping: whole pages, so that an unused head costs no memory.
+    fn head_room(&self) -> u64 {
+        self.head_bytes.next_multiple_of(BLOCK)
+    }
+
+    /// The ring is two blocks larger than the tail: one because the writer reserves a block ahead, one so that a
+    /// reader of the oldest bytes has that much time before they are gone.
+    fn ring_bytes(&self) -> u64 {
+        self.tail.next_multiple_of(BLOCK) + 2 * BLOCK
+    }
+
+    fn ring_at(&self) -> u64 {
+        at::HEADS as u64 + self.boots * self.head_room()
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.ring_at() + self.ring_bytes()
+    }
+
+    pub(super) fn ring(&self) -> Ring {
+        Ring {
+            head: at::HEAD,
+            reserved: at::RESERVED,
+            at: self.ring_at() as usize,
+            bytes: self.ring_bytes(),
+            block: BLOCK,
+        }
+    }
+
+    /// Where the head bytes of boot-table entry `slot` are.
+    pub(super) fn head_at(&self, slot: u64) -> usize {
+        at::HEADS + (slot * self.head_room()) as usize
+    }
+
+    /// The fixed part of the header, check sum included.
+    pub(super) fn fixed_header(&self) -> [u8; FIXED] {
+        let mut header = [0; FIXED];
+        for (at, word) in [
+            (at::MAGIC, MAGIC),
+            (at::VERSION, VERSION),
+            (at::LENGTH, self.length()),
+            (at::TAIL, self.tail),
+            (at::HEAD_BYTES, self.head_bytes),
+            (at::BOOTS, self.boots),
+        ] {
+            header[at..at + 8].copy_from_slice(&word.to_le_bytes());
+        }
+        let check = check_sum(&header[..at::CHECK]);
+        header[at::CHECK..].copy_from_slice(&check.to_le_bytes());
+        header
+    }
+
+    /// Reads the fixed part of a header, trusting none of it.
+    pub(super) fn parse(header: &[u8; FIXED]) -> Result<Self, LogError> {
+        let word = |at: usize| {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(&header[at..at + 8]);
+            u64::from_le_bytes(bytes)
+        };
+        if word(at::MAGIC) != MAGIC {
+            return Err(LogError::NotALog);
+        }
+        if word(at::VERSION) != VERSION {
+            return Err(LogError::Version {
+                found: word(at::VERSION),
+                known: VERSION,
+            });
+        }
+        if word(at::CHECK) != check_sum(&header[..at::CHECK]) {
+            return Err(LogError::HeaderDamaged);
+        }
+        let config = LogConfig {
+            tail: word(at::TAIL),
+            head: word(at::HEAD_BYTES),
+            boots: word(at::BOOTS),
+        };
+        config.check()?;
+        let layout = Self::new(&config);
+        if word(at::LENGTH) != layout.length() {
+            return Err(LogError::Inconsistent {
+                rule: "length must follow from the sizes",
+                value: word(at::LENGTH),
+            });
+        }
+        Ok(layout)
+    }
+}
+
+/// No guest writes 2^62 bytes; offsets below it can be added to sizes without overflow.
+pub(super) const MAX_OFFSET: u64 = 1 << 62;
+/// The boot count shares a word with the kind of a mark.
+pub(super) const MAX_EPOCH: u64 = 1 << 56;
+
+/// FNV-1a, 64 bits: enough to tell a damaged header from a whole one.
+pub(super) fn check_sum(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, &byte| {
+        (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}

@@ -1,0 +1,78 @@
+//! What happened to the machine and to the console, and at which byte.
+
+use super::time::UnixTime;
+
+/// What a mark tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum MarkKind {
+    /// The machine was switched on.
+    PowerOn = 1,
+    /// The machine was reset, or rebooted by itself.
+    Reset = 2,
+    /// The machine was switched off.
+    PowerOff = 3,
+    /// A BREAK was sent to the guest.
+    Break = 4,
+    /// A client became the holder of the console.
+    Attach = 5,
+    /// The holder left, or was disconnected.
+    Detach = 6,
+    /// The holder missed bytes.
+    Gap = 7,
+    /// The log came from another host, or from a snapshot.
+    Imported = 8,
+    /// A restarted VMM took the log up again.
+    Reopened = 9,
+}
+
+impl MarkKind {
+    const ALL: [Self; 9] = [
+        Self::PowerOn,
+        Self::Reset,
+        Self::PowerOff,
+        Self::Break,
+        Self::Attach,
+        Self::Detach,
+        Self::Gap,
+        Self::Imported,
+        Self::Reopened,
+    ];
+}
+
+/// One mark. A bounded number is kept: the newest [`BootLog::MARKS`](super::BootLog::MARKS).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// What happened.
+    pub kind: MarkKind,
+    /// The offset of the first byte written after it.
+    pub offset: u64,
+    /// The boot it belongs to; a power-on or reset belongs to the boot it begins.
+    pub epoch: u64,
+    /// When, as the owner's clock told.
+    pub at: UnixTime,
+}
+
+impl Mark {
+    pub(super) fn to_words(self) -> [u64; 3] {
+        [
+            self.offset,
+            self.at.as_nanos(),
+            (self.epoch << 8) | self.kind as u64,
+        ]
+    }
+
+    /// `None` for a kind that this version does not know.
+    pub(super) fn from_words([offset, at, what]: [u64; 3]) -> Option<Self> {
+        let kind = MarkKind::ALL
+            .into_iter()
+            .find(|&kind| kind as u64 == what & 0xff)?;
+        Some(Self {
+            kind,
+            offset,
+            epoch: what >> 8,
+            at: UnixTime::from_nanos(at),
+        })
+    }
+}

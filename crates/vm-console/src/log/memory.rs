@@ -1,0 +1,110 @@
+//! The mapping that holds a log: anonymous, or a file's.
+
+use std::fs::File;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+use rustix::mm::{MapFlags, ProtFlags};
+use vm_memory::{FileOffset, MmapRegion, VolatileMemory};
+
+use super::error::LogError;
+use super::layout::Layout;
+use super::protocol::Cells;
+
+/// A mapping of exactly the length of its [`Layout`], zero-filled when new.
+#[derive(Debug)]
+pub(super) struct Memory {
+    region: MmapRegion,
+    pub(super) layout: Layout,
+    /// A mapping for reading only belongs to a file that another process may cut.
+    watched: bool,
+}
+
+impl Memory {
+    pub(super) fn anonymous(layout: Layout) -> Result<Self, LogError> {
+        let region = MmapRegion::new(length(layout)?).map_err(LogError::Map)?;
+        Ok(Self {
+            region,
+            layout,
+            watched: false,
+        })
+    }
+
+    /// Maps a file for its one writer. The file has the layout's length, and its blocks are allocated.
+    pub(super) fn of_writer(file: File, layout: Layout) -> Result<Self, LogError> {
+        let region = MmapRegion::from_file(FileOffset::new(file, 0), length(layout)?)
+            .map_err(LogError::Map)?;
+        Ok(Self {
+            region,
+            layout,
+            watched: false,
+        })
+    }
+
+    /// Maps a file for reading.
+    pub(super) fn of_reader(file: File, layout: Layout) -> Result<Self, LogError> {
+        let region = MmapRegion::build(
+            Some(FileOffset::new(file, 0)),
+            length(layout)?,
+            ProtFlags::READ.bits().cast_signed(),
+            MapFlags::SHARED.bits().cast_signed(),
+        )
+        .map_err(LogError::Map)?;
+        Ok(Self {
+            region,
+            layout,
+            watched: true,
+        })
+    }
+
+    /// False if the file behind the mapping has become shorter: the lost pages must not be touched.
+    pub(super) fn is_whole(&self) -> bool {
+        match self.region.file_offset() {
+            Some(file) => file
+                .file()
+                .metadata()
+                .is_ok_and(|meta| meta.len() >= self.region.size() as u64),
+            None => true,
+        }
+    }
+
+    /// As [`is_whole`](Self::is_whole), but asks the system only where somebody else owns the file.
+    pub(super) fn is_readable(&self) -> bool {
+        !self.watched || self.is_whole()
+    }
+
+    #[inline]
+    fn word(&self, at: usize) -> Option<&AtomicU64> {
+        let word = self.region.get_atomic_ref(at).ok();
+        debug_assert!(word.is_some(), "the layout covers every access");
+        word
+    }
+}
+
+fn length(layout: Layout) -> Result<usize, LogError> {
+    usize::try_from(layout.length()).map_err(|_| LogError::Size {
+        field: "tail and heads together",
+        given: layout.length(),
+        min: 1,
+        max: usize::MAX as u64,
+    })
+}
+
+impl Cells for Memory {
+    #[inline]
+    fn load(&self, at: usize, order: Ordering) -> u64 {
+        self.word(at)
+            .map_or(0, |word| u64::from_le(word.load(order)))
+    }
+
+    #[inline]
+    fn store(&self, at: usize, value: u64, order: Ordering) {
+        if let Some(word) = self.word(at) {
+            word.store(value.to_le(), order);
+        }
+    }
+
+    #[inline]
+    fn fence(&self, order: Ordering) {
+        fence(order);
+    }
+}

@@ -1,0 +1,260 @@
+//! The order of loads and stores through which one writer and any number of readers share memory without a lock.
+//!
+//! It is written over [`Cells`], an array of 64-bit atomic words, so that the same code runs on a mapping and in a
+//! model checker (see `model.rs`). All words are 64 bits wide and every access is atomic; nothing here is a data race.
+//!
+//! **Ring.** The writer reserves before it overwrites, and publishes after it has written:
+//!
+//! | writer | reader |
+//! |---|---|
+//! | W1 `reserved` := end of the block it is about to write | R1 loads `head`, Acquire |
+//! | W2 fence(Release) | R2 copies bytes below that `head` |
+//! | W3 stores bytes | R3 fence(Acquire) |
+//! | W4 `head` := offset after them, Release | R4 loads `reserved`, and drops the copy if what it covers may be gone |
+//!
+//! *Only written bytes are seen:* R1 that reads a W4 happens after the W3 before it. *No later lap is taken for an
+//! earlier one:* if R2 saw a byte of a W3 that R1 did not cover, then the fences W2 and R3 order the W1 before it
+//! ahead of R4, so R4 sees that `reserved`, which is more than a whole ring beyond the byte: the copy is dropped.
+//! *After SIGKILL at any instant:* stores of a killed process are visible in its program order, so whatever `head`
+//! is found, the bytes below it are there, and nothing above it is ever read.
+//!
+//! **Records** are seqlocks with a number that is never used twice: 0 while being rewritten, else index + 1.
+
+use std::sync::atomic::Ordering::{self, Acquire, Relaxed, Release};
+
+/// An array of 64-bit atomic words, addressed by byte offset (a multiple of 8). Little-endian in memory.
+pub(super) trait Cells {
+    fn load(&self, at: usize, order: Ordering) -> u64;
+    fn store(&self, at: usize, value: u64, order: Ordering);
+    fn fence(&self, order: Ordering);
+}
+
+/// Where a ring and its two counters are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ring {
+    /// The word that says how many bytes were ever written.
+    pub(super) head: usize,
+    /// The word that says up to where bytes may be overwritten by now.
+    pub(super) reserved: usize,
+    /// First byte of the ring; a multiple of 8.
+    pub(super) at: usize,
+    /// A multiple of `block`.
+    pub(super) bytes: u64,
+    /// The step of `reserved`; a multiple of 8.
+    pub(super) block: u64,
+}
+
+impl Ring {
+    /// Copies the bytes at `from` and after; `from + buf.len()` must not exceed a `head` loaded with Acquire, nor
+    /// `buf` the ring. False if they were, or may have been, overwritten meanwhile: then `buf` holds garbage.
+    #[must_use]
+    pub(super) fn copy<C: Cells>(&self, cells: &C, from: u64, buf: &mut [u8]) -> bool {
+        let position = from % self.bytes;
+        let first = buf.len().min((self.bytes - position) as usize);
+        let (near, wrapped) = buf.split_at_mut(first);
+        get(cells, self.at + position as usize, near);
+        get(cells, self.at, wrapped);
+        cells.fence(Acquire);
+        cells.load(self.reserved, Relaxed) <= from + self.bytes
+    }
+}
+
+/// The writer's end of a [`Ring`]; there is one.
+#[derive(Debug)]
+pub(super) struct RingWriter {
+    ring: Ring,
+    head: u64,
+    reserved: u64,
+    /// `head + base` is where the next byte goes. Changes where the ring wraps; wrapping arithmetic.
+    base: u64,
+}
+
+impl RingWriter {
+    /// Goes on at the offset `head`; the counters in memory become the same.
+    pub(super) fn resume<C: Cells>(ring: Ring, cells: &C, head: u64) -> Self {
+        let reserved = head.next_multiple_of(ring.block);
+        let mut writer = Self {
+            ring,
+            head,
+            reserved,
+            base: 0,
+        };
+        writer.locate();
+        // A killed writer may have reserved more than it wrote, and begun to overwrite it: `reserved` never falls.
+        if cells.load(ring.reserved, Relaxed) < reserved {
+            cells.store(ring.reserved, reserved, Relaxed);
+            cells.fence(Release);
+        }
+        cells.store(ring.head, head, Release);
+        writer
+    }
+
+    pub(super) fn head(&self) -> u64 {
+        self.head
+    }
+
+    fn locate(&mut self) {
+        let lap_start = self.head - self.head % self.ring.bytes;
+        self.base = (self.ring.at as u64).wrapping_sub(lap_start);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn reserve<C: Cells>(&mut self, cells: &C) {
+        // Blocks divide the ring, so a wrap can only be here.
+        self.locate();
+        self.reserved = self.head + self.ring.block;
+        cells.store(self.ring.reserved, self.reserved, Relaxed);
+        cells.fence(Release);
+    }
+
+    /// Writes and publishes one byte.
+    #[inline]
+    pub(super) fn append_byte<C: Cells>(&mut self, cells: &C, byte: u8) {
+        if self.head == self.reserved {
+            self.reserve(cells);
+        }
+        let at = self.head.wrapping_add(self.base) as usize;
+        merge(cells, at, u64::from(byte), 1);
+        self.head += 1;
+        cells.store(self.ring.head, self.head, Release);
+    }
+
+    /// Writes and publishes bytes, a block at a time.
+    #[inline]
+    pub(super) fn append<C: Cells>(&mut self, cells: &C, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if self.head == self.reserved {
+                self.reserve(cells);
+            }
+            let room = (self.reserved - self.head) as usize;
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            put(cells, self.head.wrapping_add(self.base) as usize, now);
+            self.head += now.len() as u64;
+            cells.store(self.ring.head, self.head, Release);
+            bytes = later;
+        }
+    }
+}
+
+/// Replaces `count` (1 to 8) bytes at byte offset `at`, all in one word, by the low bytes of `value`.
+#[inline]
+fn merge<C: Cells>(cells: &C, at: usize, value: u64, count: usize) {
+    let word = at & !7;
+    let shift = (at & 7) * 8;
+    let mask = (u64::MAX >> (64 - count * 8)) << shift;
+    let old = cells.load(word, Relaxed);
+    cells.store(word, (old & !mask) | ((value << shift) & mask), Relaxed);
+}
+
+/// Up to eight bytes as the low bytes of a word.
+#[inline]
+fn gather(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .rev()
+        .fold(0, |word, &byte| (word << 8) | u64::from(byte))
+}
+
+#[inline]
+fn whole(bytes: [u8; 8]) -> u64 {
+    u64::from_le_bytes(bytes)
+}
+
+/// Stores bytes at byte offset `at`. Only the one writer calls it, after it has reserved the place.
+#[inline]
+pub(super) fn put<C: Cells>(cells: &C, mut at: usize, mut bytes: &[u8]) {
+    // Where the run begins or ends inside a word, eight bytes are loaded at once if there are as many.
+    let begin = bytes.len().min((8 - (at & 7)) & 7);
+    if begin != 0 {
+        let value = bytes
+            .first_chunk()
+            .map_or_else(|| gather(&bytes[..begin]), |first| whole(*first));
+        merge(cells, at, value, begin);
+    }
+    let end = (bytes.len() - begin) % 8;
+    if end != 0 {
+        let value = match bytes.last_chunk() {
+            Some(last) => whole(*last) >> ((8 - end) * 8),
+            None => gather(&bytes[bytes.len() - end..]),
+        };
+        merge(cells, at + bytes.len() - end, value, end);
+    }
+    at += begin;
+    bytes = &bytes[begin..];
+    while let Some((word, rest)) = bytes.split_first_chunk() {
+        cells.store(at, whole(*word), Relaxed);
+        at += 8;
+        bytes = rest;
+    }
+}
+
+/// Loads bytes from byte offset `at`.
+pub(super) fn get<C: Cells>(cells: &C, mut at: usize, buf: &mut [u8]) {
+    if buf.is_empty() {
+        return;
+    }
+    let begin = buf.len().min((8 - (at & 7)) & 7);
+    let (first, rest) = buf.split_at_mut(begin);
+    if begin != 0 {
+        let skip = at & 7;
+        first.copy_from_slice(&cells.load(at & !7, Relaxed).to_le_bytes()[skip..skip + begin]);
+        at += begin;
+    }
+    let (words, last) = rest.as_chunks_mut::<8>();
+    for word in words {
+        *word = cells.load(at, Relaxed).to_le_bytes();
+        at += 8;
+    }
+    if !last.is_empty() {
+        let len = last.len();
+        last.copy_from_slice(&cells.load(at, Relaxed).to_le_bytes()[..len]);
+    }
+}
+
+/// A bounded table of records of three words; the newest `capacity` are kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Records {
+    /// The word that says how many were ever written.
+    pub(super) count: usize,
+    /// First byte of the table: `capacity` entries of four words.
+    pub(super) at: usize,
+    pub(super) capacity: u64,
+}
+
+impl Records {
+    fn entry(&self, index: u64) -> usize {
+        self.at + (index % self.capacity) as usize * 32
+    }
+
+    /// Adds a record. Only the one writer calls it.
+    pub(super) fn push<C: Cells>(&self, cells: &C, fields: [u64; 3]) {
+        let index = cells.load(self.count, Relaxed);
+        let entry = self.entry(index);
+        cells.store(entry, 0, Relaxed);
+        cells.fence(Release);
+        for (at, field) in (entry + 8..).step_by(8).zip(fields) {
+            cells.store(at, field, Relaxed);
+        }
+        cells.store(entry, index.wrapping_add(1), Release);
+        cells.store(self.count, index.wrapping_add(1), Release);
+    }
+
+    /// Indices that may still be read.
+    pub(super) fn indices<C: Cells>(&self, cells: &C) -> std::ops::Range<u64> {
+        let count = cells.load(self.count, Acquire);
+        count.saturating_sub(self.capacity)..count
+    }
+
+    /// The record at `index`; `None` if it has been overwritten.
+    pub(super) fn get<C: Cells>(&self, cells: &C, index: u64) -> Option<[u64; 3]> {
+        let entry = self.entry(index);
+        let number = index.wrapping_add(1);
+        if cells.load(entry, Acquire) != number {
+            return None;
+        }
+        let fields = [1, 2, 3].map(|word| cells.load(entry + word * 8, Relaxed));
+        cells.fence(Acquire);
+        (cells.load(entry, Relaxed) == number).then_some(fields)
+    }
+}

@@ -1,0 +1,265 @@
+//! The one writer of a log.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::time::Duration;
+
+use vmm_sys_util::eventfd::EventFd;
+
+use super::layout::{MARKS, MAX_EPOCH, STAMPS, at, boot_entry};
+use super::marks::{Mark, MarkKind};
+use super::memory::Memory;
+use super::protocol::{Cells, RingWriter, put};
+use super::reader::BootLog;
+use super::time::UnixTime;
+
+/// Appends to a log. There is one for each log; it belongs to whoever holds the port's lock.
+///
+/// Appending never fails, blocks or allocates, and makes no system call unless a reader sleeps.
+///
+/// ```
+/// use vm_console::{BootLog, LogConfig};
+///
+/// let (mut writer, log) = BootLog::in_memory(LogConfig::default())?;
+/// writer.append(b"Linux version 6.1.0\r\n");
+/// writer.append_byte(b'[');
+/// assert_eq!(log.head(), 22);
+/// # Ok::<(), vm_console::LogError>(())
+/// ```
+#[derive(Debug)]
+pub struct LogWriter {
+    memory: Arc<Memory>,
+    ring: RingWriter,
+    /// The next byte needs more than the ring: a reader sleeps, or the boot's head is still being kept.
+    watched: bool,
+    armed: bool,
+    boot: CurrentBoot,
+    doorbell: Option<EventFd>,
+    last_stamp: Option<UnixTime>,
+    resolution: Duration,
+    _lock: Option<WriterLock>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct CurrentBoot {
+    epoch: u64,
+    start: u64,
+    /// Its entry in the boot table.
+    slot: u64,
+}
+
+/// Holds the lock on a file that says: it has a writer. Readers may keep the file open for longer.
+#[derive(Debug)]
+pub(super) struct WriterLock(pub(super) File);
+
+impl Drop for WriterLock {
+    fn drop(&mut self) {
+        // An error leaves the lock to the closing of the file.
+        let _ = self.0.unlock();
+    }
+}
+
+impl LogWriter {
+    /// [`stamp`](Self::stamp) stores at most one time in this span, unless told otherwise: 100 ms.
+    pub const LINE_TIME_RESOLUTION: Duration = Duration::from_millis(100);
+
+    /// Takes up a log whose header has been checked: one just made, or one that another writer left.
+    pub(super) fn resume(memory: Arc<Memory>, lock: Option<WriterLock>) -> Self {
+        let head = memory.load(at::HEAD, Acquire);
+        let epoch = memory.load(at::EPOCH, Relaxed);
+        let ring = RingWriter::resume(memory.layout.ring(), &*memory, head);
+        let mut writer = Self {
+            ring,
+            watched: true,
+            armed: false,
+            boot: CurrentBoot {
+                epoch,
+                start: head,
+                slot: 0,
+            },
+            doorbell: None,
+            last_stamp: None,
+            resolution: Self::LINE_TIME_RESOLUTION,
+            _lock: lock,
+            memory,
+        };
+        let table = BootLog::of(Arc::clone(&writer.memory)).boot_table(head);
+        match table.entries().iter().find(|entry| entry.epoch == epoch) {
+            Some(entry) => {
+                writer.boot = CurrentBoot {
+                    epoch,
+                    start: entry.start,
+                    slot: entry.slot,
+                }
+            }
+            // A new log, or the last writer was killed while it began this boot.
+            None => writer.enter_boot(epoch),
+        }
+        writer
+    }
+
+    /// A handle for reading this log.
+    #[must_use]
+    pub fn log(&self) -> BootLog {
+        BootLog::of(Arc::clone(&self.memory))
+    }
+
+    /// The offset of the next byte: how many bytes were ever written.
+    #[must_use]
+    #[inline]
+    pub fn head(&self) -> u64 {
+        self.ring.head()
+    }
+
+    /// How many times the machine was started; 0 before the first [`begin_boot`](Self::begin_boot).
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.boot.epoch
+    }
+
+    /// Writes one byte.
+    #[inline]
+    pub fn append_byte(&mut self, byte: u8) {
+        if self.watched {
+            self.append_watched(&[byte]);
+        } else {
+            self.ring.append_byte(&*self.memory, byte);
+        }
+    }
+
+    /// Writes bytes. Readers may see them before all are written.
+    #[inline]
+    pub fn append(&mut self, bytes: &[u8]) {
+        if self.watched {
+            self.append_watched(bytes);
+        } else {
+            self.ring.append(&*self.memory, bytes);
+        }
+    }
+
+    #[inline(never)]
+    fn append_watched(&mut self, bytes: &[u8]) {
+        let layout = self.memory.layout;
+        let done = self.ring.head() - self.boot.start;
+        let room = layout.head_bytes.saturating_sub(done);
+        let kept = &bytes[..bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX))];
+        if !kept.is_empty() {
+            // Published by the ring's head, like the bytes in the ring.
+            put(
+                &*self.memory,
+                layout.head_at(self.boot.slot) + done as usize,
+                kept,
+            );
+        }
+        self.ring.append(&*self.memory, bytes);
+        if self.armed && !bytes.is_empty() {
+            self.armed = false;
+            if let Some(doorbell) = &self.doorbell {
+                // The one error is a counter that is full, and a full counter wakes the reader just as well.
+                let _ = doorbell.write(1);
+            }
+        }
+        self.watched = self.armed || room > bytes.len() as u64;
+    }
+
+    /// Chooses the eventfd that is written when bytes arrive while [armed](Self::arm). It should be non-blocking.
+    pub fn set_doorbell(&mut self, doorbell: EventFd) {
+        self.doorbell = Some(doorbell);
+    }
+
+    /// Asks for one ring of the doorbell when a byte is written at or after `seen`, the offset up to which the
+    /// caller has read. True if armed: the caller may sleep. False if there are such bytes already: read them
+    /// first, nothing will ring.
+    ///
+    /// No wakeup is lost: this and `append` exclude each other (`&mut self`), so a byte is either here now, or is
+    /// appended later and finds the doorbell armed.
+    ///
+    /// ```
+    /// use vm_console::{BootLog, LogConfig};
+    /// use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+    ///
+    /// let (mut writer, log) = BootLog::in_memory(LogConfig::default())?;
+    /// let bell = EventFd::new(EFD_NONBLOCK).unwrap();
+    /// writer.set_doorbell(bell.try_clone().unwrap());
+    ///
+    /// assert!(writer.arm(log.head()));
+    /// writer.append(b"ab");
+    /// writer.append(b"c");
+    /// assert_eq!(bell.read().unwrap(), 1);
+    /// assert!(!writer.arm(0));
+    /// # Ok::<(), vm_console::LogError>(())
+    /// ```
+    #[must_use = "if not armed, the caller must read and not sleep"]
+    pub fn arm(&mut self, seen: u64) -> bool {
+        self.armed = self.ring.head() <= seen;
+        self.watched |= self.armed;
+        self.armed
+    }
+
+    /// Notes an event at the present offset.
+    pub fn mark(&mut self, kind: MarkKind, at: UnixTime) {
+        let mark = Mark {
+            kind,
+            offset: self.ring.head(),
+            epoch: self.boot.epoch,
+            at,
+        };
+        MARKS.push(&*self.memory, mark.to_words());
+    }
+
+    /// Begins another boot at the present offset, and marks it with `kind`, usually
+    /// [`PowerOn`](MarkKind::PowerOn) or [`Reset`](MarkKind::Reset). Returns the new boot count.
+    ///
+    /// The head of the oldest kept boot is given up if there are as many as [`LogConfig::boots`](
+    /// super::LogConfig::boots), unless the boot that ends wrote nothing: a machine that resets in a loop before
+    /// it prints does not push out the heads of those that did.
+    pub fn begin_boot(&mut self, kind: MarkKind, at: UnixTime) -> u64 {
+        let epoch = (self.boot.epoch + 1).min(MAX_EPOCH - 1);
+        self.memory.store(at::EPOCH, epoch, Release);
+        self.enter_boot(epoch);
+        self.mark(kind, at);
+        epoch
+    }
+
+    /// Gives `epoch` an entry in the boot table.
+    fn enter_boot(&mut self, epoch: u64) {
+        let memory = &*self.memory;
+        let start = self.ring.head();
+        let table = self.log().boot_table(start);
+        let silent = table
+            .entries()
+            .last()
+            .filter(|last| last.start == start)
+            .map(|last| last.slot);
+        let slot = silent
+            .or_else(|| table.free_slot(memory.layout.boots))
+            .or_else(|| table.entries().first().map(|oldest| oldest.slot));
+        let slot = slot.unwrap_or(0);
+        let entry = boot_entry(slot);
+        memory.store(entry, 0, Relaxed);
+        memory.fence(Release);
+        memory.store(entry + 8, start, Relaxed);
+        memory.store(entry, epoch + 1, Release);
+        self.boot = CurrentBoot { epoch, start, slot };
+        self.watched = true;
+    }
+
+    /// Chooses another resolution for [`stamp`](Self::stamp) than
+    /// [`LINE_TIME_RESOLUTION`](Self::LINE_TIME_RESOLUTION); zero stores every time.
+    pub fn set_line_time_resolution(&mut self, resolution: Duration) {
+        self.resolution = resolution;
+    }
+
+    /// Notes the time of the line that has just ended; call it after each newline. The time is stored only if it
+    /// differs from the last one stored by the resolution or more.
+    pub fn stamp(&mut self, now: UnixTime) {
+        if self
+            .last_stamp
+            .is_none_or(|last| now.abs_diff(last) >= self.resolution)
+        {
+            self.last_stamp = Some(now);
+            STAMPS.push(&*self.memory, [self.ring.head(), now.as_nanos(), 0]);
+        }
+    }
+}
