@@ -43,7 +43,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// The byte at an offset; about one in 50 ends a line.
 fn byte(offset: u64) -> u8 {
     let mixed = offset.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-    if mixed % 50 == 0 {
+    if mixed.is_multiple_of(50) {
         b'\n'
     } else {
         (mixed >> 8) as u8
@@ -102,7 +102,7 @@ impl Model {
             .map(|(boot, end)| boot.1..end.min(boot.1 + self.head));
         let mut apart: Vec<Range<usize>> = Vec::new();
         for range in heads
-            .chain([len.saturating_sub(self.tail)..len])
+            .chain(std::iter::once(len.saturating_sub(self.tail)..len))
             .filter(|range| !range.is_empty())
         {
             while apart.last().is_some_and(|last| last.start >= range.start) {
@@ -151,8 +151,7 @@ impl Model {
                 .iter()
                 .find(|boot| boot.0 >= epoch)
                 .map_or(len, |boot| boot.1),
-            Start::Now => len,
-            Start::Lines(0) => len,
+            Start::Now | Start::Lines(0) => len,
             Start::Lines(count) => {
                 let run = self.newest_run();
                 let ends = (run..len.saturating_sub(1))
@@ -209,7 +208,7 @@ impl Model {
         let wanted = if start < 0 {
             len.saturating_sub(start.unsigned_abs() as usize)
         } else {
-            len.min(start as usize)
+            len.min(start.unsigned_abs() as usize)
         };
         let first = if max == 0 {
             wanted

@@ -366,62 +366,44 @@ impl BootLog {
             .fold(ring, reaching)
     }
 
+    /// Copies exactly what is at `offset`; false if any of it is gone.
+    fn fill(&self, mut offset: u64, mut buf: &mut [u8]) -> bool {
+        while !buf.is_empty() {
+            let Fetch::Bytes(count) = self.fetch(offset, buf) else {
+                return false;
+            };
+            offset += count as u64;
+            buf = &mut buf[count..];
+        }
+        true
+    }
+
     /// Where the newest `count` lines begin, or the newest bytes if they hold fewer lines.
     pub(super) fn newest_lines(&self, head: u64, count: u64) -> u64 {
-        let mut left = count;
-        let mut end = head;
-        let mut chunk = [0; 4096];
         // The newline that ends the last line is not the beginning of another.
-        let last = head.saturating_sub(1);
+        let mut end = head.saturating_sub(u64::from(count > 0));
+        let mut left = count;
         let lowest = self.newest_run(head);
+        let mut chunk = [0; 4096];
         while left > 0 && end > lowest {
             let begin = end.saturating_sub(chunk.len() as u64).max(lowest);
-            let wanted = &mut chunk[..(end - begin) as usize];
-            let Fetch::Bytes(count) = self.fetch(begin, wanted) else {
+            let bytes = &mut chunk[..(end - begin) as usize];
+            if !self.fill(begin, bytes) {
                 return end;
-            };
-            // A fetch stops short where a head meets the ring: look at the upper part first.
-            if count < wanted.len() {
-                let middle = begin + count as u64;
-                match self.scan_back(middle, end, last, &mut left) {
-                    Some(found) => return found,
-                    None => end = middle,
-                }
-                continue;
             }
-            if let Some(found) = lines_back(wanted, begin, last, &mut left) {
-                return found;
+            for (index, _) in bytes
+                .iter()
+                .enumerate()
+                .rev()
+                .filter(|&(_, &byte)| byte == b'\n')
+            {
+                left -= 1;
+                if left == 0 {
+                    return begin + index as u64 + 1;
+                }
             }
             end = begin;
         }
-        if count == 0 { head } else { end }
+        end.max(lowest).min(head)
     }
-
-    fn scan_back(&self, begin: u64, end: u64, last: u64, left: &mut u64) -> Option<u64> {
-        let mut chunk = [0; 4096];
-        let wanted = &mut chunk[..(end - begin) as usize];
-        match self.fetch(begin, wanted) {
-            Fetch::Bytes(count) if count == wanted.len() => lines_back(wanted, begin, last, left),
-            _ => Some(end),
-        }
-    }
-}
-
-/// Looks for the `left`th newline from the end; returns the offset after it.
-fn lines_back(bytes: &[u8], begin: u64, last: u64, left: &mut u64) -> Option<u64> {
-    for (index, _) in bytes
-        .iter()
-        .enumerate()
-        .rev()
-        .filter(|&(_, &byte)| byte == b'\n')
-    {
-        let offset = begin + index as u64;
-        if offset != last {
-            *left -= 1;
-            if *left == 0 {
-                return Some(offset + 1);
-            }
-        }
-    }
-    None
 }
