@@ -4,6 +4,8 @@
 //! each access means, so that a VMM need not decide it once more in its exit handler, and so that nothing a guest does
 //! with its address lines can panic: reads from where nothing is float high (0xff), writes there vanish.
 
+#[cfg(feature = "kvm")]
+pub mod coalesced;
 pub mod pio;
 
 use crate::irq::InterruptLine;
