@@ -6,6 +6,7 @@
 
 #[cfg(feature = "kvm")]
 pub mod coalesced;
+pub mod mmio;
 pub mod pio;
 
 use crate::irq::InterruptLine;

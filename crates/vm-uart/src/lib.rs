@@ -11,6 +11,7 @@ mod line;
 mod null;
 mod port;
 pub mod registers;
+pub mod snapshot;
 pub mod timing;
 pub mod uart;
 
@@ -23,4 +24,5 @@ pub use line::{Line, ModemInputs, Outputs};
 pub use null::NullUart;
 pub use port::SerialPort;
 pub use registers::CharacterErrors;
+pub use snapshot::{Snapshot, SnapshotError};
 pub use uart::{Received, Uart};

@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::irq::InterruptLine;
 use crate::line::{Line, ModemInputs, Outputs};
 use crate::registers::{LSR, Lsr, RBR, SCR, THR};
+use crate::snapshot::{Snapshot, SnapshotError};
 use crate::uart::Uart;
 
 /// A [`Uart`] whose interrupt goes to `I` and whose bytes go to and come from `L`.
@@ -149,6 +150,28 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
     pub fn reset(&mut self) {
         self.uart.reset();
         self.refresh();
+    }
+
+    /// The chip's whole state, for [`restore`](Self::restore). What waits in the line is the line's to save.
+    pub fn snapshot(&self) -> Snapshot {
+        self.uart.snapshot()
+    }
+
+    /// Brings the chip into a saved state. The line is told the outputs and offered what waits for it; the interrupt line is
+    /// driven to its level anew, with an edge if it is active, whatever the port did before.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Uart::restore`]; nothing has changed then.
+    pub fn restore(&mut self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+        self.uart = Uart::restore(*self.uart.config(), snapshot)?;
+        self.outputs = self.uart.outputs();
+        self.line.outputs(self.outputs);
+        if core::mem::take(&mut self.asserted) {
+            self.interrupt.deassert();
+        }
+        self.refresh();
+        Ok(())
     }
 
     /// Drives the modem inputs.

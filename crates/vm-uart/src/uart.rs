@@ -548,10 +548,7 @@ impl Uart {
 
     /// In loopback the transmitter's output is the receiver's input (section 8.8).
     fn loop_back(&mut self) {
-        if !self.mcr.contains(Mcr::LOOP) {
-            return;
-        }
-        while self.clear_to_send() {
+        while self.loops_back() {
             let Some(&byte) = self.transmitter.as_slice().first() else {
                 return;
             };
@@ -561,6 +558,11 @@ impl Uart {
                 self.transmitter_emptied();
             }
         }
+    }
+
+    /// Whether what is transmitted is received at once.
+    pub(crate) fn loops_back(&self) -> bool {
+        self.mcr.contains(Mcr::LOOP) && self.clear_to_send()
     }
 
     const fn looped_break(&self) -> bool {
@@ -658,48 +660,27 @@ impl Uart {
 
     /// CTS, DSR, RI and DCD: the inputs, or in loopback RTS, DTR, OUT1 and OUT2 (section 8.8).
     fn modem_signals(&self) -> Msr {
-        let (cts, dsr, ri, dcd) = if self.mcr.contains(Mcr::LOOP) {
-            (
-                self.request_to_send(),
-                self.mcr.contains(Mcr::DTR),
-                self.mcr.contains(Mcr::OUT1),
-                self.mcr.contains(Mcr::OUT2),
-            )
-        } else {
-            (
-                self.inputs.cts,
-                self.inputs.dsr,
-                self.inputs.ri,
-                self.inputs.dcd,
-            )
+        if !self.mcr.contains(Mcr::LOOP) {
+            return self.inputs.to_msr();
+        }
+        let looped = ModemInputs {
+            cts: self.request_to_send(),
+            dsr: self.mcr.contains(Mcr::DTR),
+            ri: self.mcr.contains(Mcr::OUT1),
+            dcd: self.mcr.contains(Mcr::OUT2),
         };
-        let mut msr = Msr::empty();
-        msr.set(Msr::CTS, cts);
-        msr.set(Msr::DSR, dsr);
-        msr.set(Msr::RI, ri);
-        msr.set(Msr::DCD, dcd);
-        msr
+        looped.to_msr()
     }
 
     /// Section 8.9, bits 3 to 0: a change of CTS, DSR or DCD, and of RI its trailing edge only.
     fn note_changes(&mut self, before: Msr) {
         let now = self.modem_signals();
-        let changed = before.symmetric_difference(now);
-        self.deltas.set(
-            Msr::DELTA_CTS,
-            self.deltas.contains(Msr::DELTA_CTS) || changed.contains(Msr::CTS),
-        );
-        self.deltas.set(
-            Msr::DELTA_DSR,
-            self.deltas.contains(Msr::DELTA_DSR) || changed.contains(Msr::DSR),
-        );
-        self.deltas.set(
-            Msr::DELTA_DCD,
-            self.deltas.contains(Msr::DELTA_DCD) || changed.contains(Msr::DCD),
-        );
-        if before.contains(Msr::RI) && !now.contains(Msr::RI) {
-            self.deltas.insert(Msr::TRAILING_EDGE_RI);
-        }
+        // Bits 7 to 4 stand above the deltas they belong to, in the same order.
+        let changed = before.symmetric_difference(now).bits() >> 4;
+        let ri = before.difference(now).bits() >> 4 & Msr::TRAILING_EDGE_RI.bits();
+        self.deltas = self.deltas.union(Msr::from_bits_retain(
+            changed & !Msr::TRAILING_EDGE_RI.bits() | ri,
+        ));
     }
 
     /// Depth of both FIFOs in the present mode.
@@ -736,7 +717,7 @@ impl Uart {
     }
 
     /// Auto-RTS: held back from the trigger level on until the FIFO is empty; at level 14, only while it is full.
-    const fn auto_rts_holds(&self) -> bool {
+    pub(crate) const fn auto_rts_holds(&self) -> bool {
         if !self.auto_flow() || !self.mcr.contains(Mcr::RTS) {
             return false;
         }
