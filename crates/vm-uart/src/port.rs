@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::irq::InterruptLine;
 use crate::line::{Line, ModemInputs, Outputs};
-use crate::registers::{LSR, Lsr, RBR, SCR, THR};
+use crate::registers::{FCR, InterruptId, LSR, RBR, SCR, THR};
 use crate::snapshot::{Snapshot, SnapshotError};
 use crate::uart::Uart;
 
@@ -19,6 +19,8 @@ pub struct SerialPort<I, L> {
     asserted: bool,
     /// Outputs last told to `line`.
     outputs: Outputs,
+    /// The receiver was cleared by a guest that does not listen by interrupt: its next access comes before new input.
+    input_waits: bool,
     lost: u64,
 }
 
@@ -36,6 +38,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
             line,
             asserted: false,
             outputs: Outputs::default(),
+            input_waits: false,
             lost: 0,
         }
     }
@@ -43,29 +46,33 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
     /// The guest reads the register at `offset` (0 to 7; 0xff beyond).
     #[inline]
     pub fn read(&mut self, offset: u8) -> u8 {
-        let value = self.uart.read(offset);
-        // Polled all the time and without effect unless it showed an error.
-        if offset == LSR && value & Lsr::ERRORS == 0 {
+        // Polled all the time, and without effect unless it shows an error.
+        if offset == LSR
+            && !self.input_waits
+            && let Some(value) = self.uart.quiet_line_status()
+        {
             return value;
         }
-        self.after_read(offset);
+        self.read_slowly(offset)
+    }
+
+    fn read_slowly(&mut self, offset: u8) -> u8 {
+        let (value, meanwhile) = self.read_unsettled(offset);
+        self.settle(meanwhile);
         value
     }
 
-    fn after_read(&mut self, offset: u8) {
-        let dipped = self.follow_read(offset);
-        self.settle(dipped);
-    }
-
-    /// What a read brings about outside the chip, and whether it took the interrupt away in between.
-    fn follow_read(&mut self, offset: u8) -> bool {
-        let dipped = !self.uart.interrupt_asserted();
-        if offset == RBR {
+    /// A read with everything that follows but the interrupt line.
+    fn read_unsettled(&mut self, offset: u8) -> (u8, Meanwhile) {
+        let top = self.uart.pending_interrupt();
+        let value = self.uart.read(offset);
+        let meanwhile = self.since(top);
+        if offset == RBR || self.input_waits {
             self.pull_input();
             // Auto flow control may have raised RTS.
             self.tell_outputs();
         }
-        dipped
+        (value, meanwhile)
     }
 
     /// The guest writes the register at `offset` (0 to 7; vanishes beyond).
@@ -87,57 +94,68 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
     }
 
     fn write_slowly(&mut self, offset: u8, value: u8) {
-        let dipped = self.write_unsettled(offset, value);
-        self.settle(dipped);
+        let meanwhile = self.write_unsettled(offset, value);
+        self.settle(meanwhile);
     }
 
-    /// A write with everything that follows but the interrupt line; whether it took the interrupt away in between.
-    fn write_unsettled(&mut self, offset: u8, value: u8) -> bool {
-        // A THR write takes the THRE interrupt away, and as transmission takes no time it may be back before we look.
-        let dipped = offset == THR && !self.uart.interrupt_asserted_beside_thr();
+    /// A write with everything that follows but the interrupt line.
+    fn write_unsettled(&mut self, offset: u8, value: u8) -> Meanwhile {
+        let top = self.uart.pending_interrupt();
+        let meanwhile = if offset == THR {
+            self.without_thr(top)
+        } else {
+            Meanwhile::Unmoved
+        };
         self.lost += u64::from(self.uart.write(offset, value));
-        let dipped = dipped || !self.uart.interrupt_asserted();
+        let meanwhile = meanwhile.max(self.since(top));
         match offset {
             THR => self.push_output(),
             SCR => {}
             _ => {
                 self.tell_outputs();
                 self.push_output();
-                self.pull_input();
+                // A driver that has flushed the receiver and finds data in it at once calls it broken (FreeBSD's
+                // `ns8250_flush`). Input can wait for the next access if no interrupt is awaited.
+                if offset == FCR && !self.uart.awaits_receiver() {
+                    self.input_waits = true;
+                } else {
+                    self.pull_input();
+                }
                 self.tell_outputs();
             }
         }
-        dipped
+        meanwhile
     }
 
     /// The guest reads many bytes from one register (`rep insb`): as many reads of it, one after another. Edges of the
     /// interrupt line that follow each other within the string are merged into one.
     pub fn read_string(&mut self, offset: u8, data: &mut [u8]) {
-        let mut dipped = false;
+        let mut meanwhile = Meanwhile::Unmoved;
         for byte in data {
-            *byte = self.uart.read(offset);
-            dipped |= self.follow_read(offset);
+            let (value, here) = self.read_unsettled(offset);
+            *byte = value;
+            meanwhile = meanwhile.max(here);
         }
-        self.settle(dipped);
+        self.settle(meanwhile);
     }
 
     /// The guest writes many bytes to one register (`rep outsb`): as many writes to it, one after another. What an idle
     /// transmitter can send reaches the line in one call; edges of the interrupt line within the string are merged into one.
     pub fn write_string(&mut self, offset: u8, data: &[u8]) {
         let mut rest = data;
-        let mut dipped = false;
+        let mut meanwhile = Meanwhile::Unmoved;
         if offset == THR && !data.is_empty() && self.uart.passes_through_but_for_interrupt() {
             let taken = self.line.transmit(data).min(data.len());
             if taken > 0 {
-                dipped = !self.uart.interrupt_asserted_beside_thr();
+                meanwhile = self.without_thr(self.uart.pending_interrupt());
                 self.uart.transmitter_emptied();
             }
             rest = &data[taken..];
         }
         for &byte in rest {
-            dipped |= self.write_unsettled(offset, byte);
+            meanwhile = meanwhile.max(self.write_unsettled(offset, byte));
         }
-        self.settle(dipped);
+        self.settle(meanwhile);
     }
 
     /// Brings line and chip together again: pulls input as far as it is wanted, offers held output, and updates the
@@ -183,7 +201,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
     /// Lets `nanoseconds` pass; for [`CharacterTimeout::FourCharacters`](crate::CharacterTimeout::FourCharacters).
     pub fn advance(&mut self, nanoseconds: u64) {
         self.uart.advance(nanoseconds);
-        self.settle(false);
+        self.settle(Meanwhile::Unmoved);
     }
 
     /// The chip.
@@ -232,7 +250,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         self.push_output();
         self.pull_input();
         self.tell_outputs();
-        self.settle(false);
+        self.settle(Meanwhile::Unmoved);
     }
 
     fn push_output(&mut self) {
@@ -244,6 +262,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
     }
 
     fn pull_input(&mut self) {
+        self.input_waits = false;
         while self.uart.wants_input() {
             match self.line.receive() {
                 Some(character) => {
@@ -263,15 +282,51 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         }
     }
 
-    /// The one place that moves the interrupt line. `dipped` says that the access took the level away in between.
-    fn settle(&mut self, dipped: bool) {
+    /// What the access just made did to the interrupt line, where IIR would have reported `top` before it.
+    fn since(&self, top: InterruptId) -> Meanwhile {
+        if !self.uart.interrupt_asserted() {
+            Meanwhile::Low
+        } else if self.uart.still_pending(top) {
+            Meanwhile::Unmoved
+        } else {
+            Meanwhile::Served
+        }
+    }
+
+    /// What a THR write does to the interrupt line: it takes the THRE interrupt away, and as transmission takes no time,
+    /// that may be back before anybody looks.
+    fn without_thr(&self, top: InterruptId) -> Meanwhile {
+        if !self.uart.interrupt_asserted_beside_thr() {
+            Meanwhile::Low
+        } else if top == InterruptId::TransmitterEmpty {
+            Meanwhile::Served
+        } else {
+            Meanwhile::Unmoved
+        }
+    }
+
+    /// The one place that moves the interrupt line.
+    fn settle(&mut self, meanwhile: Meanwhile) {
         let asserted = self.uart.interrupt_asserted();
-        match (self.asserted, asserted) {
-            (false, true) => self.interrupt.assert(),
-            (true, false) => self.interrupt.deassert(),
-            (true, true) if dipped => self.interrupt.pulse(),
+        match (self.asserted, asserted, meanwhile) {
+            (false, true, _) => self.interrupt.assert(),
+            (true, false, _) => self.interrupt.deassert(),
+            (true, true, Meanwhile::Low) => self.interrupt.pulse(),
+            (true, true, Meanwhile::Served) => self.interrupt.next_cause(),
             _ => {}
         }
         self.asserted = asserted;
     }
+}
+
+/// What became of the interrupt within an access, before its consequences (more input, a transmitter empty again) may
+/// have raised it anew.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Meanwhile {
+    /// Nothing was served.
+    Unmoved,
+    /// The cause at the top was served, or masked; another kept the line active.
+    Served,
+    /// The line was inactive.
+    Low,
 }

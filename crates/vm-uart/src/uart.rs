@@ -192,6 +192,13 @@ impl Uart {
         lsr.bits()
     }
 
+    /// What an LSR read would give if it has no effect; `None` if it would clear an error.
+    #[inline]
+    pub(crate) fn quiet_line_status(&self) -> Option<u8> {
+        let lsr = self.line_status().bits();
+        (lsr & Lsr::ERRORS == 0).then_some(lsr)
+    }
+
     fn read_other(&mut self, offset: u8) -> u8 {
         let dlab = self.lcr.contains(Lcr::DLAB);
         match offset {
@@ -404,9 +411,7 @@ impl Uart {
         match self.config.receive_gate {
             ReceiveGate::Open => true,
             ReceiveGate::UntilInterruptEnabled => {
-                self.ier.contains(Ier::RECEIVED_DATA)
-                    && self.mcr.contains(Mcr::DTR)
-                    && self.interrupt_gate_open()
+                self.awaits_receiver() && self.mcr.contains(Mcr::DTR)
             }
         }
     }
@@ -583,6 +588,12 @@ impl Uart {
         pending(self.causes().intersection(Causes::enabled_by(self.ier)))
     }
 
+    /// Whether the cause that IIR would have reported as `id` before is still there, or none was.
+    pub(crate) fn still_pending(&self, id: InterruptId) -> bool {
+        let of_its_level = Causes::of(id).intersection(Causes::enabled_by(self.ier));
+        id == InterruptId::None || self.causes().intersects(of_its_level)
+    }
+
     /// Level of the interrupt line behind the [gate](InterruptGate).
     #[must_use]
     #[inline]
@@ -597,6 +608,11 @@ impl Uart {
 
     fn asserted_by(&self, causes: Causes) -> bool {
         causes.intersects(Causes::enabled_by(self.ier)) && self.interrupt_gate_open()
+    }
+
+    /// Whether a driver expects to be told by interrupt of what is received.
+    pub(crate) const fn awaits_receiver(&self) -> bool {
+        self.ier.contains(Ier::RECEIVED_DATA) && self.interrupt_gate_open()
     }
 
     const fn interrupt_gate_open(&self) -> bool {
