@@ -22,20 +22,6 @@ bitflags! {
 }
 
 impl Causes {
-    /// The causes that one service takes away: those of the interrupt's priority level.
-    #[must_use]
-    pub const fn of(id: InterruptId) -> Self {
-        match id {
-            InterruptId::LineStatus => Self::LINE_STATUS,
-            InterruptId::DataAvailable | InterruptId::CharacterTimeout => {
-                Self::DATA_AVAILABLE.union(Self::CHARACTER_TIMEOUT)
-            }
-            InterruptId::TransmitterEmpty => Self::TRANSMITTER_EMPTY,
-            InterruptId::ModemStatus => Self::MODEM_STATUS,
-            InterruptId::None => Self::empty(),
-        }
-    }
-
     /// The causes that an enable register lets through (section 8.7). ERBFI enables data available and, "in the
     /// FIFO mode", the character timeout.
     #[must_use]

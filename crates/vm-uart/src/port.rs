@@ -1,9 +1,10 @@
 //! The chip bound to an interrupt line and to a serial line.
 
-use crate::config::Config;
+use crate::config::{Config, ReceiveAhead};
+use crate::interrupt::Causes;
 use crate::irq::InterruptLine;
 use crate::line::{Line, ModemInputs, Outputs};
-use crate::registers::{FCR, InterruptId, LSR, RBR, SCR, THR};
+use crate::registers::{FCR, LSR, RBR, SCR, THR};
 use crate::snapshot::{Snapshot, SnapshotError};
 use crate::uart::Uart;
 
@@ -15,8 +16,8 @@ pub struct SerialPort<I, L> {
     uart: Uart,
     interrupt: I,
     line: L,
-    /// Level last told to `interrupt`.
-    asserted: bool,
+    /// The causes that held the interrupt line active when it was last settled.
+    told: Causes,
     /// Outputs last told to `line`.
     outputs: Outputs,
     /// The receiver was cleared by a guest that does not listen by interrupt: its next access comes before new input.
@@ -36,7 +37,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
             uart: Uart::new(config),
             interrupt,
             line,
-            asserted: false,
+            told: Causes::empty(),
             outputs: Outputs::default(),
             input_waits: false,
             lost: 0,
@@ -57,22 +58,28 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
     }
 
     fn read_slowly(&mut self, offset: u8) -> u8 {
-        let (value, meanwhile) = self.read_unsettled(offset);
+        let mut meanwhile = Meanwhile::default();
+        let value = self.read_unsettled(offset, &mut meanwhile);
         self.settle(meanwhile);
         value
     }
 
     /// A read with everything that follows but the interrupt line.
-    fn read_unsettled(&mut self, offset: u8) -> (u8, Meanwhile) {
-        let top = self.uart.pending_interrupt();
+    fn read_unsettled(&mut self, offset: u8, meanwhile: &mut Meanwhile) -> u8 {
         let value = self.uart.read(offset);
-        let meanwhile = self.since(top);
+        meanwhile.saw(self.told, self.uart.asserting());
+        if offset == RBR && self.uart.config().receive_ahead == ReceiveAhead::TriggerLevel {
+            // A character was served, even if as many as before lie there.
+            meanwhile.served |= self
+                .told
+                .intersection(Causes::DATA_AVAILABLE | Causes::CHARACTER_TIMEOUT);
+        }
         if offset == RBR || self.input_waits {
             self.pull_input();
             // Auto flow control may have raised RTS.
             self.tell_outputs();
         }
-        (value, meanwhile)
+        value
     }
 
     /// The guest writes the register at `offset` (0 to 7; vanishes beyond).
@@ -94,20 +101,21 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
     }
 
     fn write_slowly(&mut self, offset: u8, value: u8) {
-        let meanwhile = self.write_unsettled(offset, value);
+        if offset == THR {
+            return self.write_string(THR, &[value]);
+        }
+        let mut meanwhile = Meanwhile::default();
+        self.write_unsettled(offset, value, &mut meanwhile);
         self.settle(meanwhile);
     }
 
     /// A write with everything that follows but the interrupt line.
-    fn write_unsettled(&mut self, offset: u8, value: u8) -> Meanwhile {
-        let top = self.uart.pending_interrupt();
-        let meanwhile = if offset == THR {
-            self.without_thr(top)
-        } else {
-            Meanwhile::Unmoved
-        };
+    fn write_unsettled(&mut self, offset: u8, value: u8, meanwhile: &mut Meanwhile) {
+        if offset == THR && !self.uart.divisor_latch_access() {
+            self.serve_thr_interrupt(meanwhile);
+        }
         self.lost += u64::from(self.uart.write(offset, value));
-        let meanwhile = meanwhile.max(self.since(top));
+        meanwhile.saw(self.told, self.uart.asserting());
         match offset {
             THR => self.push_output(),
             SCR => {}
@@ -124,17 +132,19 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
                 self.tell_outputs();
             }
         }
-        meanwhile
+    }
+
+    /// A THR write takes the THRE interrupt away; as transmission takes no time, it may be back before anybody looks.
+    fn serve_thr_interrupt(&self, meanwhile: &mut Meanwhile) {
+        meanwhile.saw(self.told, self.told.difference(Causes::TRANSMITTER_EMPTY));
     }
 
     /// The guest reads many bytes from one register (`rep insb`): as many reads of it, one after another. Edges of the
     /// interrupt line that follow each other within the string are merged into one.
     pub fn read_string(&mut self, offset: u8, data: &mut [u8]) {
-        let mut meanwhile = Meanwhile::Unmoved;
+        let mut meanwhile = Meanwhile::default();
         for byte in data {
-            let (value, here) = self.read_unsettled(offset);
-            *byte = value;
-            meanwhile = meanwhile.max(here);
+            *byte = self.read_unsettled(offset, &mut meanwhile);
         }
         self.settle(meanwhile);
     }
@@ -143,17 +153,17 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
     /// transmitter can send reaches the line in one call; edges of the interrupt line within the string are merged into one.
     pub fn write_string(&mut self, offset: u8, data: &[u8]) {
         let mut rest = data;
-        let mut meanwhile = Meanwhile::Unmoved;
+        let mut meanwhile = Meanwhile::default();
         if offset == THR && !data.is_empty() && self.uart.passes_through_but_for_interrupt() {
             let taken = self.line.transmit(data).min(data.len());
             if taken > 0 {
-                meanwhile = self.without_thr(self.uart.pending_interrupt());
+                self.serve_thr_interrupt(&mut meanwhile);
                 self.uart.transmitter_emptied();
             }
             rest = &data[taken..];
         }
         for &byte in rest {
-            meanwhile = meanwhile.max(self.write_unsettled(offset, byte));
+            self.write_unsettled(offset, byte, &mut meanwhile);
         }
         self.settle(meanwhile);
     }
@@ -185,7 +195,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         self.uart = Uart::restore(*self.uart.config(), snapshot)?;
         self.outputs = self.uart.outputs();
         self.line.outputs(self.outputs);
-        if core::mem::take(&mut self.asserted) {
+        if !core::mem::take(&mut self.told).is_empty() {
             self.interrupt.deassert();
         }
         self.refresh();
@@ -201,7 +211,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
     /// Lets `nanoseconds` pass; for [`CharacterTimeout::FourCharacters`](crate::CharacterTimeout::FourCharacters).
     pub fn advance(&mut self, nanoseconds: u64) {
         self.uart.advance(nanoseconds);
-        self.settle(Meanwhile::Unmoved);
+        self.settle(Meanwhile::default());
     }
 
     /// The chip.
@@ -250,7 +260,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         self.push_output();
         self.pull_input();
         self.tell_outputs();
-        self.settle(Meanwhile::Unmoved);
+        self.settle(Meanwhile::default());
     }
 
     fn push_output(&mut self) {
@@ -282,51 +292,34 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         }
     }
 
-    /// What the access just made did to the interrupt line, where IIR would have reported `top` before it.
-    fn since(&self, top: InterruptId) -> Meanwhile {
-        if !self.uart.interrupt_asserted() {
-            Meanwhile::Low
-        } else if self.uart.still_pending(top) {
-            Meanwhile::Unmoved
-        } else {
-            Meanwhile::Served
-        }
-    }
-
-    /// What a THR write does to the interrupt line: it takes the THRE interrupt away, and as transmission takes no time,
-    /// that may be back before anybody looks.
-    fn without_thr(&self, top: InterruptId) -> Meanwhile {
-        if !self.uart.interrupt_asserted_beside_thr() {
-            Meanwhile::Low
-        } else if top == InterruptId::TransmitterEmpty {
-            Meanwhile::Served
-        } else {
-            Meanwhile::Unmoved
-        }
-    }
-
     /// The one place that moves the interrupt line.
     fn settle(&mut self, meanwhile: Meanwhile) {
-        let asserted = self.uart.interrupt_asserted();
-        match (self.asserted, asserted, meanwhile) {
-            (false, true, _) => self.interrupt.assert(),
-            (true, false, _) => self.interrupt.deassert(),
-            (true, true, Meanwhile::Low) => self.interrupt.pulse(),
-            (true, true, Meanwhile::Served) => self.interrupt.next_cause(),
+        let now = self.uart.asserting();
+        match (!self.told.is_empty(), !now.is_empty()) {
+            (false, true) => self.interrupt.assert(),
+            (true, false) => self.interrupt.deassert(),
+            (true, true) if meanwhile.low => self.interrupt.pulse(),
+            (true, true) if !meanwhile.served.is_empty() => self.interrupt.next_cause(),
             _ => {}
         }
-        self.asserted = asserted;
+        self.told = now;
     }
 }
 
 /// What became of the interrupt within an access, before its consequences (more input, a transmitter empty again) may
 /// have raised it anew.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Meanwhile {
-    /// Nothing was served.
-    Unmoved,
-    /// The cause at the top was served, or masked; another kept the line active.
-    Served,
+#[derive(Clone, Copy, Default)]
+struct Meanwhile {
+    /// Causes that were taken away, be it for a moment.
+    served: Causes,
     /// The line was inactive.
-    Low,
+    low: bool,
+}
+
+impl Meanwhile {
+    /// Of the causes `told` at the last settling, `now` stand.
+    fn saw(&mut self, told: Causes, now: Causes) {
+        self.served |= told.difference(now);
+        self.low |= now.is_empty();
+    }
 }

@@ -200,7 +200,7 @@ impl Uart {
     }
 
     fn read_other(&mut self, offset: u8) -> u8 {
-        let dlab = self.lcr.contains(Lcr::DLAB);
+        let dlab = self.divisor_latch_access();
         match offset {
             DLL if dlab => self.divisor.to_le_bytes()[0],
             RBR => self.read_rbr(),
@@ -253,7 +253,7 @@ impl Uart {
     /// Writes a register. Writes to LSR, MSR and offsets beyond 7 vanish. Says whether a transmitted character was
     /// lost because THR was written while it was full.
     pub fn write(&mut self, offset: u8, value: u8) -> bool {
-        let dlab = self.lcr.contains(Lcr::DLAB);
+        let dlab = self.divisor_latch_access();
         match offset {
             DLL if dlab => self.divisor = self.divisor & 0xff00 | u16::from(value),
             THR => return self.write_thr(value),
@@ -527,6 +527,12 @@ impl Uart {
         }
     }
 
+    /// Whether offsets 0 and 1 reach the divisor latch.
+    #[inline]
+    pub(crate) const fn divisor_latch_access(&self) -> bool {
+        self.lcr.contains(Lcr::DLAB)
+    }
+
     /// Whether a byte written to offset 0 would go straight to the line and leave no trace in here: THR is addressed, nothing
     /// waits before it, the line is neither looped, nor broken, nor under flow control, and nobody awaits the THRE interrupt.
     #[inline]
@@ -588,26 +594,20 @@ impl Uart {
         pending(self.causes().intersection(Causes::enabled_by(self.ier)))
     }
 
-    /// Whether the cause that IIR would have reported as `id` before is still there, or none was.
-    pub(crate) fn still_pending(&self, id: InterruptId) -> bool {
-        let of_its_level = Causes::of(id).intersection(Causes::enabled_by(self.ier));
-        id == InterruptId::None || self.causes().intersects(of_its_level)
-    }
-
     /// Level of the interrupt line behind the [gate](InterruptGate).
     #[must_use]
     #[inline]
     pub fn interrupt_asserted(&self) -> bool {
-        self.asserted_by(self.causes())
+        !self.asserting().is_empty()
     }
 
-    /// Level of the interrupt line if the THRE interrupt were not pending: what it falls to while THR is being written.
-    pub(crate) fn interrupt_asserted_beside_thr(&self) -> bool {
-        self.asserted_by(self.causes().difference(Causes::TRANSMITTER_EMPTY))
-    }
-
-    fn asserted_by(&self, causes: Causes) -> bool {
-        causes.intersects(Causes::enabled_by(self.ier)) && self.interrupt_gate_open()
+    /// The causes that hold the interrupt line active: true, enabled, and not behind a closed gate.
+    pub(crate) fn asserting(&self) -> Causes {
+        if self.interrupt_gate_open() {
+            self.causes().intersection(Causes::enabled_by(self.ier))
+        } else {
+            Causes::empty()
+        }
     }
 
     /// Whether a driver expects to be told by interrupt of what is received.
