@@ -3,6 +3,6 @@
 pub mod log;
 
 pub use crate::log::{
-    Accounting, Boot, BootLog, Cursor, End, Excerpt, GapPolicy, LogConfig, LogError, LogWriter,
-    Mark, MarkKind, Read, Start, UnixTime,
+    Accounting, Boot, BootLog, Cursor, End, Excerpt, GapPolicy, LogConfig, LogError, LogImage,
+    LogWriter, Mark, MarkKind, Read, Start, StreamFiles, StreamLimits, TimedLines, UnixTime,
 };
