@@ -208,3 +208,55 @@ fn a_reader_that_sleeps_only_when_armed_reads_everything() {
         "the reader never slept: the test showed nothing"
     );
 }
+
+/// With a tail of one byte nearly every read is of a boot's head, and each boot overwrites the only one.
+#[test]
+fn a_head_that_is_given_up_while_it_is_read_is_not_mixed_with_the_next() {
+    const END: u64 = 10_000_000;
+    let config = LogConfig {
+        tail: 1,
+        head: 20_000,
+        boots: 1,
+    };
+    let (mut writer, log) = BootLog::in_memory(config).unwrap();
+    thread::scope(|scope| {
+        for seed in 1..=2 {
+            let log = &log;
+            scope.spawn(move || {
+                let mut dice = Dice(seed);
+                let mut delivered = 0;
+                while log.head() < END {
+                    let mut cursor = log.cursor(Start::Oldest);
+                    let until = cursor.offset() + 20_000;
+                    read_all(&mut cursor, &mut dice, until.min(END));
+                    delivered += cursor.delivered();
+                }
+                assert!(delivered > 0);
+            });
+        }
+        while writer.head() < END {
+            let from = writer.head();
+            let _ = writer.begin_boot(MarkKind::Reset, UnixTime::from_nanos(from));
+            let to = END.min(from + 20_000);
+            writer.append(&(from..to).map(byte).collect::<Vec<_>>());
+        }
+    });
+}
+
+#[test]
+fn a_mark_that_is_replaced_while_it_is_read_is_not_mixed_with_the_next() {
+    let (mut writer, log) = BootLog::in_memory(LogConfig::default()).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                check_at_once(&log);
+            }
+        });
+        for offset in 0..1_000_000 {
+            writer.append_byte(byte(offset));
+            writer.mark(MarkKind::Break, UnixTime::from_nanos(offset + 1));
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}

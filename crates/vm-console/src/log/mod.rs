@@ -7,6 +7,8 @@ mod image;
 mod layout;
 mod marks;
 mod memory;
+#[cfg(test)]
+mod model;
 mod protocol;
 mod reader;
 mod storage;
