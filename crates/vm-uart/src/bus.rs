@@ -8,6 +8,8 @@
 pub mod coalesced;
 pub mod mmio;
 pub mod pio;
+#[cfg(feature = "vm-device")]
+pub mod vm_device;
 
 use crate::irq::InterruptLine;
 use crate::line::Line;

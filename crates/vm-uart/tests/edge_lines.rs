@@ -3,6 +3,7 @@
 //! A level becomes edges at [`EdgeLine`]; an interrupt controller keeps at most one of them; a driver handles what it likes of each. Three
 //! drivers, from the politest to the laziest, work through random traffic; when no edge is left, every byte must have moved, and the
 //! number of edges must be bounded by the number of bytes and events.
+#![cfg(feature = "vm-superio")]
 
 mod machine;
 
