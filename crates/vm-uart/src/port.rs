@@ -1,12 +1,13 @@
 //! The chip bound to an interrupt line and to a serial line.
 
 use crate::config::{Config, ReceiveAhead};
+use crate::fifo::Character;
 use crate::interrupt::Causes;
 use crate::irq::InterruptLine;
 use crate::line::{Line, ModemInputs, Outputs};
 use crate::registers::{FCR, LSR, RBR, SCR, THR};
 use crate::snapshot::{Snapshot, SnapshotError};
-use crate::uart::Uart;
+use crate::uart::{Received, Uart};
 
 /// A [`Uart`] whose interrupt goes to `I` and whose bytes go to and come from `L`.
 ///
@@ -202,6 +203,15 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         Ok(())
     }
 
+    /// A character arrives unasked, as on a wire that nobody can stop: where there is no room for it, it or its
+    /// predecessor is lost as the chip loses it. A [`Line`] that hands out characters when asked loses nothing.
+    pub fn receive(&mut self, character: Character) -> Received {
+        let received = self.uart.receive(character);
+        self.tell_outputs();
+        self.settle(Meanwhile::default());
+        received
+    }
+
     /// Drives the modem inputs.
     pub fn set_modem_inputs(&mut self, inputs: ModemInputs) {
         self.uart.set_modem_inputs(inputs);
@@ -276,7 +286,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         while self.uart.wants_input() {
             match self.line.receive() {
                 Some(character) => {
-                    let _: crate::Received = self.uart.receive(character);
+                    let _: Received = self.uart.receive(character);
                 }
                 None => break,
             }

@@ -373,7 +373,7 @@ impl Uart {
         if self.fifo_enabled {
             if !self.receiver.push(character, self.depth()) {
                 self.overrun = true;
-                return Received::Overrun;
+                received = Received::Overrun;
             }
         } else {
             if !self.receiver.is_empty() {
