@@ -118,7 +118,11 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         self.lost += u64::from(self.uart.write(offset, value));
         meanwhile.saw(self.told, self.uart.asserting());
         match offset {
-            THR => self.push_output(),
+            THR => {
+                self.push_output();
+                // What comes back in loopback is all that comes.
+                self.uart.receiver_idle();
+            }
             SCR => {}
             _ => {
                 self.tell_outputs();
