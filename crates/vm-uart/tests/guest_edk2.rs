@@ -105,3 +105,12 @@ fn the_boot_manager_reads_keys_with_modem_control_all_zero() {
 fn hardware_flow_control_sees_a_cable() {
     assert!(serial_port_writable(&mut Ours::new()));
 }
+
+#[test]
+fn a_machine_without_the_port_does_not_hang_the_firmware() {
+    let mut nothing = vm_uart::NullUart;
+    serial_port_initialize(&mut nothing);
+    serial_port_write(&mut nothing, b"PEI core");
+    serial_port_write(&mut nothing, &[]);
+    assert_eq!(serial_port_read(&mut nothing), None);
+}

@@ -324,3 +324,8 @@ fn a_break_is_seen_and_cleared() {
     assert_eq!(uart.breaks, 1);
     assert!(!pc.pin.is_high());
 }
+
+#[test]
+fn a_machine_without_the_port_is_found_out() {
+    assert_eq!(ns8250_bus_probe(&mut vm_uart::NullUart), Probe::NotThere);
+}

@@ -143,3 +143,8 @@ fn a_line_that_refuses_for_a_while_marks_nothing_broken_for_ever() {
     assert_eq!(grub.broken, 0);
     assert!(pc.printed().ends_with(b"!!!!!!!!!!!!!!!!"));
 }
+
+#[test]
+fn a_machine_without_the_port_is_found_out() {
+    assert!(!add_port(&mut vm_uart::NullUart));
+}

@@ -8,7 +8,7 @@ mod machine;
 use std::collections::VecDeque;
 
 use machine::*;
-use vm_uart::{Config, FifoDepth};
+use vm_uart::{Config, FifoDepth, ReceiveGate};
 
 /// What `autoconfig` may call the chip.
 #[derive(Debug, PartialEq)]
@@ -645,4 +645,28 @@ fn a_held_line_stalls_the_tty_and_resumes_by_interrupt() {
     pc.port.pump();
     linux.interrupts(&mut pc);
     assert_eq!(pc.printed(), b"hello, world\r\n");
+}
+
+#[test]
+fn a_machine_without_the_port_is_found_out() {
+    assert_eq!(
+        autoconfig(&mut vm_uart::NullUart),
+        Type::Unknown("IER test failed")
+    );
+}
+
+#[test]
+fn the_receive_gate_keeps_what_was_typed_while_the_port_was_probed_and_opened() {
+    let gated = Config {
+        receive_gate: ReceiveGate::UntilInterruptEnabled,
+        ..Config::default()
+    };
+    let mut pc = Ours::with_config(gated);
+    pc.type_in(b"root\r");
+    assert_eq!(autoconfig(&mut pc), Type::Ns16550A);
+    pc.type_in(b"secret\r");
+    // (Not `autoconfig_irq`, which looks like a driver at work; a PC's kernel is told the interrupt.)
+    let mut linux = Linux::open(&mut pc);
+    linux.interrupts(&mut pc);
+    assert_eq!(linux.received, b"root\rsecret\r");
 }

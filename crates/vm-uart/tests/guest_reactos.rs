@@ -164,3 +164,10 @@ fn a_framing_error_is_told_once_and_the_next_byte_is_good() {
     assert_eq!(cp_get_byte(&mut pc, &mut ring_indicator), Got::Byte(0));
     assert_eq!(cp_get_byte(&mut pc, &mut ring_indicator), Got::Byte(b'k'));
 }
+
+#[test]
+fn a_machine_without_the_port_is_found_out() {
+    let mut nothing = vm_uart::NullUart;
+    assert!(!serial_does_port_exist(&mut nothing));
+    assert!(!com_port_test_1(&mut nothing) && !com_port_test_2(&mut nothing));
+}

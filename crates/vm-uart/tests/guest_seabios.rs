@@ -170,3 +170,18 @@ fn a_line_that_refuses_costs_the_tries_and_no_more() {
     assert_eq!(serial_debug(&mut pc, b'3'), Ok(1));
     assert_eq!(pc.printed(), b"13");
 }
+
+#[test]
+fn a_machine_without_the_port_costs_one_poll_a_byte() {
+    let mut nothing = vm_uart::NullUart;
+    assert!(!detect_serial(&mut nothing));
+    serial_debug_preinit(&mut nothing);
+    for byte in *b"SeaBIOS" {
+        assert_eq!(
+            serial_debug_putc(&mut nothing, byte),
+            Ok(1),
+            "100,000 polls a byte would be 15 s of boot"
+        );
+    }
+    assert!(serial_debug_flush(&mut nothing));
+}

@@ -311,3 +311,8 @@ fn input_and_output_cross_without_loss() {
     assert_eq!(serial.received, typed);
     assert_eq!(pc.printed(), written);
 }
+
+#[test]
+fn a_machine_without_the_port_is_found_out() {
+    assert_eq!(serial_does_port_exist(&mut vm_uart::NullUart), None);
+}
