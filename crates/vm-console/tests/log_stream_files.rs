@@ -244,7 +244,7 @@ fn a_killed_copier_leaves_no_byte_out_and_none_twice() {
             told.push(one[0]);
         }
         let from = writer.head();
-        writer.append(&bytes(from, from + 100_000));
+        writer.append(&bytes(from, from + 30_000));
         thread::sleep(Duration::from_micros(round * 211));
         child.kill().unwrap();
         child.wait().unwrap();
