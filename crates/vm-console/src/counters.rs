@@ -1,0 +1,136 @@
+//! What happened on a console, counted: every transition, and every cause of loss.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::session::{EndReason, Refused};
+
+/// One counter: written by few, read by anybody at any time, never a lock.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])+ $field:ident: $label:literal,)+) => {
+        /// A console's live counters.
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $(pub(crate) $field: Counter,)+
+            /// Ended sessions, by reason.
+            pub(crate) ended: [Counter; EndReason::KINDS],
+            /// Refused attaches, by reason.
+            pub(crate) refused: [Counter; Refused::KINDS],
+        }
+
+        /// A console's counters at one moment. [`Display`](fmt::Display) prints one line for each that is not zero.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct CounterValues {
+            $($(#[$doc])+ pub $field: u64,)+
+            /// Ended sessions, by [`EndReason::index`].
+            pub ended: [u64; EndReason::KINDS],
+            /// Refused attaches, by [`Refused::index`].
+            pub refused: [u64; Refused::KINDS],
+        }
+
+        impl Counters {
+            pub(crate) fn values(&self) -> CounterValues {
+                CounterValues {
+                    $($field: self.$field.get(),)+
+                    ended: self.ended.each_ref().map(Counter::get),
+                    refused: self.refused.each_ref().map(Counter::get),
+                }
+            }
+
+            /// Goes on from where another host stopped counting.
+            pub(crate) fn restore(&self, values: &CounterValues) {
+                let CounterValues { $($field,)+ ended, refused } = values;
+                $(self.$field.set(*$field);)+
+                self.ended.iter().zip(ended).for_each(|(counter, value)| counter.set(*value));
+                self.refused.iter().zip(refused).for_each(|(counter, value)| counter.set(*value));
+            }
+        }
+
+        impl CounterValues {
+            /// Every counter with the name an operator reads.
+            pub fn iter(&self) -> impl Iterator<Item = (String, u64)> + '_ {
+                let fields = [$(($label, self.$field)),+].into_iter().map(|(name, value)| (name.to_owned(), value));
+                let ended = EndReason::NAMES.iter().zip(self.ended).map(|(why, n)| (format!("sessions ended: {why}"), n));
+                let refused = Refused::NAMES.iter().zip(self.refused).map(|(why, n)| (format!("attaches refused: {why}"), n));
+                fields.chain(ended).chain(refused)
+            }
+        }
+    };
+}
+
+counters! {
+    /// Connections accepted on any listener.
+    connections: "connections accepted",
+    /// Connections closed at once because there were too many, or because their user is not allowed.
+    connections_turned_away: "connections turned away",
+    /// Times a listener was paused because descriptors or memory ran out.
+    listener_pauses: "listener pauses",
+    /// Sessions granted.
+    attaches: "sessions granted",
+    /// Sessions granted by force.
+    takeovers: "sessions granted by force",
+    /// Read-only clients let in.
+    observers: "observers let in",
+    /// Warnings given before a limit.
+    warnings: "warnings before a limit",
+    /// Output bytes handed to holders, those that the replay guard took out included.
+    output_delivered: "output bytes delivered to holders",
+    /// Output bytes that holders missed: overwritten before they read them. Each was told by its gap policy.
+    output_lost: "output bytes lost to holders",
+    /// Output bytes handed to observers.
+    observed: "output bytes delivered to observers",
+    /// Output bytes that observers missed.
+    observed_lost: "output bytes lost to observers",
+    /// Bytes of terminal queries taken out of replays.
+    guarded: "replayed query bytes taken out",
+    /// Times a client had to wait for its rate limit.
+    throttled: "waits for the rate limit",
+    /// Input bytes accepted from holders.
+    input: "input bytes accepted",
+    /// Input characters that the guest's port has taken.
+    input_taken: "input characters taken by the port",
+    /// Input characters dropped because the session that typed them ended, or typed when it might not.
+    input_discarded: "input characters discarded",
+    /// BREAKs from clients.
+    breaks: "BREAKs sent",
+    /// Times lossless mode held the guest's output.
+    output_holds: "times output was held",
+    /// Times lossless mode gave up holding, because the client did not read before the deadline.
+    output_holds_expired: "times holding output was given up",
+    /// Reads of the log over a control socket.
+    log_reads: "log reads",
+    /// Frames that could not be understood.
+    bad_frames: "frames not understood",
+    /// Requests for stop, start or restart.
+    power_requests: "power requests",
+    /// Audit events that found the channel full.
+    audit_lost: "audit events lost",
+    /// Times this console woke the service.
+    wakeups: "wakeups by the guest",
+}
+
+impl fmt::Display for CounterValues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, value) in self.iter().filter(|(_, value)| *value != 0) {
+            writeln!(f, "{value:>14}  {name}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,123 @@
+//! The `Enter ~ .` escapes of an interactive client, as ssh and cu have them.
+
+/// What a piece of typed input came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Typed {
+    /// A byte for the guest.
+    Byte(u8),
+    /// `Enter ~ .`: leave.
+    Leave,
+    /// `Enter ~ B`: send BREAK.
+    Break,
+    /// `Enter ~ ?`: show the escapes.
+    Help,
+}
+
+/// Finds the escapes in what a person types. They are known only at the start of a line, that is after Enter (CR or LF)
+/// or at the very beginning; `~~` types one tilde; a tilde before anything else is typed as it is, together with what
+/// followed.
+///
+/// ```
+/// use vm_console::escape::{Escape, Typed};
+///
+/// let mut escape = Escape::default();
+/// let mut typed = Vec::new();
+/// escape.feed(b"ls\r~.", |what| typed.push(what));
+/// assert_eq!(typed, [Typed::Byte(b'l'), Typed::Byte(b's'), Typed::Byte(b'\r'), Typed::Leave]);
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Escape {
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    LineStart,
+    Tilde,
+    Within,
+}
+
+impl Escape {
+    /// Feeds typed bytes; `take` gets what they come to, in order.
+    pub fn feed(&mut self, bytes: &[u8], mut take: impl FnMut(Typed)) {
+        for &byte in bytes {
+            match (self.state, byte) {
+                (State::LineStart, b'~') => {
+                    self.state = State::Tilde;
+                    continue;
+                }
+                (State::Tilde, b'.') => take(Typed::Leave),
+                (State::Tilde, b'B') => take(Typed::Break),
+                (State::Tilde, b'?') => take(Typed::Help),
+                (State::Tilde, b'~') => {
+                    take(Typed::Byte(b'~'));
+                    self.state = State::Within;
+                    continue;
+                }
+                (State::Tilde, other) => {
+                    take(Typed::Byte(b'~'));
+                    take(Typed::Byte(other));
+                    self.state = after(other);
+                    continue;
+                }
+                (_, other) => {
+                    take(Typed::Byte(other));
+                    self.state = after(other);
+                    continue;
+                }
+            }
+            self.state = State::LineStart;
+        }
+    }
+}
+
+fn after(byte: u8) -> State {
+    if matches!(byte, b'\r' | b'\n') {
+        State::LineStart
+    } else {
+        State::Within
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn feed(chunks: &[&[u8]]) -> Vec<Typed> {
+        let mut escape = Escape::default();
+        let mut typed = Vec::new();
+        for chunk in chunks {
+            escape.feed(chunk, |what| typed.push(what));
+        }
+        typed
+    }
+
+    #[test]
+    fn only_at_the_start_of_a_line() {
+        assert_eq!(feed(&[b"~."]), [Typed::Leave]);
+        assert_eq!(
+            feed(&[b"a~."]),
+            [Typed::Byte(b'a'), Typed::Byte(b'~'), Typed::Byte(b'.')]
+        );
+        assert_eq!(
+            feed(&[b"\r~B~?"]),
+            [Typed::Byte(b'\r'), Typed::Break, Typed::Help]
+        );
+        assert_eq!(feed(&[b"~~."]), [Typed::Byte(b'~'), Typed::Byte(b'.')]);
+        assert_eq!(
+            feed(&[b"~\r~."]),
+            [Typed::Byte(b'~'), Typed::Byte(b'\r'), Typed::Leave]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn how_the_bytes_are_cut_makes_no_difference(bytes in "[~.B?a\r\n]{0,40}", cut in 0usize..40) {
+            let bytes = bytes.as_bytes();
+            let cut = cut.min(bytes.len());
+            prop_assert_eq!(feed(&[bytes]), feed(&[&bytes[..cut], &bytes[cut..]]));
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The end of the serial line: output goes to the log, input waits in a bounded queue.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use vmm_sys_util::eventfd::EventFd;
+
+use crate::counters::Counters;
+use crate::log::{LogWriter, MarkKind, UnixTime};
+
+/// Input characters that may wait for the guest. What does not fit stays with the sender, in the kernel's buffer.
+pub const INPUT_LIMIT: usize = 4096;
+
+/// A character on its way to the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A byte.
+    Byte(u8),
+    /// A break condition.
+    Break,
+}
+
+/// Where the guest's output ends and its input begins.
+///
+/// It lives in the serial port, behind the port's lock: that lock is the only one on a byte's way, and it is what makes
+/// the doorbell safe without atomics. With the `vm-uart` feature this is a [`vm_uart::Line`]; without it, a device of
+/// another kind calls [`transmit`](Self::transmit) and [`receive`](Self::receive).
+#[derive(Debug)]
+pub struct ConsoleLine {
+    writer: LogWriter,
+    input: VecDeque<Input>,
+    bell: Arc<EventFd>,
+    /// The service has more input than fitted, and wants to know when there is room.
+    room_wanted: bool,
+    /// Output must not go beyond this offset for now.
+    hold_at: Option<u64>,
+    output_refused: bool,
+    /// Output was refused, and would be taken now.
+    retry_output: bool,
+    line_times: bool,
+    power: Power,
+    counters: Arc<Counters>,
+}
+
+/// The machine's power as the line was told. A generation tells an off and on between two looks from none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Power {
+    pub(crate) on: bool,
+    pub(crate) times_off: u64,
+}
+
+impl ConsoleLine {
+    pub(crate) fn new(writer: LogWriter, bell: Arc<EventFd>, counters: Arc<Counters>, line_times: bool) -> Self {
+        Self {
+            writer,
+            input: VecDeque::new(),
+            bell,
+            room_wanted: false,
+            hold_at: None,
+            output_refused: false,
+            retry_output: false,
+            line_times,
+            power: Power { on: true, times_off: 0 },
+            counters,
+        }
+    }
+
+    /// Takes bytes that the guest has sent, and answers how many: all of them, unless lossless mode holds output.
+    #[inline]
+    pub fn transmit(&mut self, bytes: &[u8]) -> usize {
+        if self.hold_at.is_some() || self.line_times {
+            return self.transmit_with_options(bytes);
+        }
+        match bytes {
+            [byte] => self.writer.append_byte(*byte),
+            bytes => self.writer.append(bytes),
+        }
+        bytes.len()
+    }
+
+    #[inline(never)]
+    fn transmit_with_options(&mut self, bytes: &[u8]) -> usize {
+        let room = self.hold_at.map_or(u64::MAX, |limit| limit.saturating_sub(self.writer.head()));
+        let taken = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
+        if self.line_times {
+            for line in bytes[..taken].split_inclusive(|byte| *byte == b'\n') {
+                self.writer.append(line);
+                if line.ends_with(b"\n") {
+                    self.writer.stamp(now());
+                }
+            }
+        } else {
+            self.writer.append(&bytes[..taken]);
+        }
+        if taken < bytes.len() && !self.output_refused {
+            self.output_refused = true;
+            self.counters.output_holds.add(1);
+            self.ring();
+        }
+        taken
+    }
+
+    /// The next character for the guest.
+    #[inline]
+    pub fn receive(&mut self) -> Option<Input> {
+        let next = self.input.pop_front()?;
+        self.counters.input_taken.add(1);
+        if self.room_wanted && self.input.len() <= INPUT_LIMIT / 2 {
+            self.room_wanted = false;
+            self.ring();
+        }
+        Some(next)
+    }
+
+    /// Queues typed bytes, and answers how many fitted.
+    pub fn type_bytes(&mut self, bytes: &[u8]) -> usize {
+        let fitting = bytes.len().min(self.input_room());
+        self.input.extend(bytes[..fitting].iter().map(|byte| Input::Byte(*byte)));
+        fitting
+    }
+
+    /// Queues a break condition; `false` if there is no room.
+    pub fn type_break(&mut self) -> bool {
+        let fits = self.input_room() > 0;
+        if fits {
+            self.input.push_back(Input::Break);
+            self.mark(MarkKind::Break);
+        }
+        fits
+    }
+
+    /// How many characters the queue can take.
+    #[must_use]
+    pub fn input_room(&self) -> usize {
+        INPUT_LIMIT.saturating_sub(self.input.len())
+    }
+
+    /// Characters that wait for the guest.
+    #[must_use]
+    pub fn input_waiting(&self) -> usize {
+        self.input.len()
+    }
+
+    /// The offset of the next byte of output.
+    #[must_use]
+    pub fn head(&self) -> u64 {
+        self.writer.head()
+    }
+
+    /// A machine started, was reset or rebooted itself: begins a new boot in the log. Returns the boot count.
+    ///
+    /// Call it when the guest is reset, in order with its output; the service tells the clients.
+    pub fn begin_boot(&mut self, kind: MarkKind) -> u64 {
+        let epoch = self.writer.begin_boot(kind, now());
+        self.ring();
+        epoch
+    }
+
+    /// The machine was powered off or on. Off ends the session; what was typed and not taken is void.
+    pub fn set_power(&mut self, on: bool) {
+        if self.power.on == on {
+            return;
+        }
+        self.power.on = on;
+        if on {
+            self.begin_boot(MarkKind::PowerOn);
+        } else {
+            self.power.times_off += 1;
+            self.mark(MarkKind::PowerOff);
+            self.discard_input();
+            self.hold_output_at(None);
+        }
+        self.ring();
+    }
+
+    pub(crate) fn power(&self) -> Power {
+        self.power
+    }
+
+    pub(crate) fn mark(&mut self, kind: MarkKind) {
+        self.writer.mark(kind, now());
+    }
+
+    /// See [`LogWriter::arm`].
+    pub(crate) fn arm(&mut self, seen: u64) -> bool {
+        self.writer.arm(seen)
+    }
+
+    /// Rings when half of the queue is free.
+    pub(crate) fn want_room(&mut self) {
+        self.room_wanted = true;
+    }
+
+    /// Drops what was typed and not taken, and gives the memory back.
+    pub(crate) fn discard_input(&mut self) {
+        self.counters.input_discarded.add(self.input.len() as u64);
+        self.input = VecDeque::new();
+        if std::mem::take(&mut self.room_wanted) {
+            self.ring();
+        }
+    }
+
+    /// Refuses output from this offset on (`None`: takes it again). Whether output is waiting because of it.
+    pub(crate) fn hold_output_at(&mut self, limit: Option<u64>) -> bool {
+        self.hold_at = limit;
+        let head = self.writer.head();
+        if limit.is_none_or(|limit| head < limit) {
+            self.retry_output |= self.output_refused;
+            self.output_refused = false;
+        }
+        self.output_refused
+    }
+
+    /// Whether output that was refused would be taken now. Answers once: the caller is to send it again.
+    #[must_use]
+    pub fn takes_output_again(&mut self) -> bool {
+        std::mem::take(&mut self.retry_output)
+    }
+
+    pub(crate) fn output_is_held(&self) -> bool {
+        self.output_refused
+    }
+
+    fn ring(&self) {
+        // The one error is a full counter, and that wakes the service just as well.
+        let _ = self.bell.write(1);
+    }
+}
+
+fn now() -> UnixTime {
+    UnixTime::from(SystemTime::now())
+}
+
+#[cfg(feature = "vm-uart")]
+impl vm_uart::Line for ConsoleLine {
+    #[inline]
+    fn transmit(&mut self, bytes: &[u8]) -> usize {
+        Self::transmit(self, bytes)
+    }
+
+    #[inline]
+    fn receive(&mut self) -> Option<vm_uart::Character> {
+        Self::receive(self).map(|input| match input {
+            Input::Byte(byte) => byte.into(),
+            Input::Break => vm_uart::Character::BREAK,
+        })
+    }
+}

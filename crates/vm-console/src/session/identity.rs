@@ -1,0 +1,133 @@
+//! Who a client is: the name it goes by, and what the kernel vouches for.
+
+use std::fmt;
+
+/// Longest name kept, in bytes. A longer one is cut at a character border.
+pub const NAME_LIMIT: usize = 128;
+
+/// What the kernel says about the process at the other end of a unix socket (`SO_PEERCRED`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Credentials {
+    /// Effective user id when it connected.
+    pub uid: u32,
+    /// Effective group id when it connected.
+    pub gid: u32,
+    /// Process id when it connected; 0 if the process is in a namespace we cannot see.
+    pub pid: u32,
+}
+
+/// How a client reached the console.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Transport {
+    /// A unix stream socket that carries raw bytes.
+    Unix,
+    /// A control socket that carries frames.
+    Control,
+    /// The slave side of a pseudo-terminal.
+    Pty,
+    /// A pair of descriptors that the owner handed over, as standard input and output.
+    Stdio,
+    /// A connected socket that arrived as a descriptor.
+    Passed,
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unix => "unix socket",
+            Self::Control => "control socket",
+            Self::Pty => "pty",
+            Self::Stdio => "terminal",
+            Self::Passed => "passed socket",
+        })
+    }
+}
+
+/// Who a client is, as shown to others and as recorded for audit.
+///
+/// The name is a claim; the credentials are a fact. [`Display`](fmt::Display) shows both, so that a claim never hides a
+/// fact. The name holds no control character: it is printed on other people's terminals.
+///
+/// ```
+/// use vm_console::session::{Credentials, Identity, Transport};
+///
+/// let who = Identity::new(Transport::Control, "ada\x1b[2J").with_credentials(Credentials { uid: 1000, gid: 1000, pid: 42 });
+/// assert_eq!(who.to_string(), "ada?[2J (uid 1000, pid 42, control socket)");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    name: String,
+    credentials: Option<Credentials>,
+    transport: Transport,
+}
+
+impl Identity {
+    /// A client of `transport` that goes by `name`, which may be empty. Control characters become `?`, and what is
+    /// longer than [`NAME_LIMIT`] bytes is cut.
+    #[must_use]
+    pub fn new(transport: Transport, name: &str) -> Self {
+        Self {
+            name: printable(name, NAME_LIMIT),
+            credentials: None,
+            transport,
+        }
+    }
+
+    /// The same client, vouched for by the kernel.
+    #[must_use]
+    pub fn with_credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = Some(credentials);
+        self
+    }
+
+    /// The name it goes by; empty if it gave none.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the kernel says about it, where the transport can tell.
+    #[must_use]
+    pub fn credentials(&self) -> Option<Credentials> {
+        self.credentials
+    }
+
+    /// How it reached the console.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        self.transport
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.name.as_str(), self.credentials) {
+            ("", None) => write!(f, "{}", self.transport),
+            ("", Some(c)) => write!(f, "uid {} (pid {}, {})", c.uid, c.pid, self.transport),
+            (name, None) => write!(f, "{name} ({})", self.transport),
+            (name, Some(c)) => write!(
+                f,
+                "{name} (uid {}, pid {}, {})",
+                c.uid, c.pid, self.transport
+            ),
+        }
+    }
+}
+
+/// `text` fit for somebody else's terminal: no control characters, at most `limit` bytes.
+pub(crate) fn printable(text: &str, limit: usize) -> String {
+    let mut clean = String::new();
+    for character in text.chars() {
+        let character = if character.is_control() {
+            '?'
+        } else {
+            character
+        };
+        if clean.len() + character.len_utf8() > limit {
+            break;
+        }
+        clean.push(character);
+    }
+    clean
+}

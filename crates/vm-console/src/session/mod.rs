@@ -1,0 +1,51 @@
+//! Who may type: one exclusive holder, decided by a pure state machine.
+//!
+//! [`Session`] knows no socket, no clock and no thread. Time is an argument (a [`Duration`](std::time::Duration) since any fixed origin, from
+//! a monotonic clock), and what must happen as a consequence comes back as a value. The whole of it can therefore be run
+//! a million times in a test.
+//!
+//! ```
+//! use std::time::Duration;
+//! use vm_console::session::{EndReason, Identity, Refused, Session, SessionPolicy, Transport};
+//!
+//! let at = Duration::from_secs;
+//! let mut session = Session::new(SessionPolicy::default());
+//! let ada = Identity::new(Transport::Unix, "ada");
+//! let bob = Identity::new(Transport::Unix, "bob");
+//!
+//! let held = session.attach(at(0), ada.clone(), false).lease.unwrap();
+//! assert!(session.input(at(1), held), "the holder may type");
+//!
+//! // Without force, an attach is refused, and told by whom the console is held.
+//! let refused = session.attach(at(5), bob.clone(), false).lease.unwrap_err();
+//! assert!(matches!(refused, Refused::Busy { holder, .. } if holder == ada));
+//!
+//! // With force, the old holder's session ends with a reason that names the taker.
+//! let taken = session.attach(at(6), bob.clone(), true);
+//! assert_eq!(taken.ended.unwrap().reason, EndReason::TakenOver { by: bob });
+//! assert!(!session.input(at(7), held), "the old lease types nothing any more");
+//! ```
+//!
+//! # Limits and odd clocks
+//!
+//! | case | what happens |
+//! |---|---|
+//! | a limit of zero | there is no such limit |
+//! | a limit so large that the deadline is beyond [`Duration::MAX`](std::time::Duration::MAX) | there is no such limit |
+//! | the warning time is zero, or not shorter than the limit | no warning before that limit |
+//! | the clock stands still | nothing expires, everything else works |
+//! | the clock goes back | it counts as standing still until it has caught up |
+//! | the clock leaps forward | limits that it leapt over end the session at the next [`tick`](Session::tick) |
+//! | both limits fall on one instant | the absolute one is named: it would have ended the session whatever the activity |
+//! | input arrives after the idle limit, before the tick that would have noticed | it is refused; it cannot revive the session |
+
+mod authorizer;
+mod identity;
+mod machine;
+mod reason;
+
+pub use authorizer::{Authorizer, Everyone, Right};
+pub(crate) use identity::printable;
+pub use identity::{Credentials, Identity, NAME_LIMIT, Transport};
+pub use machine::{Attach, Ended, Holder, Lease, Limit, Session, SessionPolicy, Tick};
+pub use reason::{EndReason, Refused};
