@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use vm_console::protocol::{
-    AttachRequest, ClientFrame, Decoder, FRAME_LIMIT, FrameError, Held, LogData, Output, PowerAction, Refusal, Replay,
-    ServerFrame, SessionEnd, Status, Warning,
+    AttachRequest, ClientFrame, Decoder, FRAME_LIMIT, FrameError, Held, LogData, Output,
+    PowerAction, Refusal, Replay, ServerFrame, SessionEnd, Status, Warning,
 };
 use vm_console::session::Limit;
 
@@ -22,24 +22,39 @@ fn replay() -> impl Strategy<Value = Replay> {
 }
 
 fn request() -> impl Strategy<Value = AttachRequest> {
-    (any::<(bool, bool, bool)>(), replay(), ".{0,40}").prop_map(|((force, read_only, unguarded), replay, name)| {
-        AttachRequest { force, read_only, unguarded, replay, name }
-    })
+    (any::<(bool, bool, bool)>(), replay(), ".{0,40}").prop_map(
+        |((force, read_only, unguarded), replay, name)| AttachRequest {
+            force,
+            read_only,
+            unguarded,
+            replay,
+            name,
+        },
+    )
 }
 
 fn client_frame() -> impl Strategy<Value = ClientFrame> {
     prop_oneof![
-        (any::<u16>(), ".{0,40}").prop_map(|(version, program)| ClientFrame::Hello { version, program }),
+        (any::<u16>(), ".{0,40}")
+            .prop_map(|(version, program)| ClientFrame::Hello { version, program }),
         request().prop_map(ClientFrame::Attach),
         request().prop_map(ClientFrame::AttachDescriptor),
         prop::collection::vec(any::<u8>(), 0..300).prop_map(ClientFrame::Data),
         Just(ClientFrame::Break),
         any::<(u16, u16)>().prop_map(|(columns, rows)| ClientFrame::Resize { columns, rows }),
         Just(ClientFrame::Status),
-        (any::<u32>(), replay(), any::<u32>()).prop_map(|(id, start, max)| ClientFrame::LogRead { id, start, max }),
+        (any::<u32>(), replay(), any::<u32>()).prop_map(|(id, start, max)| ClientFrame::LogRead {
+            id,
+            start,
+            max
+        }),
         Just(ClientFrame::Detach),
-        prop::sample::select(vec![PowerAction::Stop, PowerAction::Start, PowerAction::Restart])
-            .prop_map(ClientFrame::Power),
+        prop::sample::select(vec![
+            PowerAction::Stop,
+            PowerAction::Start,
+            PowerAction::Restart
+        ])
+        .prop_map(ClientFrame::Power),
     ]
 }
 
@@ -57,32 +72,98 @@ fn held() -> impl Strategy<Value = Held> {
 
 fn server_frame() -> impl Strategy<Value = ServerFrame> {
     prop_oneof![
-        (any::<u16>(), ".{0,9}", any::<u64>(), any::<u64>())
-            .prop_map(|(version, console, head, epoch)| ServerFrame::Hello { version, console, head, epoch }),
-        any::<(bool, u64, u64, u64)>()
-            .prop_map(|(read_only, start, head, epoch)| ServerFrame::Attached { read_only, start, head, epoch }),
-        (any::<bool>(), any::<u64>(), any::<u64>(), bytes())
-            .prop_map(|(replayed, offset, next, bytes)| ServerFrame::Output(Output { replayed, offset, next, bytes })),
+        (any::<u16>(), ".{0,9}", any::<u64>(), any::<u64>()).prop_map(
+            |(version, console, head, epoch)| ServerFrame::Hello {
+                version,
+                console,
+                head,
+                epoch
+            }
+        ),
+        any::<(bool, u64, u64, u64)>().prop_map(|(read_only, start, head, epoch)| {
+            ServerFrame::Attached {
+                read_only,
+                start,
+                head,
+                epoch,
+            }
+        }),
+        (any::<bool>(), any::<u64>(), any::<u64>(), bytes()).prop_map(
+            |(replayed, offset, next, bytes)| ServerFrame::Output(Output {
+                replayed,
+                offset,
+                next,
+                bytes
+            })
+        ),
         any::<(u64, u64)>().prop_map(|(from, to)| ServerFrame::Gap { from, to }),
-        (prop::sample::select(vec![Limit::Idle, Limit::Absolute]), any::<u32>()).prop_map(|(limit, ms)| {
-            ServerFrame::Warning(Warning { limit, remaining: Duration::from_millis(ms.into()) })
-        }),
-        (any::<u8>(), any::<u64>(), any::<u64>(), ".{0,9}", ".{0,9}").prop_map(|(reason, resume, epoch, by, text)| {
-            ServerFrame::Ended(SessionEnd { reason, resume, epoch, by, text })
-        }),
-        (held(), ".{0,9}").prop_map(|(held, text)| {
-            ServerFrame::Refused(Refusal { reason: 0, holder: Some(held), text })
-        }),
-        (1u8.., ".{0,9}").prop_map(|(reason, text)| ServerFrame::Refused(Refusal { reason, holder: None, text })),
-        (any::<(bool, bool, u64, u64, u64, u32)>(), prop::option::of(held()), prop::collection::vec((".{0,9}", any::<u64>()), 0..9))
-            .prop_map(|((powered, boot_log, oldest, head, epoch, observers), holder, counters)| {
-                ServerFrame::Status(Status {
-                    console: "vm".into(), powered, boot_log, holder, observers, oldest, head, epoch, counters,
+        (
+            prop::sample::select(vec![Limit::Idle, Limit::Absolute]),
+            any::<u32>()
+        )
+            .prop_map(|(limit, ms)| {
+                ServerFrame::Warning(Warning {
+                    limit,
+                    remaining: Duration::from_millis(ms.into()),
                 })
             }),
-        (any::<u32>(), any::<[u64; 6]>(), bytes()).prop_map(|(id, [asked, start, next, oldest, head, epoch], bytes)| {
-            ServerFrame::LogData(LogData { id, asked, start, next, oldest, head, epoch, bytes })
+        (any::<u8>(), any::<u64>(), any::<u64>(), ".{0,9}", ".{0,9}").prop_map(
+            |(reason, resume, epoch, by, text)| {
+                ServerFrame::Ended(SessionEnd {
+                    reason,
+                    resume,
+                    epoch,
+                    by,
+                    text,
+                })
+            }
+        ),
+        (held(), ".{0,9}").prop_map(|(held, text)| {
+            ServerFrame::Refused(Refusal {
+                reason: 0,
+                holder: Some(held),
+                text,
+            })
         }),
+        (1u8.., ".{0,9}").prop_map(|(reason, text)| ServerFrame::Refused(Refusal {
+            reason,
+            holder: None,
+            text
+        })),
+        (
+            any::<(bool, bool, u64, u64, u64, u32)>(),
+            prop::option::of(held()),
+            prop::collection::vec((".{0,9}", any::<u64>()), 0..9)
+        )
+            .prop_map(
+                |((powered, boot_log, oldest, head, epoch, observers), holder, counters)| {
+                    ServerFrame::Status(Status {
+                        console: "vm".into(),
+                        powered,
+                        boot_log,
+                        holder,
+                        observers,
+                        oldest,
+                        head,
+                        epoch,
+                        counters,
+                    })
+                }
+            ),
+        (any::<u32>(), any::<[u64; 6]>(), bytes()).prop_map(
+            |(id, [asked, start, next, oldest, head, epoch], bytes)| {
+                ServerFrame::LogData(LogData {
+                    id,
+                    asked,
+                    start,
+                    next,
+                    oldest,
+                    head,
+                    epoch,
+                    bytes,
+                })
+            }
+        ),
         (any::<u8>(), ".{0,9}").prop_map(|(code, text)| ServerFrame::Error { code, text }),
         any::<(u64, u64)>().prop_map(|(epoch, offset)| ServerFrame::Boot { epoch, offset }),
     ]
@@ -160,7 +241,10 @@ proptest! {
 fn lengths_of_zero_and_beyond_the_limit_are_refused_at_once() {
     for (length, error) in [
         (0u32, FrameError::Empty),
-        (FRAME_LIMIT as u32 + 1, FrameError::TooLong(FRAME_LIMIT as u32 + 1)),
+        (
+            FRAME_LIMIT as u32 + 1,
+            FrameError::TooLong(FRAME_LIMIT as u32 + 1),
+        ),
         (u32::MAX, FrameError::TooLong(u32::MAX)),
     ] {
         let mut decoder = Decoder::default();
@@ -169,7 +253,11 @@ fn lengths_of_zero_and_beyond_the_limit_are_refused_at_once() {
         decoder.feed(&length.to_le_bytes()[3..]);
         assert_eq!(decoder.next_frame(), Err(error.clone()));
         assert!(error.is_fatal());
-        assert_eq!(decoder.next_frame(), Err(error), "it does not get out of step by asking again");
+        assert_eq!(
+            decoder.next_frame(),
+            Err(error),
+            "it does not get out of step by asking again"
+        );
     }
 }
 
@@ -184,5 +272,8 @@ fn an_unknown_type_can_be_skipped() {
     let error = ClientFrame::parse(decoder.next_frame().unwrap().unwrap()).unwrap_err();
     assert_eq!(error, FrameError::UnknownType(0x7f));
     assert!(!error.is_fatal());
-    assert_eq!(ClientFrame::parse(decoder.next_frame().unwrap().unwrap()), Ok(ClientFrame::Break));
+    assert_eq!(
+        ClientFrame::parse(decoder.next_frame().unwrap().unwrap()),
+        Ok(ClientFrame::Break)
+    );
 }

@@ -36,9 +36,13 @@ impl fmt::Display for FrameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("frame of length 0"),
-            Self::TooLong(length) => write!(f, "frame of length {length}, the most is {FRAME_LIMIT}"),
+            Self::TooLong(length) => {
+                write!(f, "frame of length {length}, the most is {FRAME_LIMIT}")
+            }
             Self::UnknownType(kind) => write!(f, "frame type {kind:#04x} is unknown"),
-            Self::Malformed { kind, expected } => write!(f, "frame of type {kind:#04x}: expected {expected}"),
+            Self::Malformed { kind, expected } => {
+                write!(f, "frame of type {kind:#04x}: expected {expected}")
+            }
         }
     }
 }
@@ -99,7 +103,10 @@ impl Decoder {
             n => {
                 let at = self.consumed + LENGTH;
                 self.consumed = at + n;
-                Ok(Some(RawFrame { kind: self.buffer[at], body: &self.buffer[at + 1..at + n] }))
+                Ok(Some(RawFrame {
+                    kind: self.buffer[at],
+                    body: &self.buffer[at + 1..at + n],
+                }))
             }
         }
     }
@@ -170,15 +177,24 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(frame: RawFrame<'a>) -> Self {
-        Self { kind: frame.kind, rest: frame.body }
+        Self {
+            kind: frame.kind,
+            rest: frame.body,
+        }
     }
 
     pub(crate) fn malformed(&self, expected: &'static str) -> FrameError {
-        FrameError::Malformed { kind: self.kind, expected }
+        FrameError::Malformed {
+            kind: self.kind,
+            expected,
+        }
     }
 
     fn array<const N: usize>(&mut self, expected: &'static str) -> Result<[u8; N], FrameError> {
-        let (value, rest) = self.rest.split_first_chunk().ok_or(self.malformed(expected))?;
+        let (value, rest) = self
+            .rest
+            .split_first_chunk()
+            .ok_or(self.malformed(expected))?;
         self.rest = rest;
         Ok(*value)
     }
@@ -201,9 +217,14 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn str(&mut self) -> Result<String, FrameError> {
         let length = usize::from(self.u16()?);
-        let (text, rest) = self.rest.split_at_checked(length).ok_or(self.malformed("as many bytes as the string states"))?;
+        let (text, rest) = self
+            .rest
+            .split_at_checked(length)
+            .ok_or(self.malformed("as many bytes as the string states"))?;
         self.rest = rest;
-        std::str::from_utf8(text).map(str::to_owned).map_err(|_| self.malformed("UTF-8"))
+        std::str::from_utf8(text)
+            .map(str::to_owned)
+            .map_err(|_| self.malformed("UTF-8"))
     }
 
     pub(crate) fn remaining(&mut self) -> &'a [u8] {
@@ -216,6 +237,10 @@ impl<'a> Reader<'a> {
 
     /// Nothing may be left over.
     pub(crate) fn end(&self) -> Result<(), FrameError> {
-        if self.rest.is_empty() { Ok(()) } else { Err(self.malformed("the end of the frame")) }
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(self.malformed("the end of the frame"))
+        }
     }
 }

@@ -151,9 +151,17 @@ impl ClientFrame {
                 w.u16(*version).str(program);
             }
             Self::Attach(request) | Self::AttachDescriptor(request) => {
-                w = Writer::begin(out, if matches!(self, Self::Attach(_)) { 0x02 } else { 0x03 });
-                let flags =
-                    u8::from(request.force) | u8::from(request.read_only) << 1 | u8::from(request.unguarded) << 2;
+                w = Writer::begin(
+                    out,
+                    if matches!(self, Self::Attach(_)) {
+                        0x02
+                    } else {
+                        0x03
+                    },
+                );
+                let flags = u8::from(request.force)
+                    | u8::from(request.read_only) << 1
+                    | u8::from(request.unguarded) << 2;
                 w.u8(flags);
                 request.replay.put(&mut w);
                 w.str(&request.name);
@@ -194,7 +202,10 @@ impl ClientFrame {
     pub fn parse(frame: RawFrame<'_>) -> Result<Self, FrameError> {
         let mut r = Reader::new(frame);
         let parsed = match frame.kind {
-            0x01 => Self::Hello { version: r.u16()?, program: r.str()? },
+            0x01 => Self::Hello {
+                version: r.u16()?,
+                program: r.str()?,
+            },
             kind @ (0x02 | 0x03) => {
                 let flags = r.u8()?;
                 let request = AttachRequest {
@@ -204,13 +215,24 @@ impl ClientFrame {
                     replay: Replay::get(&mut r)?,
                     name: r.str()?,
                 };
-                if kind == 0x02 { Self::Attach(request) } else { Self::AttachDescriptor(request) }
+                if kind == 0x02 {
+                    Self::Attach(request)
+                } else {
+                    Self::AttachDescriptor(request)
+                }
             }
             0x04 => Self::Data(r.remaining().to_vec()),
             0x05 => Self::Break,
-            0x06 => Self::Resize { columns: r.u16()?, rows: r.u16()? },
+            0x06 => Self::Resize {
+                columns: r.u16()?,
+                rows: r.u16()?,
+            },
             0x07 => Self::Status,
-            0x08 => Self::LogRead { id: r.u32()?, start: Replay::get(&mut r)?, max: r.u32()? },
+            0x08 => Self::LogRead {
+                id: r.u32()?,
+                start: Replay::get(&mut r)?,
+                max: r.u32()?,
+            },
             0x09 => Self::Detach,
             0x0a => Self::Power(match r.u8()? {
                 1 => PowerAction::Stop,
@@ -392,8 +414,36 @@ fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
+fn put_spans(w: &mut Writer<'_>, held: Option<&Held>) {
+    w.u64(held.map_or(0, |h| millis(h.held_for)))
+        .u64(held.map_or(0, |h| millis(h.idle_for)));
+}
+
+fn put_status(w: &mut Writer<'_>, status: &Status) {
+    let flags = u8::from(status.powered)
+        | u8::from(status.holder.is_some()) << 1
+        | u8::from(status.boot_log) << 2;
+    w.u8(flags)
+        .u64(status.oldest)
+        .u64(status.head)
+        .u64(status.epoch)
+        .u32(status.observers);
+    put_spans(w, status.holder.as_ref());
+    w.str(&status.console)
+        .str(status.holder.as_ref().map_or("", |h| &h.by));
+    for (name, value) in &status.counters {
+        w.str(name).u64(*value);
+    }
+}
+
 /// An output frame around `bytes`, without a copy through [`Output`].
-pub(crate) fn output_frame(out: &mut Vec<u8>, replayed: bool, offset: u64, next: u64, bytes: &[u8]) {
+pub(crate) fn output_frame(
+    out: &mut Vec<u8>,
+    replayed: bool,
+    offset: u64,
+    next: u64,
+    bytes: &[u8],
+) {
     let mut w = Writer::begin(out, 0x83);
     w.u8(u8::from(replayed)).u64(offset).u64(next).bytes(bytes);
     w.end();
@@ -402,21 +452,37 @@ pub(crate) fn output_frame(out: &mut Vec<u8>, replayed: bool, offset: u64, next:
 impl ServerFrame {
     /// Appends the frame to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let held = |w: &mut Writer<'_>, held: Option<&Held>| {
-            w.u64(held.map_or(0, |h| millis(h.held_for))).u64(held.map_or(0, |h| millis(h.idle_for)));
-        };
         let mut w;
         match self {
-            Self::Hello { version, console, head, epoch } => {
+            Self::Hello {
+                version,
+                console,
+                head,
+                epoch,
+            } => {
                 w = Writer::begin(out, 0x81);
                 w.u16(*version).str(console).u64(*head).u64(*epoch);
             }
-            Self::Attached { read_only, start, head, epoch } => {
+            Self::Attached {
+                read_only,
+                start,
+                head,
+                epoch,
+            } => {
                 w = Writer::begin(out, 0x82);
-                w.u8(u8::from(*read_only) << 1).u64(*start).u64(*head).u64(*epoch);
+                w.u8(u8::from(*read_only) << 1)
+                    .u64(*start)
+                    .u64(*head)
+                    .u64(*epoch);
             }
             Self::Output(output) => {
-                return output_frame(out, output.replayed, output.offset, output.next, &output.bytes);
+                return output_frame(
+                    out,
+                    output.replayed,
+                    output.offset,
+                    output.next,
+                    &output.bytes,
+                );
             }
             Self::Gap { from, to } => {
                 w = Writer::begin(out, 0x84);
@@ -432,30 +498,33 @@ impl ServerFrame {
             }
             Self::Ended(end) => {
                 w = Writer::begin(out, 0x86);
-                w.u8(end.reason).u64(end.resume).u64(end.epoch).str(&end.by).str(&end.text);
+                w.u8(end.reason)
+                    .u64(end.resume)
+                    .u64(end.epoch)
+                    .str(&end.by)
+                    .str(&end.text);
             }
             Self::Refused(refusal) => {
                 w = Writer::begin(out, 0x87);
                 w.u8(refusal.reason);
-                held(&mut w, refusal.holder.as_ref());
-                w.str(refusal.holder.as_ref().map_or("", |h| &h.by)).str(&refusal.text);
+                put_spans(&mut w, refusal.holder.as_ref());
+                w.str(refusal.holder.as_ref().map_or("", |h| &h.by))
+                    .str(&refusal.text);
             }
             Self::Status(status) => {
                 w = Writer::begin(out, 0x88);
-                let flags = u8::from(status.powered)
-                    | u8::from(status.holder.is_some()) << 1
-                    | u8::from(status.boot_log) << 2;
-                w.u8(flags).u64(status.oldest).u64(status.head).u64(status.epoch).u32(status.observers);
-                held(&mut w, status.holder.as_ref());
-                w.str(&status.console).str(status.holder.as_ref().map_or("", |h| &h.by));
-                for (name, value) in &status.counters {
-                    w.str(name).u64(*value);
-                }
+                put_status(&mut w, status);
             }
             Self::LogData(data) => {
                 w = Writer::begin(out, 0x89);
-                w.u32(data.id).u64(data.asked).u64(data.start).u64(data.next);
-                w.u64(data.oldest).u64(data.head).u64(data.epoch).bytes(&data.bytes);
+                w.u32(data.id)
+                    .u64(data.asked)
+                    .u64(data.start)
+                    .u64(data.next);
+                w.u64(data.oldest)
+                    .u64(data.head)
+                    .u64(data.epoch)
+                    .bytes(&data.bytes);
             }
             Self::Error { code, text } => {
                 w = Writer::begin(out, 0x8a);
@@ -476,24 +545,38 @@ impl ServerFrame {
     pub fn parse(frame: RawFrame<'_>) -> Result<Self, FrameError> {
         let mut r = Reader::new(frame);
         let parsed = match frame.kind {
-            0x81 => Self::Hello { version: r.u16()?, console: r.str()?, head: r.u64()?, epoch: r.u64()? },
-            0x82 => {
-                Self::Attached { read_only: r.u8()? & 2 != 0, start: r.u64()?, head: r.u64()?, epoch: r.u64()? }
-            }
+            0x81 => Self::Hello {
+                version: r.u16()?,
+                console: r.str()?,
+                head: r.u64()?,
+                epoch: r.u64()?,
+            },
+            0x82 => Self::Attached {
+                read_only: r.u8()? & 2 != 0,
+                start: r.u64()?,
+                head: r.u64()?,
+                epoch: r.u64()?,
+            },
             0x83 => Self::Output(Output {
                 replayed: r.u8()? & 1 != 0,
                 offset: r.u64()?,
                 next: r.u64()?,
                 bytes: r.remaining().to_vec(),
             }),
-            0x84 => Self::Gap { from: r.u64()?, to: r.u64()? },
+            0x84 => Self::Gap {
+                from: r.u64()?,
+                to: r.u64()?,
+            },
             0x85 => {
                 let limit = match r.u8()? {
                     1 => Limit::Idle,
                     2 => Limit::Absolute,
                     _ => return Err(r.malformed("a limit of 1 or 2")),
                 };
-                Self::Warning(Warning { limit, remaining: Duration::from_millis(r.u64()?) })
+                Self::Warning(Warning {
+                    limit,
+                    remaining: Duration::from_millis(r.u64()?),
+                })
             }
             0x86 => Self::Ended(SessionEnd {
                 reason: r.u8()?,
@@ -503,8 +586,13 @@ impl ServerFrame {
                 text: r.str()?,
             }),
             0x87 => {
-                let (reason, held_for, idle_for, by, text) = (r.u8()?, r.u64()?, r.u64()?, r.str()?, r.str()?);
-                Self::Refused(Refusal { reason, holder: (reason == 0).then(|| held(by, held_for, idle_for)), text })
+                let (reason, held_for, idle_for, by, text) =
+                    (r.u8()?, r.u64()?, r.u64()?, r.str()?, r.str()?);
+                Self::Refused(Refusal {
+                    reason,
+                    holder: (reason == 0).then(|| held(by, held_for, idle_for)),
+                    text,
+                })
             }
             0x88 => Self::Status(status(&mut r)?),
             0x89 => Self::LogData(LogData {
@@ -517,8 +605,14 @@ impl ServerFrame {
                 epoch: r.u64()?,
                 bytes: r.remaining().to_vec(),
             }),
-            0x8a => Self::Error { code: r.u8()?, text: r.str()? },
-            0x8b => Self::Boot { epoch: r.u64()?, offset: r.u64()? },
+            0x8a => Self::Error {
+                code: r.u8()?,
+                text: r.str()?,
+            },
+            0x8b => Self::Boot {
+                epoch: r.u64()?,
+                offset: r.u64()?,
+            },
             kind => return Err(FrameError::UnknownType(kind)),
         };
         r.end()?;
@@ -527,7 +621,11 @@ impl ServerFrame {
 }
 
 fn held(by: String, held_for: u64, idle_for: u64) -> Held {
-    Held { by, held_for: Duration::from_millis(held_for), idle_for: Duration::from_millis(idle_for) }
+    Held {
+        by,
+        held_for: Duration::from_millis(held_for),
+        idle_for: Duration::from_millis(idle_for),
+    }
 }
 
 fn status(r: &mut Reader<'_>) -> Result<Status, FrameError> {

@@ -57,8 +57,8 @@ mod codec;
 mod frames;
 
 pub use codec::{Decoder, FRAME_LIMIT, FrameError, RawFrame};
-pub(crate) use codec::Writer;
 pub(crate) use frames::output_frame;
 pub use frames::{
-    AttachRequest, ClientFrame, Held, LogData, Output, PowerAction, Refusal, Replay, ServerFrame, SessionEnd, Status, VERSION, Warning, error_code,
+    AttachRequest, ClientFrame, Held, LogData, Output, PowerAction, Refusal, Replay, ServerFrame,
+    SessionEnd, Status, VERSION, Warning, error_code,
 };
