@@ -70,9 +70,13 @@ enum State {
     Escape,
     Csi,
     /// In an OSC; whether an ESC was just seen, which may begin its end.
-    Osc { escape: bool },
+    Osc {
+        escape: bool,
+    },
     /// In a DCS, APC, PM or SOS, all of which are dropped.
-    Dropped { escape: bool },
+    Dropped {
+        escape: bool,
+    },
 }
 
 impl ReplayGuard {
@@ -100,7 +104,10 @@ impl ReplayGuard {
             self.drop_held();
         }
         shown.append(&mut self.held);
-        if matches!(self.state, State::Osc { escape: true } | State::Dropped { escape: true }) {
+        if matches!(
+            self.state,
+            State::Osc { escape: true } | State::Dropped { escape: true }
+        ) {
             shown.push(ESC);
         }
         self.reset();
@@ -231,7 +238,7 @@ impl ReplayGuard {
 
     fn escape(&mut self, byte: u8, shown: &mut Vec<u8>) {
         match byte {
-            ESC | CAN | SUB => self.cut_off_by(byte, shown),
+            ESC | CAN | SUB | 0x80.. => self.cut_off_by(byte, shown),
             b'[' if self.held.len() == 1 => self.begin(State::Csi, byte),
             b']' if self.held.len() == 1 => self.begin(State::Osc { escape: false }, byte),
             b'P' | b'X' | b'^' | b'_' if self.held.len() == 1 => {
@@ -248,25 +255,27 @@ impl ReplayGuard {
                 self.hold(byte, CSI_LIMIT);
                 self.release_held(shown);
             }
-            0x80.. => self.cut_off_by(byte, shown),
         }
     }
 
     fn csi(&mut self, byte: u8, shown: &mut Vec<u8>) {
         match byte {
-            ESC | CAN | SUB => self.cut_off_by(byte, shown),
+            ESC | CAN | SUB | 0x80.. => self.cut_off_by(byte, shown),
             0x00..=0x1f | 0x7f => self.execute(byte, shown),
             0x20..=0x3f => self.hold(byte, CSI_LIMIT),
             0x40..=0x7e => {
                 self.hold(byte, CSI_LIMIT);
-                let body = self.held.iter().position(|b| matches!(b, b'[' | 0x9b)).map_or(0, |at| at + 1);
+                let body = self
+                    .held
+                    .iter()
+                    .position(|b| matches!(b, b'[' | 0x9b))
+                    .map_or(0, |at| at + 1);
                 if is_csi_query(&self.held[body..]) {
                     self.drop_held();
                 } else {
                     self.release_held(shown);
                 }
             }
-            0x80.. => self.cut_off_by(byte, shown),
         }
     }
 
@@ -351,20 +360,37 @@ fn is_plain(byte: u8) -> bool {
 
 /// `body` is what follows the introducer, final byte included.
 fn is_csi_query(body: &[u8]) -> bool {
-    let Some((&last, front)) = body.split_last() else { return false };
-    let parameters = front.iter().take_while(|b| (0x30..0x40).contains(*b)).count();
+    let Some((&last, front)) = body.split_last() else {
+        return false;
+    };
+    let parameters = front
+        .iter()
+        .take_while(|b| (0x30..0x40).contains(*b))
+        .count();
     let (parameters, intermediates) = front.split_at(parameters);
-    let private = parameters.first().copied().filter(|b| matches!(b, b'<'..=b'?'));
+    let private = parameters
+        .first()
+        .copied()
+        .filter(|b| matches!(b, b'<'..=b'?'));
     let numbers = || {
-        let digits = if private.is_some() { &parameters[1..] } else { parameters };
+        let digits = if private.is_some() {
+            &parameters[1..]
+        } else {
+            parameters
+        };
         digits.split(|b| matches!(b, b';' | b':')).map(|number| {
-            number.iter().fold(0u32, |n, d| n.saturating_mul(10).saturating_add(u32::from(d.saturating_sub(b'0'))))
+            number.iter().fold(0u32, |n, d| {
+                n.saturating_mul(10)
+                    .saturating_add(u32::from(d.saturating_sub(b'0')))
+            })
         })
     };
     match intermediates {
         b"" => match (private, last) {
             (_, b'c' | b'n' | b'x') | (Some(b'?'), b'u' | b'm' | b'S') | (Some(b'>'), b'q') => true,
-            (_, b't') => numbers().next().is_some_and(|first| (11..=21).contains(&first)),
+            (_, b't') => numbers()
+                .next()
+                .is_some_and(|first| (11..=21).contains(&first)),
             (Some(b'?'), b'h') => numbers().any(|mode| matches!(mode, 1004 | 2031 | 2048)),
             _ => false,
         },
@@ -378,8 +404,14 @@ fn is_csi_query(body: &[u8]) -> bool {
 }
 
 fn is_osc_query(sequence: &[u8]) -> bool {
-    let asks = sequence.windows(2).any(|pair| matches!(pair, [b';' | b'=', b'?']));
-    let contains = |needle: &[u8]| sequence.windows(needle.len()).any(|w| w.eq_ignore_ascii_case(needle));
+    let asks = sequence
+        .windows(2)
+        .any(|pair| matches!(pair, [b';' | b'=', b'?']));
+    let contains = |needle: &[u8]| {
+        sequence
+            .windows(needle.len())
+            .any(|w| w.eq_ignore_ascii_case(needle))
+    };
     let iterm = contains(b"]1337;") || contains(b"\x9d1337;");
     asks || iterm && (contains(b"report") || contains(b"request") || contains(b"capabilities"))
 }

@@ -96,7 +96,12 @@ const PLAIN: &[&[u8]] = &[
 #[test]
 fn every_question_is_taken_out() {
     for query in QUERIES {
-        assert_eq!(guarded(&[b"a", query, b"z"]), b"az", "{}", query.escape_ascii());
+        assert_eq!(
+            guarded(&[b"a", query, b"z"]),
+            b"az",
+            "{}",
+            query.escape_ascii()
+        );
     }
 }
 
@@ -110,9 +115,21 @@ fn everything_else_is_kept() {
 #[test]
 fn a_question_nested_in_a_string_is_taken_out() {
     // Multiplexers hand the inside of a DCS on to the terminal.
-    assert!(!guarded(&[b"\x1bPtmux;\x1b\x1b[6n\x1b\\"]).windows(2).any(|w| w == b"6n"));
-    assert!(!guarded(&[b"\x1bP\x1b[6n\x1b\\"]).windows(2).any(|w| w == b"6n"));
-    assert!(!guarded(&[b"\x1b]0;x\x1b[6n\x07"]).windows(2).any(|w| w == b"6n"));
+    assert!(
+        !guarded(&[b"\x1bPtmux;\x1b\x1b[6n\x1b\\"])
+            .windows(2)
+            .any(|w| w == b"6n")
+    );
+    assert!(
+        !guarded(&[b"\x1bP\x1b[6n\x1b\\"])
+            .windows(2)
+            .any(|w| w == b"6n")
+    );
+    assert!(
+        !guarded(&[b"\x1b]0;x\x1b[6n\x07"])
+            .windows(2)
+            .any(|w| w == b"6n")
+    );
 }
 
 #[test]
@@ -143,7 +160,10 @@ fn state_is_bounded_by_a_sequence_that_never_ends() {
         guard.filter(b"xxxxxxxxxx", &mut shown);
     }
     assert!(shown.is_empty());
-    assert!(std::mem::size_of_val(&guard) < 64, "what is held lives in one bounded buffer");
+    assert!(
+        std::mem::size_of_val(&guard) < 64,
+        "what is held lives in one bounded buffer"
+    );
 }
 
 #[test]
@@ -160,7 +180,23 @@ fn pieces() -> impl Strategy<Value = Vec<&'static [u8]>> {
     let piece = prop_oneof![
         prop::sample::select(QUERIES.to_vec()),
         prop::sample::select(PLAIN.to_vec()),
-        prop::sample::select(vec![&b"\x1b"[..], b"[", b"6", b"n", b"]", b"P", b"\\", b"\x07", b"\x18", b";?", b"\xc2", b"$", b"\x9b", b"\x9c", b"c"]),
+        prop::sample::select(vec![
+            &b"\x1b"[..],
+            b"[",
+            b"6",
+            b"n",
+            b"]",
+            b"P",
+            b"\\",
+            b"\x07",
+            b"\x18",
+            b";?",
+            b"\xc2",
+            b"$",
+            b"\x9b",
+            b"\x9c",
+            b"c"
+        ]),
     ];
     prop::collection::vec(piece, 0..30)
 }
