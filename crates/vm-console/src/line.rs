@@ -27,6 +27,10 @@ pub enum Input {
 /// the doorbell safe without atomics. With the `vm-uart` feature this is a [`vm_uart::Line`]; without it, a device of
 /// another kind calls [`transmit`](Self::transmit) and [`receive`](Self::receive).
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent conditions, all behind one lock"
+)]
 pub struct ConsoleLine {
     writer: LogWriter,
     input: VecDeque<Input>,
@@ -50,8 +54,22 @@ pub(crate) struct Power {
     pub(crate) times_off: u64,
 }
 
+impl Default for Power {
+    fn default() -> Self {
+        Self {
+            on: true,
+            times_off: 0,
+        }
+    }
+}
+
 impl ConsoleLine {
-    pub(crate) fn new(writer: LogWriter, bell: Arc<EventFd>, counters: Arc<Counters>, line_times: bool) -> Self {
+    pub(crate) fn new(
+        writer: LogWriter,
+        bell: Arc<EventFd>,
+        counters: Arc<Counters>,
+        line_times: bool,
+    ) -> Self {
         Self {
             writer,
             input: VecDeque::new(),
@@ -61,7 +79,7 @@ impl ConsoleLine {
             output_refused: false,
             retry_output: false,
             line_times,
-            power: Power { on: true, times_off: 0 },
+            power: Power::default(),
             counters,
         }
     }
@@ -81,7 +99,9 @@ impl ConsoleLine {
 
     #[inline(never)]
     fn transmit_with_options(&mut self, bytes: &[u8]) -> usize {
-        let room = self.hold_at.map_or(u64::MAX, |limit| limit.saturating_sub(self.writer.head()));
+        let room = self
+            .hold_at
+            .map_or(u64::MAX, |limit| limit.saturating_sub(self.writer.head()));
         let taken = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
         if self.line_times {
             for line in bytes[..taken].split_inclusive(|byte| *byte == b'\n') {
@@ -116,7 +136,8 @@ impl ConsoleLine {
     /// Queues typed bytes, and answers how many fitted.
     pub fn type_bytes(&mut self, bytes: &[u8]) -> usize {
         let fitting = bytes.len().min(self.input_room());
-        self.input.extend(bytes[..fitting].iter().map(|byte| Input::Byte(*byte)));
+        self.input
+            .extend(bytes[..fitting].iter().map(|byte| Input::Byte(*byte)));
         fitting
     }
 

@@ -38,6 +38,10 @@ impl<I: vm_uart::InterruptLine + Send> GuestPort for Mutex<vm_uart::SerialPort<I
     /// DCD and DSR follow the session; CTS stays active.
     fn set_carrier(&self, present: bool) {
         let mut port = self.lock().unwrap_or_else(PoisonError::into_inner);
-        port.set_modem_inputs(vm_uart::ModemInputs { dcd: present, dsr: present, ..Default::default() });
+        port.set_modem_inputs(vm_uart::ModemInputs {
+            dcd: present,
+            dsr: present,
+            ..Default::default()
+        });
     }
 }

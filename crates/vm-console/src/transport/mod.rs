@@ -1,0 +1,106 @@
+//! How clients reach a console.
+//!
+//! | transport | carries | identity | can force | BREAK |
+//! |---|---|---|---|---|
+//! | [unix socket](unix), raw | bytes, nothing else | `SO_PEERCRED` | by a listener made for it | no |
+//! | control socket | [frames](crate::protocol) | `SO_PEERCRED` and a name | yes | yes |
+//! | passed socket (`SCM_RIGHTS`) | bytes | of who passed it | yes | no |
+//! | [stdio] | bytes, with [escapes](crate::escape) if wanted | of this process | as the owner says | `~B` |
+//! | [pty] | bytes | none | no | no |
+
+pub mod pty;
+pub mod stdio;
+pub(crate) mod stream;
+pub mod unix;
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+
+use unix::{Peers, UnixSocket};
+
+/// Where a console's clients come in. Made by the owner, who so learns at once if a socket cannot be had; then given to
+/// [`ServiceHandle::add`](crate::service::ServiceHandle::add).
+#[derive(Debug)]
+pub struct Listener {
+    pub(crate) source: Source,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Debug)]
+pub(crate) enum Source {
+    Socket(UnixSocket),
+    Pty(pty::Pty),
+}
+
+/// What a connection is taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Raw { force: bool, read_only: bool },
+    Control,
+}
+
+impl Listener {
+    /// Raw bytes: `socat`, `nc`. A connection is an attach; refused if the console is taken.
+    #[must_use]
+    pub fn raw(socket: UnixSocket) -> Self {
+        Self {
+            source: Source::Socket(socket),
+            kind: Kind::Raw {
+                force: false,
+                read_only: false,
+            },
+        }
+    }
+
+    /// Raw bytes, and whoever connects takes the console from its holder.
+    #[must_use]
+    pub fn raw_forcing(socket: UnixSocket) -> Self {
+        Self {
+            source: Source::Socket(socket),
+            kind: Kind::Raw {
+                force: true,
+                read_only: false,
+            },
+        }
+    }
+
+    /// Raw bytes, output only: whoever connects watches. What it sends is dropped.
+    #[must_use]
+    pub fn observers(socket: UnixSocket) -> Self {
+        Self {
+            source: Source::Socket(socket),
+            kind: Kind::Raw {
+                force: false,
+                read_only: true,
+            },
+        }
+    }
+
+    /// Frames; see [`protocol`](crate::protocol).
+    #[must_use]
+    pub fn control(socket: UnixSocket) -> Self {
+        Self {
+            source: Source::Socket(socket),
+            kind: Kind::Control,
+        }
+    }
+
+    /// A pseudo-terminal: `picocom`, `screen`.
+    #[must_use]
+    pub fn pty(pty: pty::Pty) -> Self {
+        Self {
+            source: Source::Pty(pty),
+            kind: Kind::Raw {
+                force: false,
+                read_only: false,
+            },
+        }
+    }
+}
+
+impl From<UnixListener> for UnixSocket {
+    /// A listener that somebody else has bound, as a service manager does. Its file, if any, is left alone.
+    fn from(listener: UnixListener) -> Self {
+        Self::adopt(OwnedFd::from(listener), Peers::Anyone)
+    }
+}

@@ -1,0 +1,176 @@
+//! A pseudo-terminal with a stable name, for `picocom` and `screen`.
+//!
+//! The slave is kept open and raw: settings survive between two clients, and reading the master never fails because
+//! nobody is there. Which leaves the question *whether* somebody is there, since the master is told of the first open
+//! and the last close only while nobody else holds the slave. The answer comes from inotify on the slave's device: each
+//! open and each close is an event, and their difference is the presence of a client. A session so begins when the pty is
+//! opened and ends when it is closed, as on a socket.
+//!
+//! To disconnect a client (taken over, idle, refused) the pty is closed, which hangs it up, and another is made; the
+//! symlink is moved to it in one step. BREAK cannot cross a pty: use a control socket.
+
+use std::ffi::{CString, OsStr};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::pty::OpenptFlags;
+use rustix::termios::{OptionalActions, QueueSelector};
+
+use super::unix::BindError;
+
+/// Terminal programs set the line up after opening it and flush what has arrived by then; replay waits this long.
+pub(crate) const SETTLE: Duration = Duration::from_millis(150);
+
+/// A pseudo-terminal, its slave reachable through a symlink. Dropping it removes the symlink.
+#[derive(Debug)]
+pub struct Pty {
+    link: PathBuf,
+    pair: Pair,
+}
+
+#[derive(Debug)]
+struct Pair {
+    master: OwnedFd,
+    slave: OwnedFd,
+    /// Tells opens and closes of the slave.
+    watch: OwnedFd,
+    device: PathBuf,
+    present: u32,
+}
+
+impl Pty {
+    /// Makes a pty and a symlink to its slave at `link`. A symlink that is there is replaced; anything else is left
+    /// alone.
+    ///
+    /// # Errors
+    /// No pty can be had, or the symlink cannot be made.
+    pub fn open(link: impl AsRef<Path>) -> Result<Self, BindError> {
+        let link = link.as_ref();
+        let error = |what, source: io::Error| BindError::new(link.as_os_str(), what, source);
+        let pair = Pair::new().map_err(|source| error("cannot make a pty", source))?;
+        point(link, &pair.device).map_err(|source| error("cannot make the symlink", source))?;
+        Ok(Self {
+            link: link.to_owned(),
+            pair,
+        })
+    }
+
+    /// The device that the symlink leads to at present.
+    #[must_use]
+    pub fn device(&self) -> &Path {
+        &self.pair.device
+    }
+
+    pub(crate) fn watch(&self) -> &OwnedFd {
+        &self.pair.watch
+    }
+
+    /// The master, for one client's stream.
+    pub(crate) fn stream(&self) -> io::Result<OwnedFd> {
+        self.pair.master.try_clone()
+    }
+
+    /// Whether a client has the slave open, after everything that was told so far.
+    pub(crate) fn update_presence(&mut self) -> bool {
+        let mut buffer = [MaybeUninit::uninit(); 1024];
+        let mut events = Reader::new(&self.pair.watch, &mut buffer);
+        // An error means: nothing more to read for now.
+        while let Ok(event) = events.next() {
+            if event.events().contains(ReadFlags::OPEN) {
+                self.pair.present += 1;
+            } else if event
+                .events()
+                .intersects(ReadFlags::CLOSE_WRITE | ReadFlags::CLOSE_NOWRITE)
+            {
+                self.pair.present = self.pair.present.saturating_sub(1);
+            }
+        }
+        self.pair.present > 0
+    }
+
+    /// Drops what the last client left unread.
+    pub(crate) fn drop_unread(&self) {
+        // Nothing there to drop is no error worth knowing.
+        let _ = rustix::termios::tcflush(&self.pair.slave, QueueSelector::IFlush);
+    }
+
+    /// Hangs the client up: another pty takes this one's place.
+    pub(crate) fn renew(&mut self) -> io::Result<()> {
+        let pair = Pair::new()?;
+        point(&self.link, &pair.device)?;
+        self.pair = pair;
+        Ok(())
+    }
+}
+
+impl Drop for Pty {
+    fn drop(&mut self) {
+        if std::fs::read_link(&self.link).is_ok_and(|target| target == self.pair.device) {
+            // A symlink that stays behind is replaced next time.
+            let _ = std::fs::remove_file(&self.link);
+        }
+    }
+}
+
+impl Pair {
+    fn new() -> io::Result<Self> {
+        let master =
+            rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+        rustix::pty::grantpt(&master)?;
+        rustix::pty::unlockpt(&master)?;
+        let flags = rustix::fs::fcntl_getfl(&master)?;
+        rustix::fs::fcntl_setfl(&master, flags | OFlags::NONBLOCK)?;
+        let device: CString = rustix::pty::ptsname(&master, Vec::new())?;
+        let slave = rustix::fs::open(
+            &device,
+            OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
+        let mut settings = rustix::termios::tcgetattr(&slave)?;
+        settings.make_raw();
+        rustix::termios::tcsetattr(&slave, OptionalActions::Now, &settings)?;
+        // Watched from here on, so that our own open does not count.
+        let watch = rustix::fs::inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
+        rustix::fs::inotify::add_watch(
+            &watch,
+            &device,
+            WatchFlags::OPEN | WatchFlags::CLOSE_WRITE | WatchFlags::CLOSE_NOWRITE,
+        )?;
+        let device = PathBuf::from(OsStr::from_bytes(device.as_bytes()));
+        Ok(Self {
+            master,
+            slave,
+            watch,
+            device,
+            present: 0,
+        })
+    }
+}
+
+/// Makes `link` lead to `device`, in one step if it led elsewhere before.
+fn point(link: &Path, device: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(link) {
+        Ok(found) if !found.is_symlink() => return Err(io::ErrorKind::AlreadyExists.into()),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let name = link.file_name().ok_or(Errno::INVAL)?;
+    let mut draft = std::ffi::OsString::from(".");
+    draft.push(name);
+    draft.push(format!(".{}", std::process::id()));
+    let draft = link.with_file_name(draft);
+    // Left over from a process of the same id, if at all.
+    let _ = std::fs::remove_file(&draft);
+    std::os::unix::fs::symlink(device, &draft)?;
+    std::fs::rename(&draft, link).inspect_err(|_| {
+        let _ = std::fs::remove_file(&draft);
+    })
+}

@@ -1,0 +1,212 @@
+//! The owner's own terminal, or any pair of descriptors, as a client.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::termios::{OptionalActions, Termios};
+
+use super::stream::Stream;
+use crate::escape::Escape;
+use crate::protocol::Replay;
+use crate::session::{Credentials, Identity, Transport};
+
+/// A pair of descriptors to be served as a raw client; see
+/// [`ConsoleHandle::attach`](crate::service::ConsoleHandle::attach).
+#[derive(Debug)]
+pub struct FdClient {
+    pub(crate) stream: Stream,
+    pub(crate) identity: Identity,
+    pub(crate) escape: Option<Escape>,
+    pub(crate) force: bool,
+    pub(crate) read_only: bool,
+    pub(crate) replay: Option<Replay>,
+}
+
+impl FdClient {
+    /// Standard input and output of this process.
+    ///
+    /// # Errors
+    /// One of them is closed, or no descriptor is left.
+    pub fn stdio() -> io::Result<Self> {
+        Self::from_files(rustix::stdio::stdin(), rustix::stdio::stdout())
+    }
+
+    /// Two files: `input` to read what is typed, `output` to write what the guest prints.
+    ///
+    /// They are opened anew where the system allows it (terminals, pipes, files), so that making them non-blocking does
+    /// not show to other processes that share them: a shell whose terminal is left non-blocking misbehaves. What
+    /// cannot be opened anew is used as it is, and is made non-blocking.
+    ///
+    /// # Errors
+    /// A descriptor is not open, or none is left.
+    pub fn from_files(input: impl AsFd, output: impl AsFd) -> io::Result<Self> {
+        let input = own_description(input.as_fd(), OFlags::RDONLY)?;
+        let output = own_description(output.as_fd(), OFlags::WRONLY)?;
+        Ok(Self::of(Stream::Files { input, output }, Transport::Stdio))
+    }
+
+    /// A connected stream socket.
+    #[must_use]
+    pub fn from_socket(socket: OwnedFd) -> Self {
+        Self::of(Stream::Socket(socket), Transport::Passed)
+    }
+
+    fn of(stream: Stream, transport: Transport) -> Self {
+        let credentials = Credentials {
+            uid: rustix::process::geteuid().as_raw(),
+            gid: rustix::process::getegid().as_raw(),
+            pid: std::process::id(),
+        };
+        let identity = Identity::new(transport, "").with_credentials(credentials);
+        Self {
+            stream,
+            identity,
+            escape: None,
+            force: false,
+            read_only: false,
+            replay: None,
+        }
+    }
+
+    /// Goes by this identity instead of this process's.
+    #[must_use]
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identity = identity;
+        self
+    }
+
+    /// Knows the escapes `Enter ~ .` and `Enter ~ B`.
+    #[must_use]
+    pub fn with_escapes(mut self) -> Self {
+        self.escape = Some(Escape::default());
+        self
+    }
+
+    /// Takes the console from its holder.
+    #[must_use]
+    pub fn forcing(mut self) -> Self {
+        self.force = true;
+        self
+    }
+
+    /// Only watches.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.read_only = true;
+        self
+    }
+
+    /// Is shown this at attach, instead of the console's default.
+    #[must_use]
+    pub fn replay(mut self, replay: Replay) -> Self {
+        self.replay = Some(replay);
+        self
+    }
+}
+
+/// A description of our own for what `fd` refers to, non-blocking.
+fn own_description(fd: impl AsFd, access: OFlags) -> io::Result<OwnedFd> {
+    let fd = fd.as_fd();
+    let kind = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(fd)?.st_mode);
+    // Opening a regular file anew would start at its beginning, and it never blocks for long.
+    if kind != rustix::fs::FileType::RegularFile {
+        let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+        let flags = access | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+        match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(own) => return Ok(own),
+            // Sockets cannot be opened; a terminal of another user may not be.
+            Err(Errno::NXIO | Errno::ACCESS | Errno::NOENT | Errno::IO) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let shared = rustix::io::fcntl_dupfd_cloexec(fd, 3)?;
+    let flags = rustix::fs::fcntl_getfl(&shared)?;
+    rustix::fs::fcntl_setfl(&shared, flags | OFlags::NONBLOCK)?;
+    Ok(shared)
+}
+
+/// A terminal in full raw mode, put back as it was when this is dropped: every setting, and whether it blocks.
+///
+/// It is a guard and not a switch: dropping also happens on early returns and on panics that unwind. For signals, hold a
+/// [`TerminalRestorer`] where the signal is handled.
+#[derive(Debug)]
+#[must_use = "the terminal is put back when this is dropped"]
+pub struct Terminal {
+    restorer: TerminalRestorer,
+}
+
+/// Puts a terminal back; can be cloned, called more than once, and used from any thread.
+#[derive(Clone, Debug)]
+pub struct TerminalRestorer {
+    saved: Arc<Mutex<Option<Saved>>>,
+}
+
+#[derive(Debug)]
+struct Saved {
+    terminal: OwnedFd,
+    settings: Termios,
+    flags: OFlags,
+}
+
+impl Terminal {
+    /// Puts the terminal that `fd` refers to into raw mode: no echo, no lines, no signals from keys, no translation of
+    /// CR and LF either way, eight bits. `None` if it is no terminal.
+    ///
+    /// # Errors
+    /// The terminal refuses.
+    pub fn raw(fd: impl AsFd) -> io::Result<Option<Self>> {
+        if !rustix::termios::isatty(&fd) {
+            return Ok(None);
+        }
+        let terminal = rustix::io::fcntl_dupfd_cloexec(&fd, 3)?;
+        let settings = rustix::termios::tcgetattr(&terminal)?;
+        let flags = rustix::fs::fcntl_getfl(&terminal)?;
+        let mut raw = settings.clone();
+        raw.make_raw();
+        rustix::termios::tcsetattr(&terminal, OptionalActions::Flush, &raw)?;
+        let saved = Arc::new(Mutex::new(Some(Saved {
+            terminal,
+            settings,
+            flags,
+        })));
+        Ok(Some(Self {
+            restorer: TerminalRestorer { saved },
+        }))
+    }
+
+    /// Something that can put the terminal back from elsewhere.
+    #[must_use]
+    pub fn restorer(&self) -> TerminalRestorer {
+        self.restorer.clone()
+    }
+}
+
+impl TerminalRestorer {
+    /// Puts the terminal back as it was, once; later calls do nothing.
+    pub fn restore(&self) {
+        let saved = self
+            .saved
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(Saved {
+            terminal,
+            settings,
+            flags,
+        }) = saved
+        {
+            // A terminal that hung up needs nothing put back.
+            let _ = rustix::termios::tcsetattr(&terminal, OptionalActions::Now, &settings);
+            let _ = rustix::fs::fcntl_setfl(&terminal, flags);
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.restorer.restore();
+    }
+}

@@ -1,0 +1,388 @@
+//! Unix stream sockets: made without a race, replaced only if dead, removed when done.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::process::{Gid, Uid};
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 128;
+
+/// Which users may connect, by the kernel's word (`SO_PEERCRED`). For a socket in the file system its mode has decided
+/// already; an abstract one has no mode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Peers {
+    /// Whoever the socket's mode lets in.
+    Anyone,
+    /// These users only.
+    Uids(Vec<u32>),
+}
+
+impl Peers {
+    /// The user that runs this process, and root.
+    #[must_use]
+    pub fn own() -> Self {
+        Self::Uids(vec![rustix::process::geteuid().as_raw(), 0])
+    }
+
+    pub(crate) fn admit(&self, uid: Option<u32>) -> bool {
+        match self {
+            Self::Anyone => true,
+            Self::Uids(uids) => uid.is_some_and(|uid| uids.contains(&uid)),
+        }
+    }
+}
+
+/// Why a socket cannot be had.
+#[derive(Debug)]
+pub struct BindError {
+    address: OsString,
+    what: &'static str,
+    source: io::Error,
+}
+
+impl BindError {
+    pub(crate) fn new(address: &OsStr, what: &'static str, source: impl Into<io::Error>) -> Self {
+        Self {
+            address: address.to_owned(),
+            what,
+            source: source.into(),
+        }
+    }
+
+    /// The kind of the error below it.
+    #[must_use]
+    pub fn kind(&self) -> io::ErrorKind {
+        self.source.kind()
+    }
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "socket {}: {}: {}",
+            self.address.display(),
+            self.what,
+            self.source
+        )
+    }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// How a socket file is made.
+///
+/// ```
+/// use vm_console::transport::unix::BindOptions;
+///
+/// let dir = tempfile::tempdir()?;
+/// let path = dir.path().join("vm-7.sock");
+/// let socket = BindOptions { mode: 0o660, ..BindOptions::default() }.bind(&path)?;
+/// assert!(path.exists());
+/// drop(socket);
+/// assert!(!path.exists());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindOptions {
+    /// Permission bits of the file. Default: 0600.
+    pub mode: u32,
+    /// User and group to give the file to. Default: those of this process.
+    pub owner: Option<(u32, u32)>,
+    /// Who may connect. Default: whoever the mode lets in.
+    pub peers: Peers,
+}
+
+impl Default for BindOptions {
+    fn default() -> Self {
+        Self {
+            mode: 0o600,
+            owner: None,
+            peers: Peers::Anyone,
+        }
+    }
+}
+
+impl BindOptions {
+    /// Makes a listening socket at `path`.
+    ///
+    /// At no time is there a file at `path` with a wider mode or another owner than asked for, nor one that does not
+    /// listen: the socket is made under another name in the same directory and then renamed. A socket file that is there
+    /// already is replaced only if nobody listens on it; anything else that is there is left alone.
+    ///
+    /// # Errors
+    /// Somebody listens there (`AddrInUse`), something that is no socket is there (`AlreadyExists`), or the system's
+    /// error with the step that failed.
+    pub fn bind(&self, path: impl AsRef<Path>) -> Result<UnixSocket, BindError> {
+        let path = path.as_ref();
+        let error = |what| move |source: Errno| BindError::new(path.as_os_str(), what, source);
+        let (Some(name), Some(parent)) = (path.file_name(), path.parent()) else {
+            return Err(BindError::new(
+                path.as_os_str(),
+                "not a file name",
+                io::ErrorKind::InvalidInput,
+            ));
+        };
+        let parent = if parent.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            parent
+        };
+        let dir = rustix::fs::open(
+            parent,
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .map_err(error("cannot open its directory"))?;
+        let fresh = Draft::new(&dir, name);
+        let socket = stream_socket().map_err(error("cannot make a socket"))?;
+        // The file that bind makes takes its mode from the socket, so it is never wider than this, whatever the umask.
+        rustix::fs::fchmod(&socket, Mode::from_raw_mode(0o600))
+            .map_err(error("cannot set the mode"))?;
+        let address = address_in(&dir, &fresh.name).map_err(error("name too long"))?;
+        rustix::net::bind(&socket, &address).map_err(error("cannot bind"))?;
+        rustix::net::listen(&socket, BACKLOG).map_err(error("cannot listen"))?;
+        if let Some((uid, gid)) = self.owner {
+            let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+            rustix::fs::chownat(
+                &dir,
+                &fresh.name,
+                Some(uid),
+                Some(gid),
+                AtFlags::SYMLINK_NOFOLLOW,
+            )
+            .map_err(error("cannot set the owner"))?;
+        }
+        if self.mode != 0o600 {
+            rustix::fs::chmodat(
+                &dir,
+                &fresh.name,
+                Mode::from_raw_mode(self.mode),
+                AtFlags::empty(),
+            )
+            .map_err(error("cannot set the mode"))?;
+        }
+        let inode = inode_at(&dir, &fresh.name).map_err(error("cannot look at it"))?;
+        publish(&dir, &fresh.name, name)
+            .map_err(|(what, source)| BindError::new(path.as_os_str(), what, source))?;
+        fresh.was_renamed();
+        let file = SocketFile {
+            dir,
+            name: name.to_owned(),
+            inode,
+            path: path.to_owned(),
+        };
+        Ok(UnixSocket {
+            socket,
+            peers: self.peers.clone(),
+            file: Some(file),
+        })
+    }
+}
+
+/// A listening unix socket. Dropping it closes it and removes its file, if that is still the one it made.
+#[derive(Debug)]
+pub struct UnixSocket {
+    pub(crate) socket: OwnedFd,
+    pub(crate) peers: Peers,
+    file: Option<SocketFile>,
+}
+
+impl UnixSocket {
+    /// Listens at `path`, mode 0600. See [`BindOptions::bind`].
+    ///
+    /// # Errors
+    /// As [`BindOptions::bind`].
+    pub fn bind(path: impl AsRef<Path>) -> Result<Self, BindError> {
+        BindOptions::default().bind(path)
+    }
+
+    /// Listens at an abstract address (`@name` to socat): no file, no mode. Only the user that runs this process, and
+    /// root, are let in; see [`with_peers`](Self::with_peers).
+    ///
+    /// # Errors
+    /// The name is taken or too long.
+    pub fn bind_abstract(name: &[u8]) -> Result<Self, BindError> {
+        let shown: Vec<u8> = [b"@", name].concat();
+        let error = |what| move |source: Errno| (what, source);
+        let bind = || {
+            let address =
+                SocketAddrUnix::new_abstract_name(name).map_err(error("name too long"))?;
+            let socket = stream_socket().map_err(error("cannot make a socket"))?;
+            rustix::net::bind(&socket, &address).map_err(error("cannot bind"))?;
+            rustix::net::listen(&socket, BACKLOG).map_err(error("cannot listen"))?;
+            Ok(socket)
+        };
+        let socket = bind()
+            .map_err(|(what, source)| BindError::new(OsStr::from_bytes(&shown), what, source))?;
+        Ok(Self {
+            socket,
+            peers: Peers::own(),
+            file: None,
+        })
+    }
+
+    /// A listening socket that was passed in. Its file, if any, is left alone.
+    #[must_use]
+    pub fn adopt(socket: OwnedFd, peers: Peers) -> Self {
+        Self {
+            socket,
+            peers,
+            file: None,
+        }
+    }
+
+    /// The same socket, with other users let in.
+    #[must_use]
+    pub fn with_peers(mut self, peers: Peers) -> Self {
+        self.peers = peers;
+        self
+    }
+
+    /// Where it is, if it has a file of its own.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.file.as_ref().map(|file| file.path.as_path())
+    }
+}
+
+fn stream_socket() -> Result<OwnedFd, Errno> {
+    rustix::net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        None,
+    )
+}
+
+/// An address for `name` in `dir` that fits, however deep the directory lies.
+fn address_in(dir: &OwnedFd, name: &OsStr) -> Result<SocketAddrUnix, Errno> {
+    use std::os::fd::AsRawFd;
+    let mut path = OsString::from(format!("/proc/self/fd/{}/", dir.as_raw_fd()));
+    path.push(name);
+    SocketAddrUnix::new(path.as_os_str())
+}
+
+/// A file under a name of its own, until it gets its real one. Removed if it never does.
+struct Draft<'a> {
+    dir: BorrowedFd<'a>,
+    name: OsString,
+    renamed: bool,
+}
+
+impl<'a> Draft<'a> {
+    fn new(dir: &'a OwnedFd, name: &OsStr) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let stem = &name.as_bytes()[..name.len().min(32)];
+        let mut draft = OsString::from(".");
+        draft.push(OsStr::from_bytes(stem));
+        draft.push(format!(".{}.{count}", std::process::id()));
+        Self {
+            dir: dir.as_fd(),
+            name: draft,
+            renamed: false,
+        }
+    }
+
+    fn was_renamed(mut self) {
+        self.renamed = true;
+    }
+}
+
+impl Drop for Draft<'_> {
+    fn drop(&mut self) {
+        if !self.renamed {
+            // If it was never made there is nothing to remove.
+            let _ = rustix::fs::unlinkat(self.dir, &self.name, AtFlags::empty());
+        }
+    }
+}
+
+/// Renames `from` to `to`, replacing a socket on which nobody listens.
+///
+/// A dead socket is first moved aside and looked at *there*: whatever is removed is surely the file that was found dead,
+/// even if another server starts at the same time.
+fn publish(dir: &OwnedFd, from: &OsStr, to: &OsStr) -> Result<(), (&'static str, io::Error)> {
+    for _ in 0..8 {
+        match rustix::fs::renameat_with(dir, from, dir, to, RenameFlags::NOREPLACE) {
+            Ok(()) => return Ok(()),
+            Err(Errno::EXIST) => {}
+            Err(source) => return Err(("cannot rename into place", source.into())),
+        }
+        match is_listening(dir, to) {
+            Err(Errno::NOENT) => continue,
+            Err(Errno::NOTSOCK) => {
+                return Err((
+                    "there is a file that is no socket",
+                    io::ErrorKind::AlreadyExists.into(),
+                ));
+            }
+            Err(source) => return Err(("cannot find out whether somebody listens", source.into())),
+            Ok(true) => return Err(("somebody listens there", io::ErrorKind::AddrInUse.into())),
+            Ok(false) => {}
+        }
+        let aside = Draft::new(dir, to);
+        match rustix::fs::renameat_with(dir, to, dir, &aside.name, RenameFlags::NOREPLACE) {
+            Ok(()) | Err(Errno::NOENT | Errno::EXIST) => {}
+            Err(source) => return Err(("cannot move the dead socket aside", source.into())),
+        }
+        if is_listening(dir, &aside.name) == Ok(true)
+            && rustix::fs::renameat_with(dir, &aside.name, dir, to, RenameFlags::NOREPLACE).is_ok()
+        {
+            aside.was_renamed();
+        }
+    }
+    Err(("others keep making it", io::ErrorKind::AddrInUse.into()))
+}
+
+fn is_listening(dir: &OwnedFd, name: &OsStr) -> Result<bool, Errno> {
+    let file = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    if rustix::fs::FileType::from_raw_mode(file.st_mode) != rustix::fs::FileType::Socket {
+        return Err(Errno::NOTSOCK);
+    }
+    match rustix::net::connect(stream_socket()?, &address_in(dir, name)?) {
+        // A full backlog is somebody's, too.
+        Ok(()) | Err(Errno::AGAIN) => Ok(true),
+        Err(Errno::CONNREFUSED) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+type Inode = (u64, u64);
+
+fn inode_at(dir: impl AsFd, name: &OsStr) -> Result<Inode, Errno> {
+    let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
+/// The file of a socket, removed with it.
+#[derive(Debug)]
+struct SocketFile {
+    dir: OwnedFd,
+    name: OsString,
+    inode: Inode,
+    path: PathBuf,
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if inode_at(&self.dir, &self.name) == Ok(self.inode) {
+            // Nothing can be done about an error, and nothing depends on it: a dead socket is replaced next time.
+            let _ = rustix::fs::unlinkat(&self.dir, &self.name, AtFlags::empty());
+        }
+    }
+}

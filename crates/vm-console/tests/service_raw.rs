@@ -1,0 +1,385 @@
+//! One client on a raw unix socket.
+
+mod support;
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+
+use support::{Client, Rig, pattern, wait_until};
+use vm_console::audit::Audited;
+use vm_console::session::{EndReason, SessionPolicy};
+use vm_console::transport::unix::{BindOptions, UnixSocket};
+use vm_console::{ConsoleConfig, LogConfig};
+
+#[test]
+fn bytes_go_both_ways() {
+    let rig = Rig::new();
+    let mut client = rig.attach("raw");
+    rig.print(b"login: ");
+    assert_eq!(client.read(7), b"login: ");
+    client.send(b"root\r");
+    assert_eq!(rig.read_input(5), b"root\r");
+}
+
+#[test]
+fn all_byte_values_both_ways() {
+    let rig = Rig::new();
+    let all: Vec<u8> = (0..=255).collect();
+    let mut client = rig.attach("raw");
+    for _ in 0..3 {
+        rig.print(&all);
+        assert_eq!(client.read(256), all);
+        client.send(&all);
+        assert_eq!(rig.read_input(256), all);
+    }
+}
+
+#[test]
+fn a_backlog_of_a_silent_guest_arrives_whole() {
+    let rig = Rig::new();
+    let backlog = pattern(0, 200 << 10);
+    rig.print(&backlog);
+    assert_eq!(rig.attach("raw").read(backlog.len()), backlog);
+}
+
+#[test]
+fn replay_and_live_meet_without_gap_or_duplicate() {
+    let rig = Rig::new();
+    let all = pattern(0, 600_000);
+    let (port, bytes) = (rig.port.clone(), all.clone());
+    let guest = std::thread::spawn(move || {
+        for chunk in bytes.chunks(7) {
+            port.lock().unwrap().write_string(0, chunk);
+        }
+    });
+    for _ in 0..5 {
+        wait_until("some output is there", || rig.log.head() > 1000);
+        let mut client = rig.attach("raw");
+        assert_eq!(client.read(100_000), all[..100_000]);
+        drop(client);
+        wait_until("the console is free", || rig.status().holder.is_none());
+    }
+    assert!(rig.attach("raw").read(all.len()) == all);
+    guest.join().unwrap();
+}
+
+#[test]
+fn r1_r2_r4_a_second_client_is_told_who_holds_it_and_the_first_is_undisturbed() {
+    let rig = Rig::new();
+    let mut holder = rig.attach("raw");
+    let refusal = rig.connect("raw").read_to_end();
+    let expected = format!(
+        "console vm: in use by uid {} (pid {}, unix socket) since 20",
+        uid(),
+        std::process::id()
+    );
+    assert!(refusal.starts_with(&expected), "{refusal}");
+    assert!(refusal.contains("last input"), "{refusal}");
+    assert_eq!(refusal.matches('\n').count(), 1);
+    rig.print(b"still here");
+    assert_eq!(holder.read(10), b"still here");
+    holder.send(b"me too");
+    assert_eq!(rig.read_input(6), b"me too");
+    assert_eq!(rig.console.console().counters().refused[0], 1);
+}
+
+fn uid() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+#[test]
+fn r3_the_kicked_client_is_told_by_whom() {
+    let rig = Rig::new();
+    let mut old = rig.attach("raw");
+    let mut new = rig.attach("force");
+    let farewell = old.read_to_end();
+    let by = format!(
+        "session over: taken over by uid {} (pid {}",
+        uid(),
+        std::process::id()
+    );
+    assert!(farewell.contains(&by), "{farewell}");
+    rig.print(b"yours");
+    assert_eq!(new.read(5), b"yours");
+}
+
+#[test]
+fn the_old_holders_input_does_not_reach_the_guest_as_the_new_ones() {
+    let rig = Rig::new();
+    let mut old = rig.attach("raw");
+    // More than the chip's FIFO holds; the guest reads nothing.
+    old.send(&[b'x'; 100]);
+    wait_until("it is queued", || {
+        rig.console.console().counters().input == 100
+    });
+    let mut new = rig.attach("force");
+    new.send(b"new");
+    let mut input = Vec::new();
+    wait_until("the new input arrives", || {
+        input.extend(rig.take_input());
+        input.ends_with(b"new")
+    });
+    // What the chip had taken is the guest's already: a FIFO's worth at most.
+    let in_the_chip = input.len() - 3;
+    assert!(in_the_chip <= 16, "{}", input.escape_ascii());
+    assert_eq!(
+        rig.console.console().counters().input_discarded as usize,
+        100 - in_the_chip
+    );
+}
+
+#[test]
+fn a_client_that_closes_at_once_is_still_heard() {
+    let rig = Rig::new();
+    let mut client = Client::new(UnixStream::connect(rig.path("raw")).unwrap());
+    client.send(b"reboot\r");
+    drop(client);
+    assert_eq!(rig.read_input(7), b"reboot\r");
+    wait_until("the console is free", || rig.status().holder.is_none());
+}
+
+#[test]
+fn one_mebibyte_pasted_at_a_guest_that_does_not_read_arrives_whole_later() {
+    let rig = Rig::new();
+    let paste = pattern(0, 1 << 20);
+    let client = rig.attach("raw");
+    let (mut stream, bytes) = (client.stream.try_clone().unwrap(), paste.clone());
+    let typist = std::thread::spawn(move || stream.write_all(&bytes).unwrap());
+    // What has left the kernel is bounded: the queue, one read, and what the chip took.
+    wait_until("the queue is full", || {
+        rig.console.console().counters().input >= 4096
+    });
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    assert!(rig.console.console().counters().input <= 2 * 4096 + 16);
+    assert!(rig.read_input(paste.len()) == paste);
+    typist.join().unwrap();
+    // Woken once for each half queue, not for each byte.
+    assert!(rig.console.console().counters().wakeups < 3 * (paste.len() as u64 / 2048));
+}
+
+#[test]
+fn a_killed_client_with_unread_output_leaves_the_console_to_the_next() {
+    let rig = Rig::new();
+    for round in 0..20 {
+        let client = rig.attach("raw");
+        rig.print(&pattern(round, 300_000));
+        drop(client);
+        wait_until("the console is free", || rig.status().holder.is_none());
+    }
+    rig.print(b"next");
+    let mut client = rig.attach("raw");
+    client.read_until("next");
+}
+
+#[test]
+fn r10_power_off_disconnects_and_refuses_until_power_on() {
+    let rig = Rig::new();
+    let mut client = rig.attach("raw");
+    rig.print(b"Power down.");
+    rig.console.power_off();
+    let end = client.read_to_end();
+    assert!(
+        end.starts_with("Power down.") && end.contains("the machine was powered off"),
+        "{end}"
+    );
+    assert!(
+        rig.connect("raw")
+            .read_to_end()
+            .contains("the machine is powered off")
+    );
+    // Watching, which is reading the log, is still possible.
+    assert_eq!(rig.connect("watch").read(11), b"Power down.");
+    rig.console.power_on();
+    rig.print(b"boot");
+    rig.attach("raw").read_until("boot");
+}
+
+#[test]
+fn r10_an_off_and_on_in_one_go_still_ends_the_session() {
+    let rig = Rig::new();
+    let mut client = rig.attach("raw");
+    rig.console.power_off();
+    rig.console.power_on();
+    assert!(client.read_to_end().contains("powered off"));
+    rig.attach("raw");
+}
+
+#[test]
+fn r11_reset_keeps_the_session_and_marks_a_new_boot() {
+    let rig = Rig::new();
+    let mut client = rig.attach("raw");
+    rig.print(b"one");
+    let epoch = rig.log.epoch();
+    rig.console.reset();
+    rig.print(b"two");
+    assert_eq!(client.read(6), b"onetwo");
+    assert_eq!(rig.log.epoch(), epoch + 1);
+    rig.audited("boot", |what| *what == Audited::Boot { epoch: epoch + 1 });
+    client.send(b"x");
+    assert_eq!(rig.read_input(1), b"x");
+}
+
+#[test]
+fn r7_an_idle_session_is_warned_and_ends() {
+    let mut config = ConsoleConfig::named("vm");
+    config.session = SessionPolicy {
+        idle_limit: std::time::Duration::from_millis(600),
+        warn_before: std::time::Duration::from_millis(300),
+        ..SessionPolicy::default()
+    };
+    let rig = Rig::with(config);
+    let mut client = rig.attach("raw");
+    rig.print(b"output does not count");
+    let end = client.read_to_end();
+    let warned = end.find("without input the session ends in").expect(&end);
+    let ended = end.find("session over: no input for 600 ms").expect(&end);
+    assert!(warned < ended);
+    rig.audited("ended", |what| {
+        matches!(
+            what,
+            Audited::Ended {
+                why: EndReason::Idle { .. },
+                ..
+            }
+        )
+    });
+    rig.attach("raw");
+}
+
+#[test]
+fn r8_the_absolute_limit_ends_a_busy_session() {
+    let mut config = ConsoleConfig::named("vm");
+    config.session.absolute_limit = std::time::Duration::from_millis(400);
+    let rig = Rig::with(config);
+    let mut client = rig.attach("raw");
+    let mut stream = client.stream.try_clone().unwrap();
+    let typist = std::thread::spawn(move || {
+        while stream.write_all(b"x").is_ok() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    });
+    assert!(
+        client
+            .read_to_end()
+            .contains("session over: the maximum of 400 ms is reached")
+    );
+    drop(client);
+    typist.join().unwrap();
+}
+
+#[test]
+fn an_observer_sees_everything_and_types_nothing() {
+    let rig = Rig::new();
+    rig.print(b"before ");
+    let mut holder = rig.attach("raw");
+    let mut observer = rig.connect("watch");
+    assert_eq!(observer.read(7), b"before ");
+    observer.send(b"rm -rf /\r");
+    rig.print(b"after");
+    assert_eq!(observer.read(5), b"after");
+    assert_eq!(holder.read(12), b"before after");
+    holder.send(b"ok");
+    assert_eq!(rig.read_input(2), b"ok");
+    assert_eq!(rig.status().observers, 1);
+}
+
+#[test]
+fn a_gap_is_told_in_one_note_of_its_exact_size() {
+    let rig = Rig::with_log(
+        ConsoleConfig::named("vm"),
+        LogConfig {
+            tail: 4096,
+            head: 0,
+            ..LogConfig::default()
+        },
+    );
+    let mut client = rig.attach("raw");
+    rig.print(b"first");
+    assert_eq!(client.read(5), b"first");
+    // More than any socket buffer holds.
+    let flood = pattern(0, 8 << 20);
+    for chunk in flood.chunks(4096) {
+        rig.print(chunk);
+    }
+    rig.print(b"END");
+    let seen = client.read_until("END");
+    let text = String::from_utf8(seen).unwrap();
+    let mut received = 0;
+    let mut lost = 0;
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find("\r\n[") {
+        received += at;
+        let (number, tail) = rest[at + 3..]
+            .split_once(" bytes of output lost]\r\n")
+            .unwrap();
+        lost += number.parse::<usize>().unwrap();
+        rest = tail;
+    }
+    received += rest.len();
+    assert!(lost > 0);
+    assert_eq!(received + lost, flood.len() + 3);
+    wait_until("it is counted", || {
+        rig.console.console().counters().output_delivered as usize == received + 5
+    });
+    assert_eq!(rig.console.console().counters().output_lost as usize, lost);
+}
+
+#[test]
+fn the_socket_is_private_replaced_only_if_dead_and_removed_when_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sock");
+    let socket = UnixSocket::bind(&path).unwrap();
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let taken = UnixSocket::bind(&path).unwrap_err();
+    assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
+    assert!(
+        taken.to_string().contains("somebody listens there"),
+        "{taken}"
+    );
+    drop(socket);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+
+    // A server that was killed leaves its socket behind.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(path.exists());
+    let socket = BindOptions {
+        mode: 0o660,
+        ..BindOptions::default()
+    }
+    .bind(&path)
+    .unwrap();
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o660
+    );
+    UnixStream::connect(&path).unwrap();
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+
+    // What replaces it is not removed with it.
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, "mine").unwrap();
+    drop(socket);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
+    assert!(
+        UnixSocket::bind(&path)
+            .unwrap_err()
+            .to_string()
+            .contains("no socket")
+    );
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    assert!(UnixSocket::bind(dir.path().join("no/such/dir")).is_err());
+}
+
+#[test]
+fn a_socket_deep_down_can_be_had() {
+    let dir = tempfile::tempdir().unwrap();
+    let deep = dir.path().join("d".repeat(120));
+    std::fs::create_dir(&deep).unwrap();
+    let socket = UnixSocket::bind(deep.join("sock")).unwrap();
+    assert_eq!(socket.path(), Some(deep.join("sock").as_path()));
+}
