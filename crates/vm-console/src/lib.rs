@@ -16,8 +16,8 @@ pub mod transport;
 mod when;
 
 pub use crate::log::{
-    Accounting, Boot, BootLog, Cursor, End, Excerpt, GapPolicy, LogConfig, LogError, LogWriter,
-    Mark, MarkKind, Read, Start, UnixTime,
+    Accounting, Boot, BootLog, Cursor, End, Excerpt, GapPolicy, LogConfig, LogError, LogImage,
+    LogWriter, Mark, MarkKind, Read, Start, StreamFiles, StreamLimits, TimedLines, UnixTime,
 };
 pub use console::{Console, ConsoleConfig, PowerControl};
 pub use counters::CounterValues;

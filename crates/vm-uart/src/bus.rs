@@ -6,7 +6,10 @@
 
 #[cfg(feature = "kvm")]
 pub mod coalesced;
+pub mod mmio;
 pub mod pio;
+#[cfg(feature = "vm-device")]
+pub mod vm_device;
 
 use crate::irq::InterruptLine;
 use crate::line::Line;

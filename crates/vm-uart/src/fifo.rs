@@ -48,12 +48,12 @@ impl From<u8> for Character {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ReceiveFifo {
     /// Oldest first; zero from `len` on.
-    bytes: [u8; MAX_DEPTH],
+    pub(crate) bytes: [u8; MAX_DEPTH],
     /// Bit i of each mask belongs to `bytes[i]`; zero from `len` on.
-    parity: u64,
-    framing: u64,
-    breaks: u64,
-    len: u8,
+    pub(crate) parity: u64,
+    pub(crate) framing: u64,
+    pub(crate) breaks: u64,
+    pub(crate) len: u8,
 }
 
 impl ReceiveFifo {
@@ -169,8 +169,8 @@ impl ReceiveFifo {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TransmitFifo {
     /// Oldest first; zero from `len` on.
-    bytes: [u8; MAX_DEPTH],
-    len: u8,
+    pub(crate) bytes: [u8; MAX_DEPTH],
+    pub(crate) len: u8,
 }
 
 impl TransmitFifo {

@@ -8,9 +8,15 @@ mod fifo;
 pub mod interrupt;
 mod irq;
 mod line;
+#[cfg(feature = "vm-superio")]
+#[doc = include_str!("migration.md")]
+pub mod migration {}
 mod null;
 mod port;
 pub mod registers;
+#[cfg(feature = "vm-superio")]
+pub mod serial;
+pub mod snapshot;
 pub mod timing;
 pub mod uart;
 
@@ -23,4 +29,9 @@ pub use line::{Line, ModemInputs, Outputs};
 pub use null::NullUart;
 pub use port::SerialPort;
 pub use registers::CharacterErrors;
+#[cfg(feature = "vm-superio")]
+pub use serial::{Serial, SerialState};
+pub use snapshot::{Snapshot, SnapshotError};
 pub use uart::{Received, Uart};
+#[cfg(feature = "vm-superio")]
+pub use vm_superio::Trigger;

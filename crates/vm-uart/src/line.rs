@@ -1,6 +1,7 @@
 //! The two ends the chip is soldered to: the serial line and the modem signals.
 
 use crate::fifo::Character;
+use crate::registers::Msr;
 
 /// The far end of the serial line: where transmitted bytes go and received characters come from.
 ///
@@ -107,6 +108,30 @@ impl Default for ModemInputs {
             dsr: true,
             ri: false,
             dcd: true,
+        }
+    }
+}
+
+impl ModemInputs {
+    /// As MSR bits 7 to 4 show them.
+    #[must_use]
+    pub fn to_msr(self) -> Msr {
+        let mut msr = Msr::empty();
+        msr.set(Msr::CTS, self.cts);
+        msr.set(Msr::DSR, self.dsr);
+        msr.set(Msr::RI, self.ri);
+        msr.set(Msr::DCD, self.dcd);
+        msr
+    }
+
+    /// From MSR bits 7 to 4.
+    #[must_use]
+    pub const fn from_msr(msr: Msr) -> Self {
+        Self {
+            cts: msr.contains(Msr::CTS),
+            dsr: msr.contains(Msr::DSR),
+            ri: msr.contains(Msr::RI),
+            dcd: msr.contains(Msr::DCD),
         }
     }
 }

@@ -1,10 +1,13 @@
 //! The chip bound to an interrupt line and to a serial line.
 
-use crate::config::Config;
+use crate::config::{Config, ReceiveAhead};
+use crate::fifo::Character;
+use crate::interrupt::Causes;
 use crate::irq::InterruptLine;
 use crate::line::{Line, ModemInputs, Outputs};
-use crate::registers::{LSR, Lsr, RBR, SCR, THR};
-use crate::uart::Uart;
+use crate::registers::{FCR, LSR, RBR, SCR, THR};
+use crate::snapshot::{Snapshot, SnapshotError};
+use crate::uart::{Received, Uart};
 
 /// A [`Uart`] whose interrupt goes to `I` and whose bytes go to and come from `L`.
 ///
@@ -14,10 +17,12 @@ pub struct SerialPort<I, L> {
     uart: Uart,
     interrupt: I,
     line: L,
-    /// Level last told to `interrupt`.
-    asserted: bool,
+    /// The causes that held the interrupt line active when it was last settled.
+    told: Causes,
     /// Outputs last told to `line`.
     outputs: Outputs,
+    /// The receiver was cleared by a guest that does not listen by interrupt: its next access comes before new input.
+    input_waits: bool,
     lost: u64,
 }
 
@@ -33,8 +38,9 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
             uart: Uart::new(config),
             interrupt,
             line,
-            asserted: false,
+            told: Causes::empty(),
             outputs: Outputs::default(),
+            input_waits: false,
             lost: 0,
         }
     }
@@ -42,29 +48,39 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
     /// The guest reads the register at `offset` (0 to 7; 0xff beyond).
     #[inline]
     pub fn read(&mut self, offset: u8) -> u8 {
-        let value = self.uart.read(offset);
-        // Polled all the time and without effect unless it showed an error.
-        if offset == LSR && value & Lsr::ERRORS == 0 {
+        // Polled all the time, and without effect unless it shows an error.
+        if offset == LSR
+            && !self.input_waits
+            && let Some(value) = self.uart.quiet_line_status()
+        {
             return value;
         }
-        self.after_read(offset);
+        self.read_slowly(offset)
+    }
+
+    fn read_slowly(&mut self, offset: u8) -> u8 {
+        let mut meanwhile = Meanwhile::default();
+        let value = self.read_unsettled(offset, &mut meanwhile);
+        self.settle(meanwhile);
         value
     }
 
-    fn after_read(&mut self, offset: u8) {
-        let dipped = self.follow_read(offset);
-        self.settle(dipped);
-    }
-
-    /// What a read brings about outside the chip, and whether it took the interrupt away in between.
-    fn follow_read(&mut self, offset: u8) -> bool {
-        let dipped = !self.uart.interrupt_asserted();
-        if offset == RBR {
+    /// A read with everything that follows but the interrupt line.
+    fn read_unsettled(&mut self, offset: u8, meanwhile: &mut Meanwhile) -> u8 {
+        let value = self.uart.read(offset);
+        meanwhile.saw(self.told, self.uart.asserting());
+        if offset == RBR && self.uart.config().receive_ahead == ReceiveAhead::TriggerLevel {
+            // A character was served, even if as many as before lie there.
+            meanwhile.served |= self
+                .told
+                .intersection(Causes::DATA_AVAILABLE | Causes::CHARACTER_TIMEOUT);
+        }
+        if offset == RBR || self.input_waits {
             self.pull_input();
             // Auto flow control may have raised RTS.
             self.tell_outputs();
         }
-        dipped
+        value
     }
 
     /// The guest writes the register at `offset` (0 to 7; vanishes beyond).
@@ -86,57 +102,75 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
     }
 
     fn write_slowly(&mut self, offset: u8, value: u8) {
-        let dipped = self.write_unsettled(offset, value);
-        self.settle(dipped);
+        if offset == THR {
+            return self.write_string(THR, &[value]);
+        }
+        let mut meanwhile = Meanwhile::default();
+        self.write_unsettled(offset, value, &mut meanwhile);
+        self.settle(meanwhile);
     }
 
-    /// A write with everything that follows but the interrupt line; whether it took the interrupt away in between.
-    fn write_unsettled(&mut self, offset: u8, value: u8) -> bool {
-        // A THR write takes the THRE interrupt away, and as transmission takes no time it may be back before we look.
-        let dipped = offset == THR && !self.uart.interrupt_asserted_beside_thr();
+    /// A write with everything that follows but the interrupt line.
+    fn write_unsettled(&mut self, offset: u8, value: u8, meanwhile: &mut Meanwhile) {
+        if offset == THR && !self.uart.divisor_latch_access() {
+            self.serve_thr_interrupt(meanwhile);
+        }
         self.lost += u64::from(self.uart.write(offset, value));
-        let dipped = dipped || !self.uart.interrupt_asserted();
+        meanwhile.saw(self.told, self.uart.asserting());
         match offset {
-            THR => self.push_output(),
+            THR => {
+                self.push_output();
+                // What comes back in loopback is all that comes.
+                self.uart.receiver_idle();
+            }
             SCR => {}
             _ => {
                 self.tell_outputs();
                 self.push_output();
-                self.pull_input();
+                // A driver that has flushed the receiver and finds data in it at once calls it broken (FreeBSD's
+                // `ns8250_flush`). Input can wait for the next access if no interrupt is awaited.
+                if offset == FCR && !self.uart.awaits_receiver() {
+                    self.input_waits = true;
+                } else {
+                    self.pull_input();
+                }
                 self.tell_outputs();
             }
         }
-        dipped
+    }
+
+    /// A THR write takes the THRE interrupt away; as transmission takes no time, it may be back before anybody looks.
+    fn serve_thr_interrupt(&self, meanwhile: &mut Meanwhile) {
+        meanwhile.saw(self.told, self.told.difference(Causes::TRANSMITTER_EMPTY));
     }
 
     /// The guest reads many bytes from one register (`rep insb`): as many reads of it, one after another. Edges of the
     /// interrupt line that follow each other within the string are merged into one.
     pub fn read_string(&mut self, offset: u8, data: &mut [u8]) {
-        let mut dipped = false;
+        let mut meanwhile = Meanwhile::default();
         for byte in data {
-            *byte = self.uart.read(offset);
-            dipped |= self.follow_read(offset);
+            *byte = self.read_unsettled(offset, &mut meanwhile);
         }
-        self.settle(dipped);
+        self.settle(meanwhile);
     }
 
     /// The guest writes many bytes to one register (`rep outsb`): as many writes to it, one after another. What an idle
     /// transmitter can send reaches the line in one call; edges of the interrupt line within the string are merged into one.
     pub fn write_string(&mut self, offset: u8, data: &[u8]) {
         let mut rest = data;
-        let mut dipped = false;
+        let mut meanwhile = Meanwhile::default();
         if offset == THR && !data.is_empty() && self.uart.passes_through_but_for_interrupt() {
             let taken = self.line.transmit(data).min(data.len());
             if taken > 0 {
-                dipped = !self.uart.interrupt_asserted_beside_thr();
+                self.serve_thr_interrupt(&mut meanwhile);
                 self.uart.transmitter_emptied();
             }
             rest = &data[taken..];
         }
         for &byte in rest {
-            dipped |= self.write_unsettled(offset, byte);
+            self.write_unsettled(offset, byte, &mut meanwhile);
         }
-        self.settle(dipped);
+        self.settle(meanwhile);
     }
 
     /// Brings line and chip together again: pulls input as far as it is wanted, offers held output, and updates the
@@ -151,6 +185,37 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         self.refresh();
     }
 
+    /// The chip's whole state, for [`restore`](Self::restore). What waits in the line is the line's to save.
+    pub fn snapshot(&self) -> Snapshot {
+        self.uart.snapshot()
+    }
+
+    /// Brings the chip into a saved state. The line is told the outputs and offered what waits for it; the interrupt line is
+    /// driven to its level anew, with an edge if it is active, whatever the port did before.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Uart::restore`]; nothing has changed then.
+    pub fn restore(&mut self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+        self.uart = Uart::restore(*self.uart.config(), snapshot)?;
+        self.outputs = self.uart.outputs();
+        self.line.outputs(self.outputs);
+        if !core::mem::take(&mut self.told).is_empty() {
+            self.interrupt.deassert();
+        }
+        self.refresh();
+        Ok(())
+    }
+
+    /// A character arrives unasked, as on a wire that nobody can stop: where there is no room for it, it or its
+    /// predecessor is lost as the chip loses it. A [`Line`] that hands out characters when asked loses nothing.
+    pub fn receive(&mut self, character: Character) -> Received {
+        let received = self.uart.receive(character);
+        self.tell_outputs();
+        self.settle(Meanwhile::default());
+        received
+    }
+
     /// Drives the modem inputs.
     pub fn set_modem_inputs(&mut self, inputs: ModemInputs) {
         self.uart.set_modem_inputs(inputs);
@@ -160,7 +225,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
     /// Lets `nanoseconds` pass; for [`CharacterTimeout::FourCharacters`](crate::CharacterTimeout::FourCharacters).
     pub fn advance(&mut self, nanoseconds: u64) {
         self.uart.advance(nanoseconds);
-        self.settle(false);
+        self.settle(Meanwhile::default());
     }
 
     /// The chip.
@@ -209,7 +274,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         self.push_output();
         self.pull_input();
         self.tell_outputs();
-        self.settle(false);
+        self.settle(Meanwhile::default());
     }
 
     fn push_output(&mut self) {
@@ -221,10 +286,11 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
     }
 
     fn pull_input(&mut self) {
+        self.input_waits = false;
         while self.uart.wants_input() {
             match self.line.receive() {
                 Some(character) => {
-                    let _: crate::Received = self.uart.receive(character);
+                    let _: Received = self.uart.receive(character);
                 }
                 None => break,
             }
@@ -240,15 +306,34 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         }
     }
 
-    /// The one place that moves the interrupt line. `dipped` says that the access took the level away in between.
-    fn settle(&mut self, dipped: bool) {
-        let asserted = self.uart.interrupt_asserted();
-        match (self.asserted, asserted) {
+    /// The one place that moves the interrupt line.
+    fn settle(&mut self, meanwhile: Meanwhile) {
+        let now = self.uart.asserting();
+        match (!self.told.is_empty(), !now.is_empty()) {
             (false, true) => self.interrupt.assert(),
             (true, false) => self.interrupt.deassert(),
-            (true, true) if dipped => self.interrupt.pulse(),
+            (true, true) if meanwhile.low => self.interrupt.pulse(),
+            (true, true) if !meanwhile.served.is_empty() => self.interrupt.next_cause(),
             _ => {}
         }
-        self.asserted = asserted;
+        self.told = now;
+    }
+}
+
+/// What became of the interrupt within an access, before its consequences (more input, a transmitter empty again) may
+/// have raised it anew.
+#[derive(Clone, Copy, Default)]
+struct Meanwhile {
+    /// Causes that were taken away, be it for a moment.
+    served: Causes,
+    /// The line was inactive.
+    low: bool,
+}
+
+impl Meanwhile {
+    /// Of the causes `told` at the last settling, `now` stand.
+    fn saw(&mut self, told: Causes, now: Causes) {
+        self.served |= told.difference(now);
+        self.low |= now.is_empty();
     }
 }

@@ -192,8 +192,15 @@ impl Uart {
         lsr.bits()
     }
 
+    /// What an LSR read would give if it has no effect; `None` if it would clear an error.
+    #[inline]
+    pub(crate) fn quiet_line_status(&self) -> Option<u8> {
+        let lsr = self.line_status().bits();
+        (lsr & Lsr::ERRORS == 0).then_some(lsr)
+    }
+
     fn read_other(&mut self, offset: u8) -> u8 {
-        let dlab = self.lcr.contains(Lcr::DLAB);
+        let dlab = self.divisor_latch_access();
         match offset {
             DLL if dlab => self.divisor.to_le_bytes()[0],
             RBR => self.read_rbr(),
@@ -246,7 +253,7 @@ impl Uart {
     /// Writes a register. Writes to LSR, MSR and offsets beyond 7 vanish. Says whether a transmitted character was
     /// lost because THR was written while it was full.
     pub fn write(&mut self, offset: u8, value: u8) -> bool {
-        let dlab = self.lcr.contains(Lcr::DLAB);
+        let dlab = self.divisor_latch_access();
         match offset {
             DLL if dlab => self.divisor = self.divisor & 0xff00 | u16::from(value),
             THR => return self.write_thr(value),
@@ -366,7 +373,7 @@ impl Uart {
         if self.fifo_enabled {
             if !self.receiver.push(character, self.depth()) {
                 self.overrun = true;
-                return Received::Overrun;
+                received = Received::Overrun;
             }
         } else {
             if !self.receiver.is_empty() {
@@ -404,9 +411,7 @@ impl Uart {
         match self.config.receive_gate {
             ReceiveGate::Open => true,
             ReceiveGate::UntilInterruptEnabled => {
-                self.ier.contains(Ier::RECEIVED_DATA)
-                    && self.mcr.contains(Mcr::DTR)
-                    && self.interrupt_gate_open()
+                self.awaits_receiver() && self.mcr.contains(Mcr::DTR)
             }
         }
     }
@@ -522,6 +527,12 @@ impl Uart {
         }
     }
 
+    /// Whether offsets 0 and 1 reach the divisor latch.
+    #[inline]
+    pub(crate) const fn divisor_latch_access(&self) -> bool {
+        self.lcr.contains(Lcr::DLAB)
+    }
+
     /// Whether a byte written to offset 0 would go straight to the line and leave no trace in here: THR is addressed, nothing
     /// waits before it, the line is neither looped, nor broken, nor under flow control, and nobody awaits the THRE interrupt.
     #[inline]
@@ -548,10 +559,7 @@ impl Uart {
 
     /// In loopback the transmitter's output is the receiver's input (section 8.8).
     fn loop_back(&mut self) {
-        if !self.mcr.contains(Mcr::LOOP) {
-            return;
-        }
-        while self.clear_to_send() {
+        while self.loops_back() {
             let Some(&byte) = self.transmitter.as_slice().first() else {
                 return;
             };
@@ -561,6 +569,11 @@ impl Uart {
                 self.transmitter_emptied();
             }
         }
+    }
+
+    /// Whether what is transmitted is received at once.
+    pub(crate) fn loops_back(&self) -> bool {
+        self.mcr.contains(Mcr::LOOP) && self.clear_to_send()
     }
 
     const fn looped_break(&self) -> bool {
@@ -585,16 +598,21 @@ impl Uart {
     #[must_use]
     #[inline]
     pub fn interrupt_asserted(&self) -> bool {
-        self.asserted_by(self.causes())
+        !self.asserting().is_empty()
     }
 
-    /// Level of the interrupt line if the THRE interrupt were not pending: what it falls to while THR is being written.
-    pub(crate) fn interrupt_asserted_beside_thr(&self) -> bool {
-        self.asserted_by(self.causes().difference(Causes::TRANSMITTER_EMPTY))
+    /// The causes that hold the interrupt line active: true, enabled, and not behind a closed gate.
+    pub(crate) fn asserting(&self) -> Causes {
+        if self.interrupt_gate_open() {
+            self.causes().intersection(Causes::enabled_by(self.ier))
+        } else {
+            Causes::empty()
+        }
     }
 
-    fn asserted_by(&self, causes: Causes) -> bool {
-        causes.intersects(Causes::enabled_by(self.ier)) && self.interrupt_gate_open()
+    /// Whether a driver expects to be told by interrupt of what is received.
+    pub(crate) const fn awaits_receiver(&self) -> bool {
+        self.ier.contains(Ier::RECEIVED_DATA) && self.interrupt_gate_open()
     }
 
     const fn interrupt_gate_open(&self) -> bool {
@@ -658,48 +676,27 @@ impl Uart {
 
     /// CTS, DSR, RI and DCD: the inputs, or in loopback RTS, DTR, OUT1 and OUT2 (section 8.8).
     fn modem_signals(&self) -> Msr {
-        let (cts, dsr, ri, dcd) = if self.mcr.contains(Mcr::LOOP) {
-            (
-                self.request_to_send(),
-                self.mcr.contains(Mcr::DTR),
-                self.mcr.contains(Mcr::OUT1),
-                self.mcr.contains(Mcr::OUT2),
-            )
-        } else {
-            (
-                self.inputs.cts,
-                self.inputs.dsr,
-                self.inputs.ri,
-                self.inputs.dcd,
-            )
+        if !self.mcr.contains(Mcr::LOOP) {
+            return self.inputs.to_msr();
+        }
+        let looped = ModemInputs {
+            cts: self.request_to_send(),
+            dsr: self.mcr.contains(Mcr::DTR),
+            ri: self.mcr.contains(Mcr::OUT1),
+            dcd: self.mcr.contains(Mcr::OUT2),
         };
-        let mut msr = Msr::empty();
-        msr.set(Msr::CTS, cts);
-        msr.set(Msr::DSR, dsr);
-        msr.set(Msr::RI, ri);
-        msr.set(Msr::DCD, dcd);
-        msr
+        looped.to_msr()
     }
 
     /// Section 8.9, bits 3 to 0: a change of CTS, DSR or DCD, and of RI its trailing edge only.
     fn note_changes(&mut self, before: Msr) {
         let now = self.modem_signals();
-        let changed = before.symmetric_difference(now);
-        self.deltas.set(
-            Msr::DELTA_CTS,
-            self.deltas.contains(Msr::DELTA_CTS) || changed.contains(Msr::CTS),
-        );
-        self.deltas.set(
-            Msr::DELTA_DSR,
-            self.deltas.contains(Msr::DELTA_DSR) || changed.contains(Msr::DSR),
-        );
-        self.deltas.set(
-            Msr::DELTA_DCD,
-            self.deltas.contains(Msr::DELTA_DCD) || changed.contains(Msr::DCD),
-        );
-        if before.contains(Msr::RI) && !now.contains(Msr::RI) {
-            self.deltas.insert(Msr::TRAILING_EDGE_RI);
-        }
+        // Bits 7 to 4 stand above the deltas they belong to, in the same order.
+        let changed = before.symmetric_difference(now).bits() >> 4;
+        let ri = before.difference(now).bits() >> 4 & Msr::TRAILING_EDGE_RI.bits();
+        self.deltas = self.deltas.union(Msr::from_bits_retain(
+            changed & !Msr::TRAILING_EDGE_RI.bits() | ri,
+        ));
     }
 
     /// Depth of both FIFOs in the present mode.
@@ -736,7 +733,7 @@ impl Uart {
     }
 
     /// Auto-RTS: held back from the trigger level on until the FIFO is empty; at level 14, only while it is full.
-    const fn auto_rts_holds(&self) -> bool {
+    pub(crate) const fn auto_rts_holds(&self) -> bool {
         if !self.auto_flow() || !self.mcr.contains(Mcr::RTS) {
             return false;
         }

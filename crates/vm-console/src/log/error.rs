@@ -46,8 +46,8 @@ pub enum LogError {
         /// Bytes there must be.
         expected: u64,
     },
-    /// The fixed part of the header does not match its check sum.
-    HeaderDamaged,
+    /// The fixed part of the header, or an image, does not match its check sum.
+    Damaged,
     /// A field of the header, or of an image, contradicts another.
     Inconsistent {
         /// The rule that is broken.
@@ -55,6 +55,10 @@ pub enum LogError {
         /// The value that breaks it.
         value: u64,
     },
+    /// The bytes are not the image of a log.
+    NotAnImage,
+    /// An image can be restored only into a log that nothing was written to.
+    NotEmpty,
     /// Another live process (or another handle in this one) writes this log.
     InUse,
 }
@@ -124,14 +128,20 @@ impl fmt::Display for LogError {
                     "boot log is cut short: {len} bytes, its header says {expected}; move it away to start anew"
                 )
             }
-            Self::HeaderDamaged => f.write_str(
-                "boot log header is damaged (check sum differs); move the file away to start anew",
-            ),
+            Self::Damaged => {
+                f.write_str("boot log is damaged (check sum differs); move it away to start anew")
+            }
             Self::Inconsistent { rule, value } => {
                 write!(
                     f,
                     "boot log is damaged: {rule}, found {value}; move it away to start anew"
                 )
+            }
+            Self::NotAnImage => {
+                f.write_str("not the image of a boot log: it does not begin with VMLOGIMG")
+            }
+            Self::NotEmpty => {
+                f.write_str("boot log already holds output; restore an image into a new log")
             }
             Self::InUse => f.write_str(
                 "boot log is being written by another process; stop it or choose another path",

@@ -24,7 +24,7 @@ pub(super) mod at {
     pub(in crate::log) const MARKS: usize = 96;
     pub(in crate::log) const STAMPS: usize = 104;
     pub(in crate::log) const BOOT_TABLE: usize = 256;
-    pub(in crate::log) const MARK_TABLE: usize = 512;
+    pub(in crate::log) const MARK_TABLE: usize = 768;
     pub(in crate::log) const STAMP_TABLE: usize = 8192;
     pub(in crate::log) const HEADS: usize = 8192 + 128 * 1024;
 }
@@ -35,7 +35,7 @@ pub(super) const FIXED: usize = 56;
 pub(super) const MARKS: Records = Records {
     count: at::MARKS,
     at: at::MARK_TABLE,
-    capacity: 240,
+    capacity: 232,
 };
 /// The table of line times: offset after the line, time, 0.
 pub(super) const STAMPS: Records = Records {
@@ -46,9 +46,10 @@ pub(super) const STAMPS: Records = Records {
 /// The ring's writer announces what it will overwrite in steps of this many bytes.
 pub(super) const BLOCK: u64 = 4096;
 
-/// Where the two words of boot-table entry `slot` are: boot count + 1, offset of the boot's first byte.
+/// Where the words of boot-table entry `slot` are: boot count + 1, offset of the boot's first byte, how many of its
+/// first bytes are kept at most, 0.
 pub(super) fn boot_entry(slot: u64) -> usize {
-    at::BOOT_TABLE + slot as usize * 16
+    at::BOOT_TABLE + slot as usize * 32
 }
 
 /// Positions that follow from the sizes; never stored.
@@ -138,7 +139,7 @@ impl Layout {
             });
         }
         if word(at::CHECK) != check_sum(&header[..at::CHECK]) {
-            return Err(LogError::HeaderDamaged);
+            return Err(LogError::Damaged);
         }
         let config = LogConfig {
             tail: word(at::TAIL),

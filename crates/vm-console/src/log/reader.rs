@@ -102,6 +102,10 @@ impl BootLog {
     /// How many marks are kept; the next one replaces the oldest.
     pub const MARKS: u64 = MARKS.capacity;
 
+    pub(super) fn cells(&self) -> &Memory {
+        &self.memory
+    }
+
     pub(super) fn of(memory: Arc<Memory>) -> Self {
         Self { memory }
     }
@@ -275,13 +279,14 @@ impl BootLog {
             let at = boot_entry(slot);
             let number = memory.load(at, Acquire);
             let start = memory.load(at + 8, Relaxed);
+            let limit = memory.load(at + 16, Relaxed);
             memory.fence(Acquire);
             // 0 marks an entry that no boot uses, or that is being rewritten.
             if number != 0 && number == memory.load(at, Relaxed) && start <= head {
                 table.entries[table.len] = Entry {
                     epoch: number - 1,
                     start,
-                    end: start,
+                    end: start.saturating_add(limit.min(layout.head_bytes)),
                     slot,
                 };
                 table.len += 1;
@@ -293,10 +298,7 @@ impl BootLog {
         for entry in entries.iter_mut().rev() {
             // In a file that is not damaged, boots begin in the order of their numbers.
             entry.start = entry.start.min(next_start);
-            entry.end = entry
-                .start
-                .saturating_add(layout.head_bytes)
-                .min(next_start);
+            entry.end = entry.end.min(next_start);
             next_start = entry.start;
         }
         table
@@ -367,7 +369,7 @@ impl BootLog {
     }
 
     /// Copies exactly what is at `offset`; false if any of it is gone.
-    fn fill(&self, mut offset: u64, mut buf: &mut [u8]) -> bool {
+    pub(super) fn fill(&self, mut offset: u64, mut buf: &mut [u8]) -> bool {
         while !buf.is_empty() {
             let Fetch::Bytes(count) = self.fetch(offset, buf) else {
                 return false;

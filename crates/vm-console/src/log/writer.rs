@@ -45,6 +45,8 @@ pub struct LogWriter {
 struct CurrentBoot {
     epoch: u64,
     start: u64,
+    /// How many of its first bytes are kept at most.
+    limit: u64,
     /// Its entry in the boot table.
     slot: u64,
 }
@@ -76,6 +78,7 @@ impl LogWriter {
             boot: CurrentBoot {
                 epoch,
                 start: head,
+                limit: 0,
                 slot: 0,
             },
             doorbell: None,
@@ -87,14 +90,16 @@ impl LogWriter {
         let table = BootLog::of(Arc::clone(&writer.memory)).boot_table(head);
         match table.entries().iter().find(|entry| entry.epoch == epoch) {
             Some(entry) => {
+                let limit = writer.memory.load(boot_entry(entry.slot) + 16, Relaxed);
                 writer.boot = CurrentBoot {
                     epoch,
                     start: entry.start,
+                    limit: limit.min(writer.memory.layout.head_bytes),
                     slot: entry.slot,
                 }
             }
             // A new log, or the last writer was killed while it began this boot.
-            None => writer.enter_boot(epoch),
+            None => writer.enter_boot(epoch, head, writer.memory.layout.head_bytes),
         }
         writer
     }
@@ -133,6 +138,8 @@ impl LogWriter {
     pub fn append(&mut self, bytes: &[u8]) {
         if self.watched {
             self.append_watched(bytes);
+        } else if let [byte] = bytes {
+            self.ring.append_byte(&*self.memory, *byte);
         } else {
             self.ring.append(&*self.memory, bytes);
         }
@@ -142,7 +149,7 @@ impl LogWriter {
     fn append_watched(&mut self, bytes: &[u8]) {
         let layout = self.memory.layout;
         let done = self.ring.head() - self.boot.start;
-        let room = layout.head_bytes.saturating_sub(done);
+        let room = self.boot.limit.saturating_sub(done);
         let kept = &bytes[..bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX))];
         if !kept.is_empty() {
             // Published by the ring's head, like the bytes in the ring.
@@ -217,16 +224,15 @@ impl LogWriter {
     pub fn begin_boot(&mut self, kind: MarkKind, at: UnixTime) -> u64 {
         let epoch = (self.boot.epoch + 1).min(MAX_EPOCH - 1);
         self.memory.store(at::EPOCH, epoch, Release);
-        self.enter_boot(epoch);
+        self.enter_boot(epoch, self.ring.head(), self.memory.layout.head_bytes);
         self.mark(kind, at);
         epoch
     }
 
     /// Gives `epoch` an entry in the boot table.
-    fn enter_boot(&mut self, epoch: u64) {
+    fn enter_boot(&mut self, epoch: u64, start: u64, limit: u64) {
         let memory = &*self.memory;
-        let start = self.ring.head();
-        let table = self.log().boot_table(start);
+        let table = self.log().boot_table(self.ring.head());
         let silent = table
             .entries()
             .last()
@@ -240,9 +246,31 @@ impl LogWriter {
         memory.store(entry, 0, Relaxed);
         memory.fence(Release);
         memory.store(entry + 8, start, Relaxed);
+        memory.store(entry + 16, limit, Relaxed);
         memory.store(entry, epoch + 1, Release);
-        self.boot = CurrentBoot { epoch, start, slot };
+        self.boot = CurrentBoot {
+            epoch,
+            start,
+            limit,
+            slot,
+        };
         self.watched = true;
+    }
+
+    /// Goes on at `offset` with `bytes`, of which no head is kept.
+    pub(super) fn continue_at(&mut self, offset: u64, bytes: &[u8]) {
+        self.ring = RingWriter::resume(self.memory.layout.ring(), &*self.memory, offset);
+        self.ring.append(&*self.memory, bytes);
+    }
+
+    /// Enters a boot of another log, the last of which becomes the current one.
+    pub(super) fn take_over_boot(&mut self, epoch: u64, start: u64, limit: u64, head: &[u8]) {
+        self.enter_boot(epoch, start, limit);
+        put(
+            &*self.memory,
+            self.memory.layout.head_at(self.boot.slot),
+            head,
+        );
     }
 
     /// Chooses another resolution for [`stamp`](Self::stamp) than

@@ -1,0 +1,404 @@
+//! A log as a value: to move it to another host beside the device's snapshot.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use super::config::LogConfig;
+use super::error::LogError;
+use super::layout::{MARKS, MAX_EPOCH, MAX_OFFSET, STAMPS, at, boot_entry, check_sum};
+use super::marks::Mark;
+use super::protocol::{Cells, Records};
+use super::reader::BootLog;
+use super::writer::LogWriter;
+
+const MAGIC: u64 = u64::from_le_bytes(*b"VMLOGIMG");
+const VERSION: u64 = 1;
+
+/// Everything that a log keeps, independent of its sizes and of where it is stored.
+///
+/// As bytes ([`to_bytes`](Self::to_bytes)) it is a sequence of little-endian 64-bit words, then the kept bytes
+/// themselves, then a check sum:
+///
+/// | words | what |
+/// |---|---|
+/// | 2 | `VMLOGIMG`, version (1) |
+/// | 2 | write offset, boot count |
+/// | 4 | numbers of boots, marks, line times; length of the tail |
+/// | 1 | marks ever written |
+/// | 4 each | boots: boot count, first offset, length of the head, 1 if the head may still grow |
+/// | 3 each | marks: offset, nanoseconds since 1970, boot count << 8 \| kind |
+/// | 3 each | line times: offset after the line, nanoseconds since 1970, 0 |
+/// | bytes | the heads in the order of the boots, then the tail |
+/// | 1 | FNV-1a of everything before |
+///
+/// ```
+/// use vm_console::{BootLog, LogConfig, LogImage};
+///
+/// let (mut writer, _) = BootLog::in_memory(LogConfig::default())?;
+/// writer.append(b"sent on one host");
+/// let bytes = writer.export().to_bytes();
+///
+/// let (mut writer, log) = BootLog::in_memory(LogConfig::default())?;
+/// writer.restore(&LogImage::from_bytes(&bytes)?)?;
+/// writer.append(b", and on another");
+/// assert_eq!(log.read_at(0, 100).bytes, b"sent on one host, and on another");
+/// # Ok::<(), vm_console::LogError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogImage {
+    head: u64,
+    epoch: u64,
+    marks_written: u64,
+    boots: Vec<BootImage>,
+    marks: Vec<[u64; 3]>,
+    stamps: Vec<[u64; 3]>,
+    tail: Vec<u8>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct BootImage {
+    epoch: u64,
+    start: u64,
+    bytes: Vec<u8>,
+    /// The boot goes on, and wrote no more than `bytes` so far.
+    open: bool,
+}
+
+impl LogImage {
+    /// The offset of the first byte that will be written after this image is restored; tell it to clients.
+    #[must_use]
+    pub fn head(&self) -> u64 {
+        self.head
+    }
+
+    /// The boot count.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The image as bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut words = vec![MAGIC, VERSION, self.head, self.epoch];
+        words.extend(
+            [
+                self.boots.len(),
+                self.marks.len(),
+                self.stamps.len(),
+                self.tail.len(),
+            ]
+            .map(|len| len as u64),
+        );
+        words.push(self.marks_written);
+        for boot in &self.boots {
+            words.extend([
+                boot.epoch,
+                boot.start,
+                boot.bytes.len() as u64,
+                u64::from(boot.open),
+            ]);
+        }
+        words.extend(self.marks.iter().chain(&self.stamps).flatten());
+        let mut bytes: Vec<u8> = words.into_iter().flat_map(u64::to_le_bytes).collect();
+        self.boots.iter().for_each(|boot| bytes.extend(&boot.bytes));
+        bytes.extend(&self.tail);
+        let check = check_sum(&bytes);
+        bytes.extend(check.to_le_bytes());
+        bytes
+    }
+
+    /// The image that was written as these bytes.
+    ///
+    /// # Errors
+    /// [`LogError::NotAnImage`], [`Version`](LogError::Version), [`CutShort`](LogError::CutShort),
+    /// [`Damaged`](LogError::Damaged), or [`Inconsistent`](LogError::Inconsistent) with the rule that is broken.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, LogError> {
+        let len = bytes.len() as u64;
+        let mut rest = Words(bytes);
+        if rest.next() != Some(MAGIC) {
+            return Err(LogError::NotAnImage);
+        }
+        let cut = |expected: u64| LogError::CutShort { len, expected };
+        let version = rest.next().ok_or(cut(16))?;
+        if version != VERSION {
+            return Err(LogError::Version {
+                found: version,
+                known: VERSION,
+            });
+        }
+        let [head, epoch, boots, marks, stamps, tail, marks_written] =
+            rest.array().ok_or(cut(72))?;
+        for (count, limit, rule) in [
+            (
+                boots,
+                LogConfig::MAX_BOOTS,
+                "an image holds at most 16 boots",
+            ),
+            (marks, MARKS.capacity, "an image holds at most 232 marks"),
+            (
+                stamps,
+                STAMPS.capacity,
+                "an image holds at most 4096 line times",
+            ),
+            (
+                tail,
+                LogConfig::MAX_TAIL,
+                "the tail of an image is at most 64 GiB",
+            ),
+        ] {
+            rule_holds(count <= limit, rule, count)?;
+        }
+        // The counts are bounded, so these sums cannot overflow.
+        let fixed = 72 + boots * 32 + (marks + stamps) * 24;
+        let boots: Vec<[u64; 4]> = (0..boots)
+            .map(|_| rest.array())
+            .collect::<Option<_>>()
+            .ok_or(cut(fixed))?;
+        let marks: Vec<[u64; 3]> = (0..marks)
+            .map(|_| rest.array())
+            .collect::<Option<_>>()
+            .ok_or(cut(fixed))?;
+        let stamps: Vec<[u64; 3]> = (0..stamps)
+            .map(|_| rest.array())
+            .collect::<Option<_>>()
+            .ok_or(cut(fixed))?;
+        for boot in &boots {
+            rule_holds(
+                boot[2] <= LogConfig::MAX_HEAD,
+                "the head of a boot is at most 1 GiB",
+                boot[2],
+            )?;
+        }
+        let expected = fixed + boots.iter().map(|boot| boot[2]).sum::<u64>() + tail + 8;
+        if len < expected {
+            return Err(cut(expected));
+        }
+        rule_holds(len == expected, "nothing may follow the image", len)?;
+        let (covered, check) = bytes.split_at(bytes.len() - 8);
+        if Words(check).next() != Some(check_sum(covered)) {
+            return Err(LogError::Damaged);
+        }
+        let mut kept = rest.0;
+        let mut take = |count: u64| {
+            kept.split_off(..count as usize)
+                .unwrap_or_default()
+                .to_vec()
+        };
+        let boots = boots
+            .into_iter()
+            .map(|[epoch, start, len, open]| BootImage {
+                epoch,
+                start,
+                bytes: take(len),
+                open: open != 0,
+            });
+        let image = Self {
+            head,
+            epoch,
+            marks_written,
+            boots: boots.collect(),
+            marks,
+            stamps,
+            tail: take(tail),
+        };
+        image.check()?;
+        Ok(image)
+    }
+
+    fn check(&self) -> Result<(), LogError> {
+        rule_holds(
+            self.head <= MAX_OFFSET,
+            "the write offset must not exceed 2^62",
+            self.head,
+        )?;
+        rule_holds(
+            self.epoch < MAX_EPOCH,
+            "the boot count must be below 2^56",
+            self.epoch,
+        )?;
+        let tail = self.tail.len() as u64;
+        rule_holds(
+            tail <= self.head,
+            "the tail must not be longer than what was written",
+            tail,
+        )?;
+        let marks = self.marks.len() as u64;
+        rule_holds(
+            marks <= self.marks_written,
+            "no more marks may be kept than were written",
+            marks,
+        )?;
+        let ends = self
+            .boots
+            .iter()
+            .skip(1)
+            .map(|next| (next.epoch, next.start));
+        for (boot, (next_epoch, next_start)) in self
+            .boots
+            .iter()
+            .zip(ends.chain([(self.epoch + 1, self.head)]))
+        {
+            rule_holds(
+                boot.epoch < next_epoch,
+                "boots must be in order, up to the boot count",
+                boot.epoch,
+            )?;
+            // Not a sum: the offset is any number yet.
+            rule_holds(
+                boot.start <= next_start,
+                "boots must begin in their order",
+                boot.start,
+            )?;
+            let len = boot.bytes.len() as u64;
+            rule_holds(
+                len <= next_start - boot.start,
+                "the head of a boot must end before the next boot",
+                len,
+            )?;
+        }
+        for offsets in [&self.marks, &self.stamps] {
+            let mut last = 0;
+            for &[offset, ..] in offsets {
+                rule_holds(
+                    (last..=self.head).contains(&offset),
+                    "marks and line times must be in order",
+                    offset,
+                )?;
+                last = offset;
+            }
+        }
+        for mark in &self.marks {
+            rule_holds(
+                mark[2] >> 8 <= self.epoch,
+                "no mark may be above the boot count",
+                mark[2] >> 8,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn rule_holds(holds: bool, rule: &'static str, value: u64) -> Result<(), LogError> {
+    if holds {
+        Ok(())
+    } else {
+        Err(LogError::Inconsistent { rule, value })
+    }
+}
+
+/// Little-endian words from the front of a slice.
+struct Words<'a>(&'a [u8]);
+
+impl Words<'_> {
+    fn next(&mut self) -> Option<u64> {
+        let (word, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u64::from_le_bytes(*word))
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u64; N]> {
+        let mut words = [0; N];
+        for word in &mut words {
+            *word = self.next()?;
+        }
+        Some(words)
+    }
+}
+
+impl LogWriter {
+    /// Everything that is kept, as of now.
+    #[must_use]
+    pub fn export(&self) -> LogImage {
+        let log = self.log();
+        let head = self.head();
+        let table = log.boot_table(head);
+        let boot = |entry: &super::reader::Entry| BootImage {
+            epoch: entry.epoch,
+            start: entry.start,
+            bytes: log.copy_of(entry.start, entry.end),
+            open: entry.epoch == self.epoch() && entry.end == head,
+        };
+        let all = |records: Records| {
+            let cells = log.cells();
+            records
+                .indices(cells)
+                .filter_map(|index| records.get(cells, index))
+                .collect::<Vec<_>>()
+        };
+        LogImage {
+            head,
+            epoch: self.epoch(),
+            marks_written: log.marks_written(),
+            boots: table.entries().iter().map(boot).collect(),
+            // A kind that this version does not know cannot be written by it; leave out what is damaged.
+            marks: all(MARKS)
+                .into_iter()
+                .filter(|words| Mark::from_words(*words).is_some())
+                .collect(),
+            stamps: all(STAMPS),
+            tail: log.copy_of(log.ring_oldest(head), head),
+        }
+    }
+
+    /// Takes over an image: offsets, boot count and marks go on where it ended. What the sizes of this log have no
+    /// room for is overwritten, as if it had been written here. The log must be new.
+    ///
+    /// If the process is killed meanwhile, a log in a file is left with a part of it: make it anew.
+    ///
+    /// # Errors
+    /// [`LogError::NotEmpty`] if anything was written to this log.
+    pub fn restore(&mut self, image: &LogImage) -> Result<(), LogError> {
+        let log = self.log();
+        let cells = log.cells();
+        let layout = cells.layout;
+        if self.head() != 0 || self.epoch() != 0 || log.marks_written() != 0 {
+            return Err(LogError::NotEmpty);
+        }
+        let tail = &image.tail[image
+            .tail
+            .len()
+            .saturating_sub(usize::try_from(layout.tail).unwrap_or(usize::MAX))..];
+        let floor = image.head - tail.len() as u64;
+        cells.store(at::FLOOR, floor, Relaxed);
+        cells.store(at::EPOCH, image.epoch, Release);
+        for slot in 0..layout.boots {
+            cells.store(boot_entry(slot), 0, Release);
+        }
+        self.continue_at(floor, tail);
+        for boot in &image.boots[image.boots.len().saturating_sub(layout.boots as usize)..] {
+            let fits = boot.bytes.len() as u64 <= layout.head_bytes;
+            let kept = &boot.bytes[..boot.bytes.len().min(layout.head_bytes as usize)];
+            // The head of a boot that wrote more is complete, whatever room there is here.
+            let limit = if boot.open && fits {
+                layout.head_bytes
+            } else {
+                kept.len() as u64
+            };
+            self.take_over_boot(boot.epoch, boot.start, limit, kept);
+        }
+        if self.epoch() != image.epoch || image.boots.is_empty() {
+            self.take_over_boot(image.epoch, image.head, layout.head_bytes, &[]);
+        }
+        for (records, fields, written) in [
+            (MARKS, &image.marks, image.marks_written),
+            (STAMPS, &image.stamps, image.stamps.len() as u64),
+        ] {
+            cells.store(records.count, written - fields.len() as u64, Release);
+            for fields in fields {
+                records.push(cells, *fields);
+            }
+        }
+        debug_assert_eq!(cells.load(at::HEAD, Acquire), image.head);
+        Ok(())
+    }
+}
+
+impl BootLog {
+    /// The bytes between two offsets, all of which are kept; only while nobody writes.
+    fn copy_of(&self, start: u64, end: u64) -> Vec<u8> {
+        let mut bytes = vec![0; (end - start) as usize];
+        let whole = self.fill(start, &mut bytes);
+        debug_assert!(whole, "the writer's borrow excludes appends");
+        bytes
+    }
+}

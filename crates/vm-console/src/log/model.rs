@@ -1,0 +1,134 @@
+//! The protocol under loom, which tries every interleaving and every value that a relaxed load may see.
+
+use std::sync::atomic::Ordering::{self, Acquire};
+
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicU64, fence};
+use loom::thread;
+
+use super::protocol::{Cells, Records, Ring, RingWriter};
+
+struct Modelled(Vec<AtomicU64>);
+
+impl Modelled {
+    fn new(bytes: usize) -> Arc<Self> {
+        Arc::new(Self((0..bytes / 8).map(|_| AtomicU64::new(0)).collect()))
+    }
+}
+
+impl Cells for Modelled {
+    fn load(&self, at: usize, order: Ordering) -> u64 {
+        self.0[at / 8].load(order)
+    }
+
+    fn store(&self, at: usize, value: u64, order: Ordering) {
+        self.0[at / 8].store(value, order);
+    }
+
+    fn fence(&self, order: Ordering) {
+        fence(order);
+    }
+}
+
+/// Two words, each a block: as small as a ring that wraps can be.
+const RING: Ring = Ring {
+    head: 0,
+    reserved: 8,
+    at: 16,
+    bytes: 16,
+    block: 8,
+};
+
+/// The byte at an offset; differs from lap to lap.
+fn byte(offset: u64) -> u8 {
+    100 + offset as u8
+}
+
+fn append(writer: &mut RingWriter, cells: &Modelled, count: u64) {
+    let bytes: Vec<u8> = (writer.head()..writer.head() + count).map(byte).collect();
+    writer.append(cells, &bytes);
+}
+
+/// Starts with `before` bytes written; then writes `runs` while another thread reads everything that the ring can
+/// hold, `reads` times. Returns how many of all the reads, over all interleavings, were dropped, and how many not.
+fn model_ring(before: u64, runs: &'static [u64], reads: usize) -> (usize, usize) {
+    let dropped = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let valid = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counts = (dropped.clone(), valid.clone());
+    loom::model(move || {
+        let cells = Modelled::new(32);
+        let mut writer = RingWriter::resume(RING, &*cells, 0);
+        append(&mut writer, &cells, before);
+        let reader = thread::spawn({
+            let cells = cells.clone();
+            let (dropped, valid) = (dropped.clone(), valid.clone());
+            move || {
+                for _ in 0..reads {
+                    let head = cells.load(RING.head, Acquire);
+                    let from = head.saturating_sub(RING.bytes);
+                    let mut buf = vec![0; (head - from) as usize];
+                    if RING.copy(&*cells, from, &mut buf) {
+                        let written: Vec<u8> = (from..head).map(byte).collect();
+                        assert_eq!(buf, written, "from {from}");
+                        valid.fetch_add(1, Ordering::Relaxed);
+                    } else {
+                        dropped.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            }
+        });
+        for &run in runs {
+            append(&mut writer, &cells, run);
+        }
+        reader.join().unwrap();
+    });
+    (
+        counts.0.load(Ordering::Relaxed),
+        counts.1.load(Ordering::Relaxed),
+    )
+}
+
+#[test]
+fn bytes_are_seen_only_after_they_were_written() {
+    let (dropped, valid) = model_ring(0, &[3, 1, 8], 1);
+    assert_eq!(dropped, 0, "the ring did not wrap");
+    assert!(valid > 0);
+}
+
+#[test]
+fn bytes_of_a_later_lap_are_never_taken_for_earlier_ones() {
+    let (dropped, valid) = model_ring(16, &[8], 2);
+    assert!(dropped > 0 && valid > 0);
+}
+
+#[test]
+fn a_byte_at_a_time_is_as_safe() {
+    let (dropped, valid) = model_ring(14, &[1, 1, 1, 1], 1);
+    assert!(dropped > 0 && valid > 0);
+}
+
+#[test]
+fn records_are_never_mixed() {
+    const TABLE: Records = Records {
+        count: 0,
+        at: 8,
+        capacity: 1,
+    };
+    loom::model(|| {
+        let cells = Modelled::new(8 + 32);
+        TABLE.push(&*cells, [0, 0, 0]);
+        let reader = thread::spawn({
+            let cells = cells.clone();
+            move || {
+                for index in TABLE.indices(&*cells) {
+                    if let Some(fields) = TABLE.get(&*cells, index) {
+                        assert_eq!(fields, [index; 3]);
+                    }
+                }
+            }
+        });
+        TABLE.push(&*cells, [1, 1, 1]);
+        reader.join().unwrap();
+        assert_eq!(TABLE.get(&*cells, 1), Some([1; 3]));
+    });
+}

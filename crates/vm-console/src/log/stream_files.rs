@@ -1,0 +1,280 @@
+//! The complete output in files of bounded size, for those who keep more than a log does.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::cursor::{Cursor, GapPolicy, Read, Start};
+use super::error::LogError;
+use super::reader::BootLog;
+
+/// Bounds of a [`StreamFiles`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamLimits {
+    /// Most bytes in one file; at least 1, 16 MiB by default.
+    pub file_bytes: u64,
+    /// How many full files are kept beside the one being written: `NAME.1`, the newest, to `NAME.9`, say. 9 by
+    /// default; with 0, a full file is deleted.
+    pub full_files: u32,
+}
+
+impl Default for StreamLimits {
+    fn default() -> Self {
+        Self {
+            file_bytes: 16 << 20,
+            full_files: 9,
+        }
+    }
+}
+
+/// Copies everything that is written to a log to `NAME`, which becomes `NAME.1` when it is full, and so on.
+///
+/// Each byte is in the files once, in order. It is a reader like any other: [`pump`](Self::pump) may block and fail,
+/// belongs on a thread that may, and never reaches the guest. What the log no longer holds when it comes to it is counted in
+/// [`lost`](Self::lost).
+///
+/// Beside them, `NAME.offset` says at which offset of the log the newest file began, and its inode number. From it and the
+/// file's length a later process finds where to go on, after SIGKILL at any step too.
+///
+/// ```
+/// use vm_console::{BootLog, LogConfig, StreamFiles, StreamLimits};
+///
+/// let dir = tempfile::tempdir()?;
+/// let name = dir.path().join("console");
+/// let (mut writer, log) = BootLog::in_memory(LogConfig::default())?;
+/// let mut files = StreamFiles::open(&name, StreamLimits { file_bytes: 8, full_files: 2 }, &log)?;
+/// writer.append(b"all of the output");
+/// files.pump()?;
+/// assert_eq!(std::fs::read(dir.path().join("console.2"))?, b"all of t");
+/// assert_eq!(std::fs::read(dir.path().join("console.1"))?, b"he outpu");
+/// assert_eq!(std::fs::read(&name)?, b"t");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct StreamFiles {
+    name: PathBuf,
+    limits: StreamLimits,
+    cursor: Cursor,
+    file: File,
+    /// Bytes in `file`.
+    len: u64,
+    /// Read from the log, not yet written to a file: `waiting[done..]`.
+    waiting: Vec<u8>,
+    done: usize,
+    /// A gap moved the offset at which the newest file would have begun; to be noted before more is written.
+    note_due: bool,
+    errors: u64,
+}
+
+/// Bytes read from the log at a time.
+const CHUNK: usize = 64 << 10;
+
+impl StreamFiles {
+    /// Opens `name`, or makes it with mode 0600, and goes on where an earlier process ended: at the beginning of the log if
+    /// there was none, or if the log is younger than the files.
+    ///
+    /// # Errors
+    /// [`LogError::Size`] for a limit of 0 bytes, [`LogError::Io`] for what the system refuses.
+    pub fn open(
+        name: impl AsRef<Path>,
+        limits: StreamLimits,
+        log: &BootLog,
+    ) -> Result<Self, LogError> {
+        let name = name.as_ref().to_path_buf();
+        if limits.file_bytes == 0 {
+            return Err(LogError::Size {
+                field: "file_bytes",
+                given: 0,
+                min: 1,
+                max: u64::MAX,
+            });
+        }
+        let offset = written_until(&name)
+            .filter(|&offset| offset <= log.head())
+            .unwrap_or(0);
+        let file = open_append(&name)?;
+        let cursor = log
+            .cursor(Start::Offset(offset))
+            .with_gap_policy(GapPolicy::Note);
+        let mut files = Self {
+            name,
+            limits,
+            cursor,
+            file,
+            len: 0,
+            waiting: Vec::new(),
+            done: 0,
+            note_due: false,
+            errors: 0,
+        };
+        files.len = files.note_offset(&files.file)?;
+        Ok(files)
+    }
+
+    /// Writes what the log has by now. If this fails, nothing is lost or written twice, and the next call goes on;
+    /// meanwhile the log goes on too, and may overwrite what was not read.
+    ///
+    /// # Errors
+    /// [`LogError::Io`]; it is counted in [`errors`](Self::errors) as well.
+    pub fn pump(&mut self) -> Result<(), LogError> {
+        let result = self.pump_all();
+        self.errors += u64::from(result.is_err());
+        result
+    }
+
+    fn pump_all(&mut self) -> Result<(), LogError> {
+        // A guest that writes faster than the disk must not keep this call from returning.
+        let head = self.cursor.log().head();
+        loop {
+            self.flush()?;
+            if self.cursor.offset() >= head {
+                return Ok(());
+            }
+            self.waiting.resize(CHUNK, 0);
+            self.done = 0;
+            let read = self.cursor.read(&mut self.waiting);
+            let count = if let Read::Bytes(count) = read {
+                count
+            } else {
+                0
+            };
+            self.waiting.truncate(count);
+            match read {
+                Read::Bytes(_) => {}
+                Read::Gap { .. } => self.note_due = true,
+                Read::UpToDate => return Ok(()),
+                Read::Ended(_) => {
+                    return Err(
+                        self.failed("read the log for", io::ErrorKind::UnexpectedEof.into())
+                    );
+                }
+            }
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), LogError> {
+        while self.done < self.waiting.len() {
+            if self.note_due {
+                self.note_offset(&self.file)?;
+                self.note_due = false;
+            }
+            if self.len >= self.limits.file_bytes {
+                self.rotate()?;
+            }
+            let room = usize::try_from(self.limits.file_bytes - self.len).unwrap_or(usize::MAX);
+            let bytes = &self.waiting[self.done..];
+            match self.file.write(&bytes[..bytes.len().min(room)]) {
+                Ok(0) => return Err(self.failed("write", io::ErrorKind::WriteZero.into())),
+                Ok(count) => {
+                    self.done += count;
+                    self.len += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.failed("write", error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Each step leaves a state from which the whole can be done again.
+    fn rotate(&mut self) -> Result<(), LogError> {
+        if is_same(&self.name, &self.file) {
+            self.shift().map_err(|error| self.failed("rotate", error))?;
+        }
+        let file = open_append(&self.name)?;
+        let len = self.note_offset(&file)?;
+        self.file = file;
+        self.len = len;
+        Ok(())
+    }
+
+    /// Renames the full files up to the first free number, then `NAME` to `NAME.1`.
+    fn shift(&self) -> io::Result<()> {
+        if self.limits.full_files == 0 {
+            return fs::remove_file(&self.name);
+        }
+        let free =
+            (1..self.limits.full_files).find(|&number| !numbered(&self.name, number).exists());
+        for number in (1..free.unwrap_or(self.limits.full_files)).rev() {
+            fs::rename(
+                numbered(&self.name, number),
+                numbered(&self.name, number + 1),
+            )?;
+        }
+        fs::rename(&self.name, numbered(&self.name, 1))
+    }
+
+    /// Writes down at which offset the newest file began, had it no gaps: where it ends is where to go on. Returns its
+    /// length.
+    fn note_offset(&self, file: &File) -> Result<u64, LogError> {
+        let meta = file
+            .metadata()
+            .map_err(|error| self.failed("examine", error))?;
+        let begin = self.written_until().wrapping_sub(meta.len());
+        let new = with_suffix(&self.name, ".offset.new");
+        fs::write(&new, format!("{begin} {}\n", meta.ino()))
+            .and_then(|()| fs::rename(&new, with_suffix(&self.name, ".offset")))
+            .map_err(|error| self.failed("write the offset of", error))?;
+        Ok(meta.len())
+    }
+
+    fn failed(&self, doing: &'static str, error: io::Error) -> LogError {
+        LogError::io(doing, error).at(&self.name)
+    }
+
+    /// The offset of the log up to which the files are written.
+    #[must_use]
+    pub fn written_until(&self) -> u64 {
+        self.cursor.offset() - (self.waiting.len() - self.done) as u64
+    }
+
+    /// Bytes that the log had overwritten before they were read.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.cursor.lost()
+    }
+
+    /// How often [`pump`](Self::pump) failed.
+    #[must_use]
+    pub fn errors(&self) -> u64 {
+        self.errors
+    }
+}
+
+fn open_append(name: &Path) -> Result<File, LogError> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o600);
+    options
+        .open(name)
+        .map_err(|error| LogError::io("open", error).at(name))
+}
+
+/// What an earlier process noted, as the offset of the log up to which it wrote.
+fn written_until(name: &Path) -> Option<u64> {
+    let note = fs::read_to_string(with_suffix(name, ".offset")).ok()?;
+    let (begin, inode) = note.trim_end().split_once(' ')?;
+    let (begin, inode): (u64, u64) = (begin.parse().ok()?, inode.parse().ok()?);
+    // Killed while it rotated, the process may have left the noted file as `NAME.1`.
+    let files = [name.to_path_buf(), numbered(name, 1)]
+        .into_iter()
+        .filter_map(|name| fs::metadata(name).ok());
+    let noted = files.into_iter().find(|meta| meta.ino() == inode)?;
+    Some(begin.wrapping_add(noted.len()))
+}
+
+fn is_same(name: &Path, file: &File) -> bool {
+    let inode = |meta: io::Result<fs::Metadata>| meta.ok().map(|meta| (meta.dev(), meta.ino()));
+    inode(fs::metadata(name)) == inode(file.metadata())
+}
+
+fn with_suffix(name: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(name);
+    name.push(suffix);
+    name.into()
+}
+
+fn numbered(name: &Path, number: u32) -> PathBuf {
+    with_suffix(name, &format!(".{number}"))
+}

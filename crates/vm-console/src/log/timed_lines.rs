@@ -1,0 +1,124 @@
+//! The log with the time before each line, made when it is read.
+
+use super::cursor::{Cursor, Read};
+use super::layout::STAMPS;
+use super::reader::BootLog;
+use super::time::UnixTime;
+
+/// Reads a log with the time of each line before it. The log itself holds no times among its bytes.
+///
+/// A line has the newest time that was [stamped](super::LogWriter::stamp) up to its end, which is right to within the
+/// writer's resolution; an unfinished line has the newest one so far. Where that is no longer kept,
+/// or never was, it says so, in the same width.
+///
+/// ```
+/// use std::time::Duration;
+/// use vm_console::{BootLog, LogConfig, Read, Start, TimedLines, UnixTime};
+///
+/// let (mut writer, log) = BootLog::in_memory(LogConfig::default())?;
+/// writer.append(b"early\n");
+/// writer.append(b"Linux version 6.1.0\n");
+/// writer.stamp(UnixTime::from_nanos(1_700_000_000_250_000_000));
+/// writer.append(b"login: ");
+///
+/// let mut lines = TimedLines::new(log.cursor(Start::Oldest));
+/// let mut shown = Vec::new();
+/// while let Read::Bytes(_) = lines.read(&mut shown) {}
+/// assert_eq!(
+///     String::from_utf8_lossy(&shown),
+///     "[time unknown            ] early\n\
+///      [2023-11-14T22:13:20.250Z] Linux version 6.1.0\n\
+///      [2023-11-14T22:13:20.250Z] login: ",
+/// );
+/// # Ok::<(), vm_console::LogError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct TimedLines {
+    cursor: Cursor,
+    within_line: bool,
+}
+
+/// Raw bytes read at a time.
+const CHUNK: usize = 4096;
+
+impl TimedLines {
+    /// The view of what this cursor will read. Where it begins, a line is taken to begin.
+    #[must_use]
+    pub fn new(cursor: Cursor) -> Self {
+        Self {
+            cursor,
+            within_line: false,
+        }
+    }
+
+    /// Adds the next part to `out` and returns what the cursor read: the count is of the log's own bytes, at most
+    /// 4096. In the worst case, each a newline, 27 times as many are added.
+    pub fn read(&mut self, out: &mut Vec<u8>) -> Read {
+        let mut chunk = [0; CHUNK];
+        let mut offset = self.cursor.offset();
+        let lost = self.cursor.lost();
+        let read = self.cursor.read(&mut chunk);
+        match read {
+            Read::Bytes(count) => {
+                if self.cursor.lost() != lost {
+                    // A silent gap: what follows is a line of its own.
+                    self.break_line(out);
+                    offset = self.cursor.offset() - count as u64;
+                }
+                for line in chunk[..count].split_inclusive(|&byte| byte == b'\n') {
+                    offset += line.len() as u64;
+                    if !self.within_line {
+                        out.extend(prefix(self.cursor.log().time_at(offset)).into_bytes());
+                    }
+                    out.extend(line);
+                    self.within_line = line.last() != Some(&b'\n');
+                }
+            }
+            Read::Gap { .. } => self.break_line(out),
+            Read::UpToDate | Read::Ended(_) => {}
+        }
+        read
+    }
+
+    /// The cursor behind the view.
+    #[must_use]
+    pub fn cursor(&self) -> &Cursor {
+        &self.cursor
+    }
+
+    fn break_line(&mut self, out: &mut Vec<u8>) {
+        if std::mem::take(&mut self.within_line) {
+            out.push(b'\n');
+        }
+    }
+}
+
+fn prefix(time: Option<UnixTime>) -> String {
+    match time {
+        Some(time) => format!("[{time}] "),
+        None => format!("[{:24}] ", "time unknown"),
+    }
+}
+
+impl BootLog {
+    /// The newest time that was stamped at or before `offset`, if it is still kept.
+    #[must_use]
+    pub fn time_at(&self, offset: u64) -> Option<UnixTime> {
+        let cells = self.cells();
+        let indices = STAMPS.indices(cells);
+        let (mut low, mut high) = (indices.start, indices.end);
+        let mut newest = None;
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match STAMPS.get(cells, middle) {
+                Some([at, ..]) if at > offset => high = middle,
+                // A record overwritten meanwhile was older than all that are kept.
+                found => {
+                    newest = found.or(newest);
+                    low = middle + 1;
+                }
+            }
+        }
+        newest.map(|[_, nanos, _]| UnixTime::from_nanos(nanos))
+    }
+}

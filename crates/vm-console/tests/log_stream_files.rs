@@ -1,0 +1,265 @@
+//! The complete stream in files: every byte once, in order, whatever fails or dies meanwhile.
+
+use std::env;
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use vm_console::{BootLog, LogConfig, LogError, StreamFiles, StreamLimits};
+
+fn byte(offset: u64) -> u8 {
+    (offset.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
+}
+
+fn bytes(from: u64, to: u64) -> Vec<u8> {
+    (from..to).map(byte).collect()
+}
+
+fn numbered(name: &Path, number: u32) -> PathBuf {
+    if number == 0 {
+        name.into()
+    } else {
+        PathBuf::from(format!("{}.{number}", name.display()))
+    }
+}
+
+/// All files, the oldest first; checks that none is larger than the limit, and that all but the newest are full.
+fn joined(name: &Path, limits: StreamLimits) -> Vec<u8> {
+    let mut all = Vec::new();
+    for number in (0..=limits.full_files + 1).rev() {
+        if let Ok(part) = fs::read(numbered(name, number)) {
+            assert!(number <= limits.full_files);
+            assert!(part.len() as u64 <= limits.file_bytes);
+            assert!(number == 0 || part.len() as u64 == limits.file_bytes);
+            all.extend(part);
+        }
+    }
+    all
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn files_hold_every_byte_once_in_order(
+        file_bytes in 1_u64..5000,
+        runs in prop::collection::vec((0_u64..9000, 0..3), 1..12),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let name = dir.path().join("console");
+        let limits = StreamLimits { file_bytes, full_files: 200_000 };
+        let (mut writer, log) = BootLog::in_memory(LogConfig::default()).unwrap();
+        let mut files = StreamFiles::open(&name, limits, &log).unwrap();
+        let mut total = 0;
+        for (count, then) in runs {
+            // So that a case does not make thousands of files.
+            let count = count.min(file_bytes * 8);
+            writer.append(&bytes(total, total + count));
+            total += count;
+            match then {
+                0 => {}
+                1 => files.pump().unwrap(),
+                _ => files = StreamFiles::open(&name, limits, &log).unwrap(),
+            }
+        }
+        files.pump().unwrap();
+        prop_assert_eq!((files.written_until(), files.lost(), files.errors()), (total, 0, 0));
+        let all = joined(&name, StreamLimits { full_files: 100, ..limits });
+        prop_assert!(all == bytes(0, total));
+    }
+}
+
+#[test]
+fn the_oldest_files_are_given_up() {
+    for full_files in [0, 1, 3] {
+        let dir = tempfile::tempdir().unwrap();
+        let name = dir.path().join("console");
+        let limits = StreamLimits {
+            file_bytes: 100,
+            full_files,
+        };
+        let (mut writer, log) = BootLog::in_memory(LogConfig::default()).unwrap();
+        let mut files = StreamFiles::open(&name, limits, &log).unwrap();
+        for step in 0..10 {
+            writer.append(&bytes(step * 95, step * 95 + 95));
+            files.pump().unwrap();
+        }
+        let kept = joined(&name, limits);
+        assert_eq!(kept, bytes(950 - kept.len() as u64, 950));
+        assert_eq!(kept.len() as u32, 100 * full_files + 50);
+        assert_eq!(
+            fs::metadata(&name).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+    }
+}
+
+#[test]
+fn what_the_log_lost_is_counted_and_the_rest_follows() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = dir.path().join("console");
+    let limits = StreamLimits::default();
+    let (mut writer, log) = BootLog::in_memory(LogConfig {
+        tail: 100,
+        head: 0,
+        ..LogConfig::default()
+    })
+    .unwrap();
+    let mut files = StreamFiles::open(&name, limits, &log).unwrap();
+    writer.append(&bytes(0, 50));
+    files.pump().unwrap();
+    writer.append(&bytes(50, 1000));
+    files.pump().unwrap();
+    assert_eq!((files.lost(), files.written_until()), (850, 1000));
+    drop(files);
+    // Another process goes on behind the gap, not before it.
+    writer.append(&bytes(1000, 1010));
+    let mut files = StreamFiles::open(&name, limits, &log).unwrap();
+    files.pump().unwrap();
+    assert_eq!(files.lost(), 0);
+    assert_eq!(
+        joined(&name, limits),
+        [bytes(0, 50), bytes(900, 1010)].concat()
+    );
+}
+
+#[test]
+fn a_step_that_fails_is_told_counted_and_done_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = dir.path().join("console");
+    let limits = StreamLimits {
+        file_bytes: 10,
+        full_files: 3,
+    };
+    let (mut writer, log) = BootLog::in_memory(LogConfig::default()).unwrap();
+    let mut files = StreamFiles::open(&name, limits, &log).unwrap();
+    writer.append(&bytes(0, 10));
+    files.pump().unwrap();
+
+    // The new file cannot be made, as its directory is not there.
+    let away = dir.path().with_extension("away");
+    fs::rename(dir.path(), &away).unwrap();
+    writer.append(&bytes(10, 15));
+    for _ in 0..2 {
+        let error = files.pump().unwrap_err();
+        assert!(
+            matches!(error, LogError::Io { .. }) && error.to_string().contains("console"),
+            "{error}"
+        );
+    }
+    fs::rename(&away, dir.path()).unwrap();
+    files.pump().unwrap();
+    assert_eq!(files.errors(), 2);
+
+    // A directory stands where a full file should go.
+    writer.append(&bytes(15, 20));
+    files.pump().unwrap();
+    fs::create_dir_all(dir.path().join("console.2/full")).unwrap();
+    fs::write(dir.path().join("console.3"), bytes(0, 0)).unwrap();
+    writer.append(&bytes(20, 25));
+    files.pump().unwrap_err();
+    assert_eq!(files.written_until(), 20);
+    fs::remove_dir_all(dir.path().join("console.2")).unwrap();
+    fs::remove_file(dir.path().join("console.3")).unwrap();
+    files.pump().unwrap();
+    assert_eq!(joined(&name, limits), bytes(0, 25));
+    assert_eq!(files.errors(), 3);
+}
+
+#[test]
+fn a_younger_log_is_written_from_its_beginning() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = dir.path().join("console");
+    let limits = StreamLimits::default();
+    for count in [30, 20] {
+        let (mut writer, log) = BootLog::in_memory(LogConfig::default()).unwrap();
+        let mut files = StreamFiles::open(&name, limits, &log).unwrap();
+        writer.append(&bytes(0, count));
+        files.pump().unwrap();
+    }
+    assert_eq!(joined(&name, limits), [bytes(0, 30), bytes(0, 20)].concat());
+}
+
+#[test]
+fn bad_limits_and_names_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_writer, log) = BootLog::in_memory(LogConfig::default()).unwrap();
+    let limits = StreamLimits {
+        file_bytes: 0,
+        ..StreamLimits::default()
+    };
+    assert!(matches!(
+        StreamFiles::open(dir.path().join("console"), limits, &log),
+        Err(LogError::Size { .. })
+    ));
+    let error = StreamFiles::open(dir.path().join("no/console"), StreamLimits::default(), &log)
+        .map(drop)
+        .unwrap_err();
+    assert!(error.to_string().contains("no/console"), "{error}");
+}
+
+const LIMITS: StreamLimits = StreamLimits {
+    file_bytes: 3000,
+    full_files: 10_000,
+};
+
+/// Does nothing unless this process was started by the next test: copies a log for ever.
+#[test]
+fn play_the_copier() {
+    let Some(dir) = env::var_os("LOG_STREAM_DIR").map(PathBuf::from) else {
+        return;
+    };
+    let log = BootLog::open_read_only(dir.join("log")).unwrap();
+    let mut files = StreamFiles::open(dir.join("console"), LIMITS, &log).unwrap();
+    println!("#copying#");
+    loop {
+        files.pump().unwrap();
+    }
+}
+
+#[test]
+fn a_killed_copier_leaves_no_byte_out_and_none_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = LogConfig {
+        tail: 4 << 20,
+        ..LogConfig::default()
+    };
+    let (mut writer, log) = BootLog::create_file(dir.path().join("log"), config).unwrap();
+    for round in 0..20 {
+        let mut command = Command::new(env::current_exe().unwrap());
+        command
+            .args(["--exact", "play_the_copier", "--nocapture"])
+            .env("LOG_STREAM_DIR", dir.path());
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut out = child.stdout.take().unwrap();
+        let mut told = Vec::new();
+        while !told.ends_with(b"#copying#") {
+            let mut one = [0];
+            assert_eq!(out.read(&mut one).unwrap(), 1, "the copier did not start");
+            told.push(one[0]);
+        }
+        let from = writer.head();
+        writer.append(&bytes(from, from + 30_000));
+        thread::sleep(Duration::from_micros(round * 211));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let name = dir.path().join("console");
+    let mut files = StreamFiles::open(&name, LIMITS, &log).unwrap();
+    files.pump().unwrap();
+    assert_eq!(files.lost(), 0);
+    assert!(
+        joined(
+            &name,
+            StreamLimits {
+                full_files: 1000,
+                ..LIMITS
+            }
+        ) == bytes(0, writer.head())
+    );
+}

@@ -1,0 +1,67 @@
+//! The traits of the `vm-device` crate: a port in a `Mutex` goes onto its buses as it is.
+//!
+//! A port implements [`MutDevicePio`] and [`MutDeviceMmio`]; `vm-device` makes a `DevicePio` or `DeviceMmio` of any `Mutex` around them.
+//! What each access means is written at [`pio`] and [`mmio`](super::mmio). `vm-device` hands on no element width: port I/O of several bytes
+//! is taken for string I/O of bytes, and on the memory bus registers are adjacent. For a stride, wrap the port in [`Strided`].
+//!
+//! ```
+//! use std::sync::{Arc, Mutex};
+//!
+//! use vm_device::bus::{PioAddress, PioRange};
+//! use vm_device::device_manager::{IoManager, PioManager};
+//! use vm_uart::SerialPort;
+//!
+//! let port = Arc::new(Mutex::new(SerialPort::new((), ())));
+//! let mut manager = IoManager::new();
+//! manager.register_pio(PioRange::new(PioAddress(0x3f8), 8).unwrap(), port.clone()).unwrap();
+//! manager.pio_write(PioAddress(0x3ff), &[0x5a]).unwrap();
+//! assert_eq!(port.lock().unwrap().read(7), 0x5a);
+//! ```
+
+use vm_device::bus::{MmioAddress, MmioAddressOffset, PioAddress, PioAddressOffset};
+use vm_device::{MutDeviceMmio, MutDevicePio};
+
+use super::mmio::{Mmio, Stride};
+use super::{Registers, Width, pio};
+use crate::irq::InterruptLine;
+use crate::line::Line;
+use crate::port::SerialPort;
+
+impl<I: InterruptLine, L: Line> MutDevicePio for SerialPort<I, L> {
+    fn pio_read(&mut self, _base: PioAddress, offset: PioAddressOffset, data: &mut [u8]) {
+        pio::read(self, offset.into(), Width::Byte, data);
+    }
+
+    fn pio_write(&mut self, _base: PioAddress, offset: PioAddressOffset, data: &[u8]) {
+        pio::write(self, offset.into(), Width::Byte, data);
+    }
+}
+
+impl<I: InterruptLine, L: Line> MutDeviceMmio for SerialPort<I, L> {
+    fn mmio_read(&mut self, _base: MmioAddress, offset: MmioAddressOffset, data: &mut [u8]) {
+        Mmio::new(Stride::One).read(self, offset, data);
+    }
+
+    fn mmio_write(&mut self, _base: MmioAddress, offset: MmioAddressOffset, data: &[u8]) {
+        Mmio::new(Stride::One).write(self, offset, data);
+    }
+}
+
+/// A port whose registers lie at a distance of 1, 2, 4 or 8 bytes on the memory bus.
+#[derive(Debug)]
+pub struct Strided<R> {
+    /// The port.
+    pub registers: R,
+    /// How its registers lie.
+    pub window: Mmio,
+}
+
+impl<R: Registers> MutDeviceMmio for Strided<R> {
+    fn mmio_read(&mut self, _base: MmioAddress, offset: MmioAddressOffset, data: &mut [u8]) {
+        self.window.read(&mut self.registers, offset, data);
+    }
+
+    fn mmio_write(&mut self, _base: MmioAddress, offset: MmioAddressOffset, data: &[u8]) {
+        self.window.write(&mut self.registers, offset, data);
+    }
+}

@@ -1,0 +1,327 @@
+//! A drop-in for `vm_superio::Serial`: the same names and signatures around this crate's [`SerialPort`].
+//!
+//! A VMM changes `use vm_superio::…` to `use vm_uart::…` and nothing else; [`crate::migration`] shows two. The traits, the
+//! error and the saved state *are* vm-superio's, so that triggers, event sinks and snapshots written for it fit.
+//!
+//! ```
+//! use vm_uart::serial::{NoEvents, Serial};
+//! use vm_uart::Trigger;
+//!
+//! struct Irq;
+//! impl Trigger for Irq {
+//!     type E = std::io::Error;
+//!     fn trigger(&self) -> std::io::Result<()> {
+//!         Ok(()) // write 1 to an irqfd
+//!     }
+//! }
+//!
+//! let mut serial = Serial::new(Irq, Vec::new());
+//! serial.write(0, b'x')?;
+//! serial.enqueue_raw_bytes(b"abc")?;
+//! assert_eq!(serial.read(0), b'a');
+//! assert_eq!(serial.writer(), b"x");
+//! let state = serial.state();
+//! let restored = Serial::from_state(&state, Irq, NoEvents, serial.into_writer())?;
+//! assert_eq!(restored.fifo_capacity(), 62);
+//! # Ok::<(), vm_uart::serial::Error<std::io::Error>>(())
+//! ```
+//!
+//! # Where the chip differs from vm-superio 0.8.2
+//!
+//! | what a guest or VMM does | vm-superio | here, as the chip |
+//! |---|---|---|
+//! | two causes at once | IIR or-s their bits: data 4 with THRE 2 reads 6, "line status" | one code, by priority |
+//! | reads IIR | clears every cause | clears THRE, and only if that was reported |
+//! | reads IIR bits 7:6 | always 11 | follow FCR bit 0: 00 until a driver turns the FIFO on |
+//! | writes FCR | ignored | FIFO mode, both resets, trigger level |
+//! | writes IER over a condition that has been told | triggers again | silent: the line is high already, or the THRE interrupt was acknowledged |
+//! | writes THR with IER bit 1 set | triggers once until IIR is read | each write takes the THRE interrupt away and brings it back: an edge each |
+//! | sets loopback | holds 64 characters | holds 16, or 1 with the FIFO off, then LSR shows an overrun |
+//! | sets loopback with OUT2 low | interrupts still come | OUT2 low silences the line, in loopback too |
+//! | clears OUT2 (MCR bit 3) | nothing | no interrupt until it is set again; choose [`InterruptGate::None`](crate::InterruptGate::None) for a board without the gate |
+//! | writes MCR bits 7:5 | they stick | they read 0 |
+//! | reads MSR after a change | no deltas | deltas in bits 3:0 until read; they can interrupt |
+//! | reads RBR with nothing there | 0 | 0 with the FIFO on, else the character read last |
+//! | reads several characters that were enqueued at once | one trigger in all | one for each that follows while the interrupt is enabled, so that a driver may read one per interrupt |
+//! | restores a [`SerialState`] with the THRE interrupt enabled | interrupts if IIR says so | interrupts once: one too many does no harm, one too few stalls the guest |
+//! | restores register values that no chip holds | kept | bits that do not exist are dropped |
+//!
+//! Kept from vm-superio although the chip differs: at power-on MCR reads 08 (OUT2) and LCR 03, up to 64 characters of input are taken at
+//! once (the FIFO's own 16 and a queue in front of it), and an offset beyond 7 reads 0.
+//!
+//! A [`SerialState`] has no place for FCR. A restored port has its FIFO on, as vm-superio shows every guest, with trigger
+//! level 1. To save all of the chip, use [`SerialPort::snapshot`].
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+
+pub use vm_superio::serial::{Error, NoEvents, SerialEvents, SerialState};
+
+use crate::config::Config;
+use crate::fifo::Character;
+use crate::irq::InterruptLine;
+use crate::line::Line;
+use crate::port::SerialPort;
+use crate::registers::{LCR, Lcr, MCR, Mcr, RBR, REGISTERS};
+use crate::snapshot::Snapshot;
+use crate::uart::Uart;
+use vm_superio::Trigger;
+
+/// Input taken at once: vm-superio's FIFO.
+const CAPACITY: usize = 64;
+
+/// A serial port with vm-superio's interface. [The module](self) tells what differs.
+///
+/// * `T` receives an edge for each interrupt.
+/// * `EV` hears of reads, writes and losses; [`NoEvents`] does not.
+/// * `W` takes the guest's output, one byte and one flush at a time.
+#[derive(Debug)]
+pub struct Serial<T: Trigger, EV: SerialEvents, W: Write> {
+    port: SerialPort<TriggerLine<T>, WriterLine<EV, W>>,
+}
+
+impl<T: Trigger, W: Write> Serial<T, NoEvents, W> {
+    /// A port after power-on that writes to `out` and interrupts through `trigger`.
+    pub fn new(trigger: T, out: W) -> Self {
+        Self::with_events(trigger, NoEvents, out)
+    }
+}
+
+impl<T: Trigger, EV: SerialEvents, W: Write> Serial<T, EV, W> {
+    /// A port after power-on that also tells `serial_evts` what happens.
+    pub fn with_events(trigger: T, serial_evts: EV, out: W) -> Self {
+        Self::with_config(Config::default(), trigger, serial_evts, out)
+    }
+
+    /// A port after power-on on another board than a PC: not in vm-superio.
+    pub fn with_config(config: Config, trigger: T, serial_evts: EV, out: W) -> Self {
+        let mut port = SerialPort::with_config(
+            config,
+            TriggerLine::new(trigger),
+            WriterLine::new(serial_evts, out),
+        );
+        port.write(LCR, (Lcr::WORD_LENGTH_LOW | Lcr::WORD_LENGTH_HIGH).bits());
+        port.write(MCR, Mcr::OUT2.bits());
+        Self { port }
+    }
+
+    /// A port in a saved state, of vm-superio or of [`state`](Self::state). A pending interrupt is triggered again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::FullFifo`] if `state` holds more than 64 characters of input, [`Error::Trigger`] if the trigger failed.
+    pub fn from_state(
+        state: &SerialState,
+        trigger: T,
+        serial_evts: EV,
+        out: W,
+    ) -> Result<Self, Error<T::E>> {
+        if state.in_buffer.len() > CAPACITY {
+            return Err(Error::FullFifo);
+        }
+        let (mut snapshot, mut waiting) = Snapshot::from_superio(state);
+        // Characters looped back are in the FIFO; others pass through the queue, which knows how many a driver wants at a time.
+        if snapshot.mcr & Mcr::LOOP.bits() == 0 {
+            waiting.clone_from(&state.in_buffer);
+            snapshot.received_len = 0;
+            snapshot.received.fill(0);
+        }
+        let mut serial = Self::with_events(trigger, serial_evts, out);
+        serial.port.line_mut().waiting = waiting.into();
+        serial
+            .port
+            .restore(&snapshot)
+            .map_err(|error| Error::IOError(io::Error::other(error)))?;
+        serial.triggered()?;
+        Ok(serial)
+    }
+
+    /// The state as vm-superio saves it.
+    pub fn state(&self) -> SerialState {
+        let mut snapshot = self.port.snapshot();
+        // A writer takes or loses every byte. Auto flow control can hold some in loopback, and the state has no place for them.
+        snapshot.transmit_len = 0;
+        let mut state = snapshot.to_superio().unwrap_or_default();
+        state.in_buffer.extend(&self.port.line().waiting);
+        state
+    }
+
+    /// Where the guest's output goes.
+    pub fn writer(&self) -> &W {
+        &self.port.line().out
+    }
+
+    /// Where the guest's output goes.
+    pub fn writer_mut(&mut self) -> &mut W {
+        &mut self.port.line_mut().out
+    }
+
+    /// Gives the writer back.
+    pub fn into_writer(self) -> W {
+        self.port.into_parts().2.out
+    }
+
+    /// Where interrupts go.
+    pub fn interrupt_evt(&self) -> &T {
+        &self.port.interrupt().trigger
+    }
+
+    /// What is told what happens.
+    pub fn events(&self) -> &EV {
+        &self.port.line().events
+    }
+
+    /// The chip: not in vm-superio.
+    pub const fn uart(&self) -> &Uart {
+        self.port.uart()
+    }
+
+    /// The guest writes `value` to the register at `offset` (0 to 7; vanishes beyond).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::IOError`] if the writer failed: the byte is lost, `tx_lost_byte` was told, and the guest has its THRE
+    /// interrupt all the same. [`Error::Trigger`] if the trigger failed, now or while a register was read. The device works on
+    /// after either.
+    pub fn write(&mut self, offset: u8, value: u8) -> Result<(), Error<T::E>> {
+        self.port.write(offset, value);
+        self.triggered()?;
+        self.port
+            .line_mut()
+            .error
+            .take()
+            .map_or(Ok(()), |error| Err(Error::IOError(error)))
+    }
+
+    /// The guest reads the register at `offset` (0 to 7; 0 beyond).
+    pub fn read(&mut self, offset: u8) -> u8 {
+        if offset >= REGISTERS {
+            return 0;
+        }
+        let reads_input = offset == RBR && !self.port.uart().lcr.contains(Lcr::DLAB);
+        let value = self.port.read(offset);
+        if reads_input {
+            let events = self.events();
+            if self.fifo_capacity() == CAPACITY {
+                events.in_buffer_empty();
+            }
+            events.buffer_read();
+        }
+        value
+    }
+
+    /// How many bytes [`enqueue_raw_bytes`](Self::enqueue_raw_bytes) would take: 0 to 64.
+    pub fn fifo_capacity(&self) -> usize {
+        let held = self.port.uart().receiver.len() + self.port.line().waiting.len();
+        CAPACITY.saturating_sub(held)
+    }
+
+    /// Input for the guest: takes as much of `input` as there is room for, says how much that was, and interrupts.
+    ///
+    /// In loopback nothing is taken, as nothing comes in from outside.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::FullFifo`] if there is no room at all for an `input` that is not empty, [`Error::Trigger`] if the trigger
+    /// failed (the input has been taken then).
+    pub fn enqueue_raw_bytes(&mut self, input: &[u8]) -> Result<usize, Error<T::E>> {
+        if input.is_empty() || self.port.uart().mcr.contains(Mcr::LOOP) {
+            return Ok(0);
+        }
+        let taken = self.fifo_capacity().min(input.len());
+        if taken == 0 {
+            return Err(Error::FullFifo);
+        }
+        self.port.line_mut().waiting.extend(&input[..taken]);
+        self.port.pump();
+        self.triggered()?;
+        Ok(taken)
+    }
+
+    fn triggered(&mut self) -> Result<(), Error<T::E>> {
+        self.port
+            .interrupt_mut()
+            .error
+            .take()
+            .map_or(Ok(()), |error| Err(Error::Trigger(error)))
+    }
+}
+
+/// An edge line that keeps the first error of its trigger until a caller can be told.
+#[derive(Debug)]
+struct TriggerLine<T: Trigger> {
+    trigger: T,
+    error: Option<T::E>,
+}
+
+impl<T: Trigger> TriggerLine<T> {
+    fn new(trigger: T) -> Self {
+        Self {
+            trigger,
+            error: None,
+        }
+    }
+
+    fn edge(&mut self) {
+        if let Err(error) = self.trigger.trigger() {
+            self.error.get_or_insert(error);
+        }
+    }
+}
+
+impl<T: Trigger> InterruptLine for TriggerLine<T> {
+    fn assert(&mut self) {
+        self.edge();
+    }
+
+    fn deassert(&mut self) {}
+
+    fn pulse(&mut self) {
+        self.edge();
+    }
+
+    fn next_cause(&mut self) {
+        self.edge();
+    }
+}
+
+/// A writer as the far end of the line: what it fails to write is lost and counted as sent, so that the guest goes on.
+#[derive(Debug)]
+struct WriterLine<EV, W> {
+    out: W,
+    events: EV,
+    /// The first error since the last `write` that reported one.
+    error: Option<io::Error>,
+    /// Input in front of the FIFO; with the FIFO's own, at most [`CAPACITY`].
+    waiting: VecDeque<u8>,
+}
+
+impl<EV, W> WriterLine<EV, W> {
+    fn new(events: EV, out: W) -> Self {
+        Self {
+            out,
+            events,
+            error: None,
+            waiting: VecDeque::new(),
+        }
+    }
+}
+
+impl<EV: SerialEvents, W: Write> Line for WriterLine<EV, W> {
+    fn transmit(&mut self, bytes: &[u8]) -> usize {
+        for &byte in bytes {
+            match self.out.write_all(&[byte]).and_then(|()| self.out.flush()) {
+                Ok(()) => self.events.out_byte(),
+                Err(error) => {
+                    self.events.tx_lost_byte();
+                    self.error.get_or_insert(error);
+                }
+            }
+        }
+        bytes.len()
+    }
+
+    fn receive(&mut self) -> Option<Character> {
+        self.waiting.pop_front().map(Character::from)
+    }
+}

@@ -1,0 +1,300 @@
+//! Edge-triggered interrupts lose nothing and storm nowhere.
+//!
+//! A level becomes edges at [`EdgeLine`]; an interrupt controller keeps at most one of them; a driver handles what it likes of each. Three
+//! drivers, from the politest to the laziest, work through random traffic; when no edge is left, every byte must have moved, and the
+//! number of edges must be bounded by the number of bytes and events.
+#![cfg(feature = "vm-superio")]
+
+mod machine;
+
+use std::collections::VecDeque;
+
+use machine::{
+    Bell, FCR, IER, IIR, IIR_NONE, LCR, LCR_8N1, LSR, LSR_DR, LSR_THRE, MCR, MCR_OUT2, MSR, RBR,
+    THR, Terminal,
+};
+use proptest::prelude::*;
+use vm_uart::{Character, Config, EdgeLine, ModemInputs, ReceiveAhead, SerialPort};
+
+/// How a driver answers an interrupt.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Habit {
+    /// Reads IIR once, serves that cause with one access, returns. The laziest driver that works on an 8250 with a fast line.
+    OneCause,
+    /// Serves causes until IIR says none: Linux, Windows, FreeBSD.
+    UntilNone,
+    /// As before, but masks its line at the controller meanwhile.
+    MasksAtController,
+}
+
+/// What a controller does with an edge on a masked input.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Controller {
+    /// 8259: IRR latches it, and it is delivered when the mask goes.
+    Latches,
+    /// I/O APIC, edge-triggered: gone. A driver that masks must look at the device again after unmasking.
+    Forgets,
+}
+
+/// One input of an interrupt controller.
+struct Input {
+    kind: Controller,
+    bell: Bell,
+    seen: u64,
+    masked: bool,
+    request: bool,
+}
+
+impl Input {
+    fn sample(&mut self) {
+        if std::mem::replace(&mut self.seen, self.bell.rung()) != self.bell.rung() {
+            self.request |= !self.masked || self.kind == Controller::Latches;
+        }
+    }
+
+    fn deliver(&mut self) -> bool {
+        self.sample();
+        !self.masked && std::mem::take(&mut self.request)
+    }
+
+    fn mask(&mut self, masked: bool) {
+        self.sample();
+        self.masked = masked;
+    }
+}
+
+struct Guest {
+    port: SerialPort<EdgeLine<Bell>, Terminal>,
+    input: Input,
+    habit: Habit,
+    ier: u8,
+    to_write: VecDeque<u8>,
+    received: Vec<u8>,
+    modem: ModemInputs,
+    modem_interrupts: usize,
+    interrupts: u64,
+}
+
+impl Guest {
+    fn new(habit: Habit, kind: Controller, fcr: u8, receive_ahead: ReceiveAhead) -> Self {
+        let bell = Bell::default();
+        let config = Config {
+            receive_ahead,
+            ..Config::default()
+        };
+        let mut port =
+            SerialPort::with_config(config, EdgeLine::new(bell.clone()), Terminal::default());
+        port.write(LCR, LCR_8N1);
+        port.write(FCR, fcr);
+        port.write(MCR, MCR_OUT2);
+        port.write(IER, 0x0d);
+        let input = Input {
+            kind,
+            bell,
+            seen: 0,
+            masked: false,
+            request: false,
+        };
+        Self {
+            port,
+            input,
+            habit,
+            ier: 0x0d,
+            to_write: VecDeque::new(),
+            received: Vec::new(),
+            modem: ModemInputs::default(),
+            modem_interrupts: 0,
+            interrupts: 0,
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.to_write.extend(bytes);
+        if self.ier & 0x02 == 0 && !self.to_write.is_empty() {
+            self.ier |= 0x02;
+            self.port.write(IER, self.ier);
+        }
+    }
+
+    /// Serves one cause; false: there was none.
+    fn serve(&mut self) -> bool {
+        match self.port.read(IIR) & 0x0f {
+            0x06 => {
+                self.port.read(LSR);
+            }
+            0x04 | 0x0c => self.received.push(self.port.read(RBR)),
+            0x02 => {
+                if let Some(byte) = self.to_write.pop_front() {
+                    self.port.write(THR, byte);
+                } else {
+                    self.ier &= !0x02;
+                    self.port.write(IER, self.ier);
+                }
+            }
+            0x00 => {
+                self.port.read(MSR);
+                self.modem_interrupts += 1;
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// Takes interrupts until the controller has none left, at most `limit`.
+    fn run(&mut self, limit: u64) {
+        for _ in 0..limit {
+            if !self.input.deliver() {
+                return;
+            }
+            self.interrupts += 1;
+            match self.habit {
+                Habit::OneCause => {
+                    self.serve();
+                }
+                Habit::UntilNone => while self.serve() {},
+                Habit::MasksAtController => {
+                    self.input.mask(true);
+                    while self.serve() {}
+                    self.input.mask(false);
+                }
+            }
+        }
+        assert!(limit < u64::MAX, "an interrupt storm");
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Type(Vec<u8>),
+    Break,
+    Write(Vec<u8>),
+    Carrier(bool),
+    /// The far end takes so many bytes and no more for a while.
+    Hold(usize),
+    Release,
+    /// Console output by polling, with IER cleared and restored.
+    Printk(usize),
+    Interrupts(u64),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => prop::collection::vec(1u8.., 1..40).prop_map(Event::Type),
+        1 => Just(Event::Break),
+        4 => prop::collection::vec(any::<u8>(), 1..40).prop_map(Event::Write),
+        1 => any::<bool>().prop_map(Event::Carrier),
+        1 => (0usize..20).prop_map(Event::Hold),
+        1 => Just(Event::Release),
+        2 => (0usize..5).prop_map(Event::Printk),
+        4 => (0u64..8).prop_map(Event::Interrupts),
+    ]
+}
+
+/// Runs the script, lets everything settle, and checks that nothing is left and nothing is excessive.
+fn settles(mut guest: Guest, script: &[Event]) -> Result<(), TestCaseError> {
+    let (mut typed, mut written, mut moved) = (Vec::new(), Vec::new(), 0u64);
+    for event in script {
+        match event {
+            Event::Type(keys) => {
+                typed.extend(keys);
+                moved += keys.len() as u64;
+                guest
+                    .port
+                    .line_mut()
+                    .keyboard
+                    .extend(keys.iter().copied().map(Character::from));
+                guest.port.pump();
+            }
+            Event::Break => {
+                typed.push(0);
+                moved += 1;
+                guest.port.line_mut().keyboard.push_back(Character::BREAK);
+                guest.port.pump();
+            }
+            Event::Write(bytes) => {
+                written.extend(bytes);
+                moved += bytes.len() as u64;
+                guest.write(bytes);
+            }
+            Event::Carrier(dcd) => {
+                moved += 1;
+                guest.modem.dcd = *dcd;
+                guest.port.set_modem_inputs(guest.modem);
+            }
+            Event::Hold(room) => guest.port.line_mut().room = Some(*room),
+            Event::Release => {
+                moved += 1;
+                guest.port.line_mut().room = None;
+                guest.port.pump();
+            }
+            Event::Printk(count) => {
+                let ier = guest.port.read(IER);
+                guest.port.write(IER, 0);
+                for _ in 0..*count {
+                    if guest.port.read(LSR) & LSR_THRE != 0 {
+                        guest.port.write(THR, b'#');
+                        moved += 1;
+                    }
+                }
+                guest.port.write(IER, ier);
+                moved += 1;
+            }
+            Event::Interrupts(count) => guest.run(*count),
+        }
+    }
+    guest.port.line_mut().room = None;
+    guest.port.pump();
+    guest.run(u64::MAX - 1);
+
+    // Printk bytes go past the queue; the queue's own bytes keep their order.
+    prop_assert_eq!(
+        guest.received.len(),
+        typed.len(),
+        "input left behind: LSR {:#04x}",
+        guest.port.read(LSR)
+    );
+    prop_assert_eq!(&guest.received, &typed);
+    prop_assert_eq!(guest.to_write.len(), 0, "output left behind");
+    prop_assert_eq!(guest.port.read(IIR) & 0x0f, IIR_NONE);
+    prop_assert_eq!(guest.port.read(LSR) & LSR_DR, 0);
+    let mut paper = guest.port.line().paper.iter();
+    prop_assert!(
+        written
+            .iter()
+            .all(|byte| paper.any(|printed| printed == byte)),
+        "output out of order"
+    );
+
+    // Each byte, event and return to IER can raise the line once for its own cause and once more for the cause under it.
+    let bound = 2 * moved + 4;
+    prop_assert!(
+        guest.input.bell.rung() <= bound,
+        "{} edges for {} bytes and events",
+        guest.input.bell.rung(),
+        moved
+    );
+    Ok(())
+}
+
+const FIFO_SETTINGS: [u8; 5] = [0x00, 0x01, 0x41, 0x81, 0xc1];
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_driver_that_loops_until_none(script in prop::collection::vec(event(), 1..40), fcr in prop::sample::select(&FIFO_SETTINGS[..]), full: bool) {
+        let ahead = if full { ReceiveAhead::Full } else { ReceiveAhead::TriggerLevel };
+        settles(Guest::new(Habit::UntilNone, Controller::Forgets, fcr, ahead), &script)?;
+    }
+
+    #[test]
+    fn a_driver_that_masks_at_the_controller(script in prop::collection::vec(event(), 1..40), fcr in prop::sample::select(&FIFO_SETTINGS[..]), full: bool) {
+        let ahead = if full { ReceiveAhead::Full } else { ReceiveAhead::TriggerLevel };
+        settles(Guest::new(Habit::MasksAtController, Controller::Latches, fcr, ahead), &script)?;
+    }
+
+    #[test]
+    fn a_driver_that_handles_one_cause_per_interrupt(script in prop::collection::vec(event(), 1..40), fcr in prop::sample::select(&FIFO_SETTINGS[..])) {
+        settles(Guest::new(Habit::OneCause, Controller::Latches, fcr, ReceiveAhead::TriggerLevel), &script)?;
+    }
+}

@@ -1,0 +1,213 @@
+//! What a driver meets: eight registers, an interrupt pin, and someone at the far end of the line who reads and types.
+//!
+//! [`Port`] is that view; [`Ours`] is this crate's device behind it and [`Superio`] is `vm_superio::Serial`, so that a scenario that must
+//! fail somewhere can be shown to fail there.
+
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test file uses its own part of the machine"
+)]
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+#[cfg(feature = "vm-superio")]
+mod superio;
+#[cfg(feature = "vm-superio")]
+pub(crate) use superio::{Bell, Paper, Superio};
+
+use vm_uart::bus::Registers;
+use vm_uart::{Character, Config, InterruptLine, Line, NullUart, Outputs, SerialPort};
+
+/// Register offsets, named as in the data sheet (section 8.0, table II).
+pub(crate) const RBR: u8 = 0;
+pub(crate) const THR: u8 = 0;
+pub(crate) const DLL: u8 = 0;
+pub(crate) const IER: u8 = 1;
+pub(crate) const DLM: u8 = 1;
+pub(crate) const IIR: u8 = 2;
+pub(crate) const FCR: u8 = 2;
+pub(crate) const LCR: u8 = 3;
+pub(crate) const MCR: u8 = 4;
+pub(crate) const LSR: u8 = 5;
+pub(crate) const MSR: u8 = 6;
+pub(crate) const SCR: u8 = 7;
+
+pub(crate) const LCR_DLAB: u8 = 0x80;
+pub(crate) const LCR_BREAK: u8 = 0x40;
+pub(crate) const LCR_8N1: u8 = 0x03;
+
+pub(crate) const MCR_DTR: u8 = 0x01;
+pub(crate) const MCR_RTS: u8 = 0x02;
+pub(crate) const MCR_OUT1: u8 = 0x04;
+pub(crate) const MCR_OUT2: u8 = 0x08;
+pub(crate) const MCR_LOOP: u8 = 0x10;
+
+pub(crate) const LSR_DR: u8 = 0x01;
+pub(crate) const LSR_OE: u8 = 0x02;
+pub(crate) const LSR_PE: u8 = 0x04;
+pub(crate) const LSR_FE: u8 = 0x08;
+pub(crate) const LSR_BI: u8 = 0x10;
+pub(crate) const LSR_THRE: u8 = 0x20;
+pub(crate) const LSR_TEMT: u8 = 0x40;
+pub(crate) const LSR_FIFO_ERROR: u8 = 0x80;
+
+pub(crate) const IIR_NONE: u8 = 0x01;
+
+/// A serial port as a driver and the far end of its line see it.
+pub(crate) trait Port {
+    fn inb(&mut self, register: u8) -> u8;
+    fn outb(&mut self, register: u8, value: u8);
+    /// Somebody at the far end types; what does not fit into the device yet waits outside.
+    fn type_in(&mut self, keys: &[u8]);
+    /// Everything the far end has read so far.
+    fn printed(&self) -> Vec<u8>;
+    /// Rising edges of the interrupt pin since power-on.
+    fn edges(&self) -> u64;
+}
+
+/// The interrupt pin as an analyser clipped to it records it.
+#[derive(Clone, Default)]
+pub(crate) struct Pin {
+    level: Rc<Cell<bool>>,
+    edges: Rc<Cell<u64>>,
+}
+
+impl Pin {
+    pub(crate) fn is_high(&self) -> bool {
+        self.level.get()
+    }
+
+    pub(crate) fn edges(&self) -> u64 {
+        self.edges.get()
+    }
+}
+
+impl InterruptLine for Pin {
+    fn assert(&mut self) {
+        assert!(
+            !self.level.replace(true),
+            "assert() while the pin is high already"
+        );
+        self.edges.set(self.edges.get() + 1);
+    }
+
+    fn deassert(&mut self) {
+        assert!(
+            self.level.replace(false),
+            "deassert() while the pin is low already"
+        );
+    }
+}
+
+/// The far end of the line: paper, and a keyboard with a buffer as large as needed.
+#[derive(Default)]
+pub(crate) struct Terminal {
+    pub(crate) paper: Vec<u8>,
+    pub(crate) keyboard: VecDeque<Character>,
+    pub(crate) outputs: Option<Outputs>,
+    /// Bytes it takes before it refuses more; `None`: it takes all.
+    pub(crate) room: Option<usize>,
+}
+
+impl Line for Terminal {
+    fn transmit(&mut self, bytes: &[u8]) -> usize {
+        let taken = self.room.map_or(bytes.len(), |room| room.min(bytes.len()));
+        if let Some(room) = &mut self.room {
+            *room -= taken;
+        }
+        self.paper.extend_from_slice(&bytes[..taken]);
+        taken
+    }
+
+    fn receive(&mut self) -> Option<Character> {
+        self.keyboard.pop_front()
+    }
+
+    fn outputs(&mut self, outputs: Outputs) {
+        self.outputs = Some(outputs);
+    }
+}
+
+/// This crate's device.
+pub(crate) struct Ours {
+    pub(crate) port: SerialPort<Pin, Terminal>,
+    pub(crate) pin: Pin,
+}
+
+impl Ours {
+    pub(crate) fn new() -> Self {
+        Self::with_config(Config::default())
+    }
+
+    pub(crate) fn with_config(config: Config) -> Self {
+        let pin = Pin::default();
+        Self {
+            port: SerialPort::with_config(config, pin.clone(), Terminal::default()),
+            pin,
+        }
+    }
+}
+
+impl Port for Ours {
+    fn inb(&mut self, register: u8) -> u8 {
+        self.port.read(register)
+    }
+
+    fn outb(&mut self, register: u8, value: u8) {
+        self.port.write(register, value);
+    }
+
+    fn type_in(&mut self, keys: &[u8]) {
+        self.port
+            .line_mut()
+            .keyboard
+            .extend(keys.iter().copied().map(Character::from));
+        self.port.pump();
+    }
+
+    fn printed(&self) -> Vec<u8> {
+        self.port.line().paper.clone()
+    }
+
+    fn edges(&self) -> u64 {
+        self.pin.edges()
+    }
+}
+
+/// A machine without the port.
+impl Port for NullUart {
+    fn inb(&mut self, register: u8) -> u8 {
+        self.read(register)
+    }
+
+    fn outb(&mut self, register: u8, value: u8) {
+        self.write(register, value);
+    }
+
+    fn type_in(&mut self, _: &[u8]) {}
+
+    fn printed(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn edges(&self) -> u64 {
+        0
+    }
+}
+
+/// The input of an interrupt controller that remembers one rising edge (8259: IRR; I/O APIC: the delivery).
+#[derive(Default)]
+pub(crate) struct EdgeLatch {
+    seen: u64,
+}
+
+impl EdgeLatch {
+    /// Whether an edge came since the last acknowledgement; acknowledges it.
+    pub(crate) fn acknowledge(&mut self, port: &impl Port) -> bool {
+        let edges = port.edges();
+        edges != std::mem::replace(&mut self.seen, edges)
+    }
+}
