@@ -10,6 +10,9 @@ use super::error::LogError;
 use super::layout::Layout;
 use super::protocol::Cells;
 
+/// Which rustix has no name for; the same on all architectures that Linux runs virtual machines on, but MIPS.
+const MAP_ANONYMOUS: i32 = 0x20;
+
 /// A mapping of exactly the length of its [`Layout`], zero-filled when new.
 #[derive(Debug)]
 pub(super) struct Memory {
@@ -21,7 +24,16 @@ pub(super) struct Memory {
 
 impl Memory {
     pub(super) fn anonymous(layout: Layout) -> Result<Self, LogError> {
-        let region = MmapRegion::new(length(layout)?).map_err(LogError::Map)?;
+        // STACK only keeps huge pages away, since Linux 6.7: where they are given to everybody, the first byte of a
+        // log would cost 2 MiB. Asking by madvise is not to be had without `unsafe`.
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::STACK;
+        let region = MmapRegion::build(
+            None,
+            length(layout)?,
+            (ProtFlags::READ | ProtFlags::WRITE).bits().cast_signed(),
+            flags.bits().cast_signed() | MAP_ANONYMOUS,
+        )
+        .map_err(LogError::Map)?;
         Ok(Self {
             region,
             layout,

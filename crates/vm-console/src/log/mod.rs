@@ -26,7 +26,7 @@
 //! [`TimedLines`]). Nothing that a guest does makes any of it grow.
 //!
 //! # What it costs
-//! Appending a byte is two stores: no lock, no fence, no allocation, no system call. An append that finds the
+//! Appending a byte is a load and two stores: no lock, no fence, no allocation, no system call. An append that finds the
 //! [doorbell armed](LogWriter::arm) writes to an eventfd, once. The first `head` bytes of a boot are stored twice.
 //! In memory, a page is touched when it is first written: a log with a mark and no output is one page.
 //!
