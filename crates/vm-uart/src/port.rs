@@ -211,6 +211,8 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
     /// predecessor is lost as the chip loses it. A [`Line`] that hands out characters when asked loses nothing.
     pub fn receive(&mut self, character: Character) -> Received {
         let received = self.uart.receive(character);
+        // If more follows, it calls again.
+        self.uart.receiver_idle();
         self.tell_outputs();
         self.settle(Meanwhile::default());
         received
