@@ -12,7 +12,7 @@ use crate::uart::{Received, Uart};
 /// A [`Uart`] whose interrupt goes to `I` and whose bytes go to and come from `L`.
 ///
 /// It has no lock of its own: an owner with several threads puts it into a `Mutex`. No method blocks, allocates or panics.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SerialPort<I, L> {
     uart: Uart,
     interrupt: I,
