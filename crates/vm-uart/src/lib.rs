@@ -63,12 +63,13 @@
 //! # What can be relied on
 //!
 //! * Nothing a guest does, and nothing a host sends, panics, blocks or allocates; every buffer has the chip's own bound.
+//!   In a release build no panic is compiled into any method of the port: a test reads the assembly.
 //! * Host input is never lost for want of room: it is [asked for](Line::receive) when there is room, and waits in the line until then.
 //!   What a guest sends is never lost either, unless it writes THR against THRE while the line refuses: then it
 //!   is [counted](SerialPort::lost).
 //! * The interrupt line is computed anew from the chip's state after every access, by [one pure function](interrupt::pending).
-//! * A [`Uart`] is 200 bytes. On x86-64 the whole port is about 7 KiB of code, and snapshots another 2.5 KiB.
-//! * Without default features the crate is `no_std` and depends on `bitflags` alone.
+//! * A [`Uart`] is 200 bytes. On x86-64 the port with its snapshots is 4 KiB of code (release, fat LTO; 10 KiB without LTO).
+//! * Without default features the crate is `no_std`, depends on `bitflags` alone and links without an allocator.
 //!
 //! A byte written to an idle port costs one or two nanoseconds beyond what the line makes of it. There is no lock in here: an owner
 //! with several threads puts the port into a `Mutex`.
