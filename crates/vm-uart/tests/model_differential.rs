@@ -78,7 +78,7 @@ fn long_run(seed: u64, accesses: u64) -> u64 {
     let mut random = Random(seed);
     let mut done = 0;
     while done < accesses {
-        let vocabulary: Vec<u8> = (0..1 + random.below(40)).map(|_| random.byte()).collect();
+        let vocabulary: Vec<u8> = (0..=random.below(40)).map(|_| random.byte()).collect();
         let common = random.below(100);
         let mut bytes = vec![random.byte() % WIRINGS];
         for _ in 0..50 + random.below(1500) {
@@ -103,7 +103,9 @@ fn shortest(bytes: &[u8]) -> (u8, Vec<Access>) {
     let differ = |accesses: &[Access]| {
         let run = || {
             let mut pair = Pair::new(wiring);
-            accesses.iter().for_each(|access| pair.apply(access));
+            for access in accesses {
+                pair.apply(access);
+            }
         };
         catch_unwind(AssertUnwindSafe(run)).is_err()
     };
