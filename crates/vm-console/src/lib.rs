@@ -1,7 +1,6 @@
 //! One exclusive serial client and a boot log, for virtual machine monitors.
 
 pub mod audit;
-pub mod client;
 mod console;
 mod counters;
 pub mod escape;

@@ -41,6 +41,9 @@ const READS_A_TURN: usize = 4;
 const READ: usize = 4096;
 /// Rounds of sending and arming the doorbell before others get their turn.
 const ROUNDS_A_TURN: usize = 4;
+/// While output flows it is looked for at this interval, and the doorbell stays unarmed: a ring is a system call on the
+/// vCPU's thread, and wakes this one for a byte or two. What follows a silence rings and is sent at once.
+const OUTPUT_INTERVAL: Duration = Duration::from_millis(1);
 /// How long a listener waits when descriptors have run out, unless one is freed here.
 const LISTENER_PAUSE: Duration = Duration::from_secs(1);
 /// Most bytes in the answer to one log read.
@@ -59,6 +62,10 @@ pub(super) struct Hosted {
     epoch: u64,
     /// The doorbell will ring for the next output.
     bell_armed: bool,
+    /// Output has been sent since the last look at the log.
+    output_flows: bool,
+    /// The next look at the log, in place of the doorbell.
+    look_again: Option<Duration>,
     alarm: Option<Duration>,
     hold: Hold,
     carrier_low_until: Option<Duration>,
@@ -95,6 +102,8 @@ impl Hosted {
             next_client: 0,
             power: Power::default(),
             bell_armed: false,
+            output_flows: false,
+            look_again: None,
             alarm: None,
             hold: Hold::Ready,
             carrier_low_until: None,
@@ -926,7 +935,8 @@ impl Hosted {
     }
 
     fn frames(&mut self, client: &mut Client, core: &mut Core) {
-        while client.has_frame_to_do() {
+        // What follows typed bytes waits behind them: frames are carried out in order.
+        while client.typed.is_empty() && !client.gone {
             let Wire::Control { decoder, .. } = &mut client.wire else {
                 return;
             };
@@ -990,7 +1000,7 @@ impl Hosted {
                 }
             }
             ClientFrame::AttachDescriptor(request) => {
-                self.attach_descriptor(client, &request, core);
+                self.attach_descriptor(client, &request, core)
             }
             ClientFrame::Data(bytes) => match client.part {
                 Part::Holder(_) => self.type_bytes(client, &bytes, core),
@@ -1212,6 +1222,7 @@ impl Hosted {
 
     fn time_passes(&mut self, core: &mut Core, ops: &mut EventOps<'_>) {
         let now = core.now();
+        self.look_again.take_if(|at| *at <= now);
         while let Some(tick) = self.session.tick(now) {
             match tick {
                 Tick::End(ended) => self.session_over(Some(ended), None, core),
@@ -1284,6 +1295,12 @@ impl Hosted {
                 }
             });
             let Some(seen) = seen else { return };
+            if std::mem::take(&mut self.output_flows) {
+                self.look_again = Some(next_look(core.now()));
+            }
+            if self.look_again.is_some() {
+                return;
+            }
             if self.bell_armed && self.console.log.head() == seen {
                 return;
             }
@@ -1304,15 +1321,15 @@ impl Hosted {
         if client.gone || client.behind || client.quiet_until.is_some() {
             return None;
         }
-        self.frames(client, core);
         let counters = Arc::clone(&self.console.counters);
         let now = core.now();
         let before = client.resume_offset();
         let sent = client.send(now, &mut core.scratch, &counters);
-        if client.resume_offset() != before
-            && let Some(lease) = client.lease()
-        {
-            self.session.output(now, lease);
+        if client.resume_offset() != before {
+            self.output_flows = true;
+            if let Some(lease) = client.lease() {
+                self.session.output(now, lease);
+            }
         }
         self.hold_for(client, &sent);
         match sent {
@@ -1332,8 +1349,6 @@ impl Hosted {
             self.finish(client, EndReason::TooSlow, core);
         }
         self.say_goodbye(client, core);
-        // Frames that had to wait for room for their answers go on in the next turn.
-        client.behind |= client.has_frame_to_do();
         let waits =
             client.has_session() && !client.gone && !client.behind && client.quiet_until.is_none();
         waits.then(|| client.resume_offset())
@@ -1533,7 +1548,12 @@ impl Hosted {
             Hold::Holding(until) => Some(until),
             Hold::Ready | Hold::GivenUp => None,
         };
-        let own = [self.session.next_deadline(), self.carrier_low_until, hold];
+        let own = [
+            self.session.next_deadline(),
+            self.carrier_low_until,
+            hold,
+            self.look_again,
+        ];
         clients.chain(listeners).chain(own).flatten().min()
     }
 
@@ -1639,4 +1659,10 @@ fn warn(client: &mut Client, config: &ConsoleConfig, limit: Limit, remaining: Du
             Span(remaining)
         ));
     }
+}
+
+/// The end of the interval that `now` lies in: busy consoles look at the same instants, at one wakeup for all.
+fn next_look(now: Duration) -> Duration {
+    let interval = OUTPUT_INTERVAL.as_nanos() as u64;
+    Duration::from_nanos((now.as_nanos() as u64 / interval + 1).saturating_mul(interval))
 }
