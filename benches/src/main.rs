@@ -1,0 +1,91 @@
+//! The table of measured rows: see the crate's documentation.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use vm_serial_bench::{measure, plot, report, rows};
+
+/// Measures the serial port and its console, peers beside them in the same run.
+#[derive(Parser)]
+#[command(name = "vm-serial-bench")]
+struct Arguments {
+    /// Names the rows and what they measure, and measures nothing.
+    #[arg(long)]
+    list: bool,
+    /// Writes the rows as a JSON array.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Draws the rows in ns/byte as an SVG.
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+    /// Passes a row, each ours and then the peer.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    runs: u16,
+    /// Prints the memory of each of so many consoles, for the rows that ask a process of their own.
+    #[arg(long, hide = true, value_name = "N")]
+    memory_of: Option<usize>,
+    /// Rows to measure, by name or by the start of a name; all if none is given.
+    #[arg(value_name = "ROW")]
+    rows: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("vm-serial-bench: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    if let Some(count) = arguments.memory_of {
+        println!(
+            "{}",
+            rows::memory_of(count).map_err(|measure::Skipped(why)| why)?
+        );
+        return Ok(());
+    }
+    let all = rows::all();
+    if let Some(unknown) = arguments
+        .rows
+        .iter()
+        .find(|name| !all.iter().any(|row| row.name.starts_with(name.as_str())))
+    {
+        return Err(format!("no row starts with `{unknown}`; --list names them").into());
+    }
+    let chosen = all.iter().filter(|row| {
+        arguments.rows.is_empty()
+            || arguments
+                .rows
+                .iter()
+                .any(|name| row.name.starts_with(name.as_str()))
+    });
+    let mut out = io::stdout();
+    if arguments.list {
+        for row in chosen {
+            writeln!(out, "{:<22} {} [{}]", row.name, row.what, row.unit)?;
+        }
+        return Ok(());
+    }
+    let machine = measure::machine();
+    writeln!(out, "{machine}; {} passes a row", arguments.runs)?;
+    report::heading(&mut out)?;
+    let mut measured = Vec::new();
+    for row in chosen {
+        let row = row.measure(arguments.runs.into(), &machine);
+        report::line(&mut out, &row)?;
+        measured.push(row);
+    }
+    if let Some(path) = &arguments.json {
+        report::json(path, &measured)?;
+    }
+    if let Some(path) = &arguments.plot {
+        plot::svg(path, &measured)?;
+    }
+    Ok(())
+}

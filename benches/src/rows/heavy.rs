@@ -1,0 +1,257 @@
+//! A guest that prints without pause: what its writes cost while clients come, go and stop.
+//!
+//! The guest writes a byte a microsecond, as fast as exits would let a real one; each write is timed, lock included.
+
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use vm_console::LogConfig;
+
+use super::lock;
+use crate::measure::{Bar, Pass, Passes, Row, Skipped, percentile};
+use crate::peers::drained;
+use crate::rigs::{LoggedPort, Served};
+
+const WRITES: usize = 200_000;
+const PACE: Duration = Duration::from_micros(1);
+
+/// The rows of this module.
+pub(super) fn rows() -> Vec<Row> {
+    fn row(
+        name: &'static str,
+        what: &'static str,
+        bar: Bar,
+        prepare: fn() -> Result<Passes, Skipped>,
+    ) -> Row {
+        Row {
+            name,
+            what,
+            peer: "no client",
+            unit: "ns, p99.9",
+            bar,
+            prepare,
+        }
+    }
+    vec![
+        row(
+            "heavy-fast",
+            "guest's write, a client that keeps up",
+            Bar::None,
+            || beside(|served| Ok(Company::Reader(drained(served.attach()?)))),
+        ),
+        row(
+            "heavy-stopped",
+            "guest's write, a client that has stopped reading",
+            Bar::CostRatio(1.5),
+            || beside(|served| Ok(Company::Stopped(served.attach()?))),
+        ),
+        row(
+            "heavy-reader",
+            "guest's write, a log reader that polls",
+            Bar::None,
+            || beside(|served| Ok(Company::poller(served))),
+        ),
+        row(
+            "heavy-observers",
+            "guest's write, 16 observers that keep up",
+            Bar::None,
+            || {
+                beside(|served| {
+                    (0..16)
+                        .map(|_| Ok(drained(served.observe()?)))
+                        .collect::<Result<_, _>>()
+                        .map(Company::Readers)
+                })
+            },
+        ),
+        row(
+            "attach-full-guest",
+            "guest's write while a client attaches to a full 1 MiB log",
+            Bar::CostRatio(2.0),
+            || {
+                let served = full()?;
+                let alone = full()?;
+                Ok(Box::new(move || {
+                    let peer = tail(&mut timed_writes(&alone.port));
+                    let client = served.attach()?;
+                    let reader = std::thread::spawn(move || read_mebibyte(client));
+                    let mut writes = timed_writes_until(&served.port, || reader.is_finished());
+                    let _ = reader.join();
+                    Ok(Pass::pair(tail(&mut writes), peer))
+                }))
+            },
+        ),
+        Row {
+            name: "attach-full",
+            what: "attach to a full 1 MiB log, to its last byte",
+            peer: "",
+            unit: "ms",
+            bar: Bar::AtMost(5.0),
+            prepare: || {
+                let served = full()?;
+                Ok(Box::new(move || {
+                    let start = Instant::now();
+                    read_mebibyte(served.attach()?)?;
+                    Ok(Pass {
+                        ours: start.elapsed().as_secs_f64() * 1e3,
+                        peer: None,
+                        detail: None,
+                    })
+                }))
+            },
+        },
+    ]
+}
+
+enum Company {
+    Reader(JoinHandle<u64>),
+    Readers(Vec<JoinHandle<u64>>),
+    Stopped(UnixStream),
+    Poller(Arc<AtomicBool>, JoinHandle<()>),
+}
+
+impl Company {
+    fn poller(served: &Served) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let log = served.log.clone();
+        let stopping = stop.clone();
+        let thread = std::thread::spawn(move || {
+            while !stopping.load(Ordering::Relaxed) {
+                std::hint::black_box(log.read_at(-65_536, 65_536));
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        Self::Poller(stop, thread)
+    }
+
+    /// Ends the company; says what the clients got, where that is known.
+    fn leave(self, served: Served) -> Option<u64> {
+        match self {
+            Self::Reader(reader) => {
+                drop(served);
+                reader.join().ok()
+            }
+            Self::Readers(readers) => {
+                drop(served);
+                readers
+                    .into_iter()
+                    .filter_map(|reader| reader.join().ok())
+                    .min()
+            }
+            Self::Stopped(stream) => {
+                drop(stream);
+                None
+            }
+            Self::Poller(stop, thread) => {
+                stop.store(true, Ordering::Relaxed);
+                let _ = thread.join();
+                None
+            }
+        }
+    }
+}
+
+/// Times the guest's writes in company and alone.
+#[expect(clippy::unnecessary_wraps, reason = "what a row's `prepare` is")]
+fn beside(company: fn(&Served) -> Result<Company, Skipped>) -> Result<Passes, Skipped> {
+    Ok(Box::new(move || {
+        let served = Served::new(LogConfig::default())?;
+        let joined = company(&served)?;
+        // Until the service has taken them in, and a client that does not read has a full socket.
+        std::thread::sleep(Duration::from_millis(20));
+        for _ in 0..1 << 20 {
+            lock(&served.port).write(0, b'w');
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        let mut ours = timed_writes(&served.port);
+        let memory = resident_kib();
+        let written = served.log.head();
+        let got = joined.leave(served);
+        let alone = Served::new(LogConfig::default())?;
+        let mut peer = timed_writes(&alone.port);
+        let detail = format!(
+            "p50 {:.0} ns, p99 {:.0} ns, max {:.0} ns; alone p50 {:.0} ns, p99 {:.0} ns; {written} written, {} by the slowest client; process {memory} KiB",
+            percentile(&mut ours, 0.5),
+            percentile(&mut ours, 0.99),
+            percentile(&mut ours, 1.0),
+            percentile(&mut peer, 0.5),
+            percentile(&mut peer, 0.99),
+            got.map_or_else(|| "not read".into(), |got| format!("{got} got")),
+        );
+        Ok(Pass {
+            detail: Some(detail),
+            ..Pass::pair(tail(&mut ours), tail(&mut peer))
+        })
+    }))
+}
+
+fn full() -> Result<Served, Skipped> {
+    let served = Served::new(LogConfig {
+        head: 0,
+        ..LogConfig::default()
+    })?;
+    lock(&served.port).write_string(0, &vec![b'x'; LogConfig::default().tail as usize]);
+    Ok(served)
+}
+
+fn tail(writes: &mut [u64]) -> f64 {
+    percentile(writes, 0.999)
+}
+
+fn timed_writes(port: &Mutex<LoggedPort>) -> Vec<u64> {
+    let mut left = WRITES;
+    timed_writes_until(port, move || {
+        left -= 1;
+        left == 0
+    })
+}
+
+fn timed_writes_until(port: &Mutex<LoggedPort>, mut done: impl FnMut() -> bool) -> Vec<u64> {
+    let mut times = Vec::with_capacity(WRITES);
+    let mut next = Instant::now();
+    while !done() {
+        next += PACE;
+        let mut before = Instant::now();
+        while before < next {
+            std::hint::spin_loop();
+            before = Instant::now();
+        }
+        lock(port).write(0, b'x');
+        times.push(before.elapsed().as_nanos() as u64);
+        // A guest that was not scheduled does not catch up.
+        next = next.max(before);
+    }
+    times
+}
+
+fn read_mebibyte(mut client: UnixStream) -> Result<(), Skipped> {
+    let mut left = LogConfig::default().tail as usize;
+    let mut buffer = vec![0; 1 << 16];
+    while left > 0 {
+        match client.read(&mut buffer) {
+            Ok(0) => return Err(Skipped("the console closed the connection".into())),
+            Ok(n) => left = left.saturating_sub(n),
+            Err(error) => return Err(Skipped(error.to_string())),
+        }
+    }
+    Ok(())
+}
+
+/// Resident memory of this process.
+pub(super) fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| {
+            line.strip_prefix("VmRSS:")?
+                .split_whitespace()
+                .next()?
+                .parse()
+                .ok()
+        })
+        .unwrap_or(0)
+}
