@@ -3,7 +3,7 @@
 
 use super::config::LogConfig;
 use super::error::LogError;
-use super::protocol::{Records, Ring};
+use super::protocol::{Records, Ring, Seal};
 
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"VMBOOTLG");
 pub(super) const VERSION: u64 = 1;
@@ -50,6 +50,13 @@ pub(super) const BLOCK: u64 = 4096;
 /// first bytes are kept at most, 0.
 pub(super) fn boot_entry(slot: u64) -> usize {
     at::BOOT_TABLE + slot as usize * 32
+}
+
+/// What guards boot-table entry `slot` and the head that belongs to it.
+pub(super) fn boot_seal(slot: u64) -> Seal {
+    Seal {
+        at: boot_entry(slot),
+    }
 }
 
 /// Positions that follow from the sizes; never stored.

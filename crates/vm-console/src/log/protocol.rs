@@ -18,7 +18,9 @@
 //! *After SIGKILL at any instant:* stores of a killed process are visible in its program order, so whatever `head`
 //! is found, the bytes below it are there, and nothing above it is ever read.
 //!
-//! **Records** are seqlocks with a number that is never used twice: 0 while being rewritten, else index + 1.
+//! **Records, boots and their heads** are seqlocks ([`Seal`]): their writer opens the seal, rewrites, and closes it with
+//! a number that is never used twice; a reader drops what it read unless the number is the same before and after. The
+//! fences pair as W2 and R3 do.
 
 use std::sync::atomic::Ordering::{self, Acquire, Relaxed, Release};
 
@@ -212,6 +214,37 @@ pub(super) fn get<C: Cells>(cells: &C, mut at: usize, buf: &mut [u8]) {
     }
 }
 
+/// A word that guards others: 0 while they are rewritten, else a number that is never used twice.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seal {
+    pub(super) at: usize,
+}
+
+impl Seal {
+    /// Before the guarded words are rewritten. Only the one writer calls it.
+    pub(super) fn open<C: Cells>(&self, cells: &C) {
+        cells.store(self.at, 0, Relaxed);
+        cells.fence(Release);
+    }
+
+    /// After they were rewritten. What is stored after that is guarded too, but needs another word that publishes it.
+    pub(super) fn close<C: Cells>(&self, cells: &C, number: u64) {
+        cells.store(self.at, number, Release);
+    }
+
+    /// Before they are read.
+    pub(super) fn number<C: Cells>(&self, cells: &C) -> u64 {
+        cells.load(self.at, Acquire)
+    }
+
+    /// After they were read: whether all that was read belongs to this number.
+    #[must_use]
+    pub(super) fn holds<C: Cells>(&self, cells: &C, number: u64) -> bool {
+        cells.fence(Acquire);
+        cells.load(self.at, Relaxed) == number
+    }
+}
+
 /// A bounded table of records of three words; the newest `capacity` are kept.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Records {
@@ -230,13 +263,14 @@ impl Records {
     /// Adds a record. Only the one writer calls it.
     pub(super) fn push<C: Cells>(&self, cells: &C, fields: [u64; 3]) {
         let index = cells.load(self.count, Relaxed);
-        let entry = self.entry(index);
-        cells.store(entry, 0, Relaxed);
-        cells.fence(Release);
-        for (at, field) in (entry + 8..).step_by(8).zip(fields) {
+        let seal = Seal {
+            at: self.entry(index),
+        };
+        seal.open(cells);
+        for (at, field) in (seal.at + 8..).step_by(8).zip(fields) {
             cells.store(at, field, Relaxed);
         }
-        cells.store(entry, index.wrapping_add(1), Release);
+        seal.close(cells, index.wrapping_add(1));
         cells.store(self.count, index.wrapping_add(1), Release);
     }
 
@@ -248,13 +282,14 @@ impl Records {
 
     /// The record at `index`; `None` if it has been overwritten.
     pub(super) fn get<C: Cells>(&self, cells: &C, index: u64) -> Option<[u64; 3]> {
-        let entry = self.entry(index);
+        let seal = Seal {
+            at: self.entry(index),
+        };
         let number = index.wrapping_add(1);
-        if cells.load(entry, Acquire) != number {
+        if seal.number(cells) != number {
             return None;
         }
-        let fields = [1, 2, 3].map(|word| cells.load(entry + word * 8, Relaxed));
-        cells.fence(Acquire);
-        (cells.load(entry, Relaxed) == number).then_some(fields)
+        let fields = [1, 2, 3].map(|word| cells.load(seal.at + word * 8, Relaxed));
+        seal.holds(cells, number).then_some(fields)
     }
 }

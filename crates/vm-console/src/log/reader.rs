@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::cursor::{Cursor, GapPolicy, Start};
-use super::layout::{MARKS, MAX_OFFSET, at, boot_entry};
+use super::layout::{MARKS, MAX_OFFSET, at, boot_entry, boot_seal};
 use super::marks::Mark;
 use super::memory::Memory;
 use super::protocol::{Cells, get};
@@ -277,12 +277,12 @@ impl BootLog {
         };
         for slot in 0..layout.boots {
             let at = boot_entry(slot);
-            let number = memory.load(at, Acquire);
+            let seal = boot_seal(slot);
+            let number = seal.number(memory);
             let start = memory.load(at + 8, Relaxed);
             let limit = memory.load(at + 16, Relaxed);
-            memory.fence(Acquire);
             // 0 marks an entry that no boot uses, or that is being rewritten.
-            if number != 0 && number == memory.load(at, Relaxed) && start <= head {
+            if number != 0 && seal.holds(memory, number) && start <= head {
                 table.entries[table.len] = Entry {
                     epoch: number - 1,
                     start,
@@ -337,8 +337,7 @@ impl BootLog {
                     let count = buf.len().min(COPY).min((entry.end - offset) as usize);
                     let at = memory.layout.head_at(entry.slot) + (offset - entry.start) as usize;
                     get(memory, at, &mut buf[..count]);
-                    memory.fence(Acquire);
-                    if memory.load(boot_entry(entry.slot), Relaxed) == entry.epoch + 1 {
+                    if boot_seal(entry.slot).holds(memory, entry.epoch + 1) {
                         return Fetch::Bytes(count);
                     }
                 }

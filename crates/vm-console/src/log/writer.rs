@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use vmm_sys_util::eventfd::EventFd;
 
-use super::layout::{MARKS, MAX_EPOCH, STAMPS, at, boot_entry};
+use super::layout::{MARKS, MAX_EPOCH, STAMPS, at, boot_entry, boot_seal};
 use super::marks::{Mark, MarkKind};
 use super::memory::Memory;
 use super::protocol::{Cells, RingWriter, put};
@@ -243,11 +243,11 @@ impl LogWriter {
             .or_else(|| table.entries().first().map(|oldest| oldest.slot));
         let slot = slot.unwrap_or(0);
         let entry = boot_entry(slot);
-        memory.store(entry, 0, Relaxed);
-        memory.fence(Release);
+        let seal = boot_seal(slot);
+        seal.open(memory);
         memory.store(entry + 8, start, Relaxed);
         memory.store(entry + 16, limit, Relaxed);
-        memory.store(entry, epoch + 1, Release);
+        seal.close(memory, epoch + 1);
         self.boot = CurrentBoot {
             epoch,
             start,
