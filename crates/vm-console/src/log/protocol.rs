@@ -222,24 +222,24 @@ pub(super) struct Seal {
 
 impl Seal {
     /// Before the guarded words are rewritten. Only the one writer calls it.
-    pub(super) fn open<C: Cells>(&self, cells: &C) {
+    pub(super) fn open<C: Cells>(self, cells: &C) {
         cells.store(self.at, 0, Relaxed);
         cells.fence(Release);
     }
 
     /// After they were rewritten. What is stored after that is guarded too, but needs another word that publishes it.
-    pub(super) fn close<C: Cells>(&self, cells: &C, number: u64) {
+    pub(super) fn close<C: Cells>(self, cells: &C, number: u64) {
         cells.store(self.at, number, Release);
     }
 
     /// Before they are read.
-    pub(super) fn number<C: Cells>(&self, cells: &C) -> u64 {
+    pub(super) fn number<C: Cells>(self, cells: &C) -> u64 {
         cells.load(self.at, Acquire)
     }
 
     /// After they were read: whether all that was read belongs to this number.
     #[must_use]
-    pub(super) fn holds<C: Cells>(&self, cells: &C, number: u64) -> bool {
+    pub(super) fn holds<C: Cells>(self, cells: &C, number: u64) -> bool {
         cells.fence(Acquire);
         cells.load(self.at, Relaxed) == number
     }
