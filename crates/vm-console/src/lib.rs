@@ -1,6 +1,7 @@
 //! One exclusive serial client and a boot log, for virtual machine monitors.
 
 pub mod audit;
+pub mod client;
 mod console;
 mod counters;
 pub mod escape;

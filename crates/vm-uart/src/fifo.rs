@@ -146,13 +146,11 @@ impl ReceiveFifo {
     /// Takes the byte at the top; its errors go with it.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<u8> {
-        let len = self.len();
-        if len == 0 {
+        if self.is_empty() {
             return None;
         }
         let byte = self.bytes[0];
-        self.bytes.copy_within(1..len, 0);
-        self.bytes[len - 1] = 0;
+        self.bytes = shifted(&self.bytes, 1);
         self.parity >>= 1;
         self.framing >>= 1;
         self.breaks >>= 1;
@@ -193,7 +191,7 @@ impl TransmitFifo {
 
     #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
-        &self.bytes[..self.len()]
+        self.bytes.get(..self.len()).unwrap_or_default()
     }
 
     /// Puts a byte at the end of a FIFO of `depth`; false if it is full.
@@ -216,14 +214,23 @@ impl TransmitFifo {
 
     /// Takes up to `count` bytes off the front.
     pub(crate) fn drop_front(&mut self, count: usize) {
-        let len = self.len();
-        let count = count.min(len);
-        self.bytes.copy_within(count..len, 0);
-        self.bytes[len - count..len].fill(0);
-        self.len = (len - count) as u8;
+        let count = count.min(self.len());
+        self.bytes = shifted(&self.bytes, count);
+        self.len -= count as u8;
     }
 
     pub(crate) fn clear(&mut self) {
         *self = Self::new();
     }
+}
+
+/// `bytes` without the first `count`, with zeros at the end. No index in it can be out of range, not even to the compiler: no panic
+/// is linked into a program that uses this chip.
+#[inline]
+fn shifted(bytes: &[u8; MAX_DEPTH], count: usize) -> [u8; MAX_DEPTH] {
+    let mut shifted = [0; MAX_DEPTH];
+    for (to, &from) in shifted.iter_mut().zip(bytes.iter().skip(count)) {
+        *to = from;
+    }
+    shifted
 }

@@ -73,7 +73,8 @@ mod edge {
     ///    by nothing else (Table IV, "interrupt reset control"; or by clearing its enable bit), and every access that serves one
     ///    and leaves another standing sends an edge by [`next_cause`](InterruptLine::next_cause).
     /// 3. *C is served and stands again within one access*: a THR write whose byte left at once, an RBR read after which the next
-    ///    character lies there. The chip would lower its output and raise it some microseconds later; here that is [`pulse`](InterruptLine::pulse).
+    ///    character lies there. The chip would lower its output and raise it some microseconds later; here that is
+    ///    [`pulse`](InterruptLine::pulse), or `next_cause` if another cause held the line meanwhile.
     ///
     /// So it does not matter whether a handler serves one cause per interrupt or loops until IIR says none. It does matter that
     /// the controller latches an edge that comes while its input is masked. An 8259 does; an I/O APIC need not,

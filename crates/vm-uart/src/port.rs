@@ -12,7 +12,7 @@ use crate::uart::{Received, Uart};
 /// A [`Uart`] whose interrupt goes to `I` and whose bytes go to and come from `L`.
 ///
 /// It has no lock of its own: an owner with several threads puts it into a `Mutex`. No method blocks, allocates or panics.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SerialPort<I, L> {
     uart: Uart,
     interrupt: I,
@@ -211,6 +211,8 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
     /// predecessor is lost as the chip loses it. A [`Line`] that hands out characters when asked loses nothing.
     pub fn receive(&mut self, character: Character) -> Received {
         let received = self.uart.receive(character);
+        // If more follows, it calls again.
+        self.uart.receiver_idle();
         self.tell_outputs();
         self.settle(Meanwhile::default());
         received

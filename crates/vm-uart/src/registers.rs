@@ -158,12 +158,12 @@ bitflags! {
 }
 
 impl Ier {
-    /// The bits the register keeps (section 8.7: "Bits 4 through 7 are always logic 0").
+    /// The bits the register keeps (section 8.7: bits 7 to 4 are always 0).
     pub const KEPT: u8 = 0x0f;
 }
 
 impl Mcr {
-    /// The bits the PC16550D keeps (section 8.8: "Bits 5 through 7 are permanently set to logic 0").
+    /// The bits the PC16550D keeps (section 8.8: bits 7 to 5 are permanently 0).
     pub const KEPT: u8 = 0x1f;
 }
 

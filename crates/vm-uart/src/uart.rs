@@ -6,7 +6,7 @@
 //! * **Transmission takes no time.** What the guest writes is ready to leave at once; THRE and TEMT are low only while the
 //!   line [refuses](crate::Line::transmit) bytes. The shift register is therefore never modelled apart from the FIFO.
 //! * **Divisor latch at power-on**: the data sheet leaves it undefined; 12 here (9,600 baud). A master reset keeps it, and
-//!   RBR (section 2, pin MR: "except the receiver buffer, transmitter holding, and divisor latches").
+//!   RBR (section 6, pin MR: "except the receiver buffer, transmitter holding, and divisor latches").
 //! * **An empty receiver** reads 0 in FIFO mode and the last character in 16450 mode, where RBR is one register.
 //! * **PE, FE and BI leave with their character**: they belong to the character at the top, so reading RBR without LSR
 //!   takes them away. OE belongs to no character and stands until LSR is read or the receive FIFO is cleared.
@@ -130,7 +130,7 @@ impl Uart {
         &self.config
     }
 
-    /// Master reset (Table I and pin MR): everything but the divisor latch, RBR, and what comes from outside.
+    /// Master reset (Table I; section 6, pin MR): everything but the divisor latch, RBR, and what comes from outside.
     pub fn reset(&mut self) {
         // Destructured without `..`, so that a new field has to say what a reset does to it.
         let Self {

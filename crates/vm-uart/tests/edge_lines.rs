@@ -25,6 +25,8 @@ enum Habit {
     UntilNone,
     /// As before, but masks its line at the controller meanwhile.
     MasksAtController,
+    /// Masks, and looks once more after unmasking, as it must where the controller forgets.
+    MasksAndLooksAgain,
 }
 
 /// What a controller does with an edge on a masked input.
@@ -67,9 +69,13 @@ struct Guest {
     port: SerialPort<EdgeLine<Bell>, Terminal>,
     input: Input,
     habit: Habit,
+    fcr: u8,
     ier: u8,
     to_write: VecDeque<u8>,
     received: Vec<u8>,
+    typed: Vec<u8>,
+    /// What arrives in the middle of a handler, a character before each cause served.
+    later: VecDeque<u8>,
     modem: ModemInputs,
     modem_interrupts: usize,
     interrupts: u64,
@@ -99,9 +105,12 @@ impl Guest {
             port,
             input,
             habit,
+            fcr,
             ier: 0x0d,
             to_write: VecDeque::new(),
             received: Vec::new(),
+            typed: Vec::new(),
+            later: VecDeque::new(),
             modem: ModemInputs::default(),
             modem_interrupts: 0,
             interrupts: 0,
@@ -116,8 +125,17 @@ impl Guest {
         }
     }
 
+    fn arrives(&mut self, character: Character) {
+        self.typed.push(character.byte);
+        self.port.line_mut().keyboard.push_back(character);
+        self.port.pump();
+    }
+
     /// Serves one cause; false: there was none.
     fn serve(&mut self) -> bool {
+        if let Some(key) = self.later.pop_front() {
+            self.arrives(key.into());
+        }
         match self.port.read(IIR) & 0x0f {
             0x06 => {
                 self.port.read(LSR);
@@ -157,6 +175,12 @@ impl Guest {
                     while self.serve() {}
                     self.input.mask(false);
                 }
+                Habit::MasksAndLooksAgain => {
+                    self.input.mask(true);
+                    self.serve();
+                    self.input.mask(false);
+                    while self.serve() {}
+                }
             }
         }
         assert!(limit < u64::MAX, "an interrupt storm");
@@ -167,11 +191,15 @@ impl Guest {
 enum Event {
     Type(Vec<u8>),
     Break,
+    /// Typed as soon as handlers run.
+    TypeLater(Vec<u8>),
     Write(Vec<u8>),
     Carrier(bool),
     /// The far end takes so many bytes and no more for a while.
     Hold(usize),
     Release,
+    /// Another trigger level, which takes nothing out of the FIFO.
+    Trigger(u8),
     /// Console output by polling, with IER cleared and restored.
     Printk(usize),
     Interrupts(u64),
@@ -181,10 +209,12 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         4 => prop::collection::vec(1u8.., 1..40).prop_map(Event::Type),
         1 => Just(Event::Break),
+        2 => prop::collection::vec(1u8.., 1..20).prop_map(Event::TypeLater),
         4 => prop::collection::vec(any::<u8>(), 1..40).prop_map(Event::Write),
         1 => any::<bool>().prop_map(Event::Carrier),
         1 => (0usize..20).prop_map(Event::Hold),
         1 => Just(Event::Release),
+        1 => (0u8..4).prop_map(Event::Trigger),
         2 => (0usize..5).prop_map(Event::Printk),
         4 => (0u64..8).prop_map(Event::Interrupts),
     ]
@@ -192,12 +222,12 @@ fn event() -> impl Strategy<Value = Event> {
 
 /// Runs the script, lets everything settle, and checks that nothing is left and nothing is excessive.
 fn settles(mut guest: Guest, script: &[Event]) -> Result<(), TestCaseError> {
-    let (mut typed, mut written, mut moved) = (Vec::new(), Vec::new(), 0u64);
+    let (mut written, mut moved) = (Vec::new(), 0u64);
     for event in script {
         match event {
             Event::Type(keys) => {
-                typed.extend(keys);
                 moved += keys.len() as u64;
+                guest.typed.extend(keys);
                 guest
                     .port
                     .line_mut()
@@ -206,10 +236,12 @@ fn settles(mut guest: Guest, script: &[Event]) -> Result<(), TestCaseError> {
                 guest.port.pump();
             }
             Event::Break => {
-                typed.push(0);
                 moved += 1;
-                guest.port.line_mut().keyboard.push_back(Character::BREAK);
-                guest.port.pump();
+                guest.arrives(Character::BREAK);
+            }
+            Event::TypeLater(keys) => {
+                moved += keys.len() as u64;
+                guest.later.extend(keys);
             }
             Event::Write(bytes) => {
                 written.extend(bytes);
@@ -227,6 +259,12 @@ fn settles(mut guest: Guest, script: &[Event]) -> Result<(), TestCaseError> {
                 guest.port.line_mut().room = None;
                 guest.port.pump();
             }
+            Event::Trigger(level) => {
+                moved += 1;
+                if guest.fcr & 0x01 != 0 {
+                    guest.port.write(FCR, level << 6 | 0x01);
+                }
+            }
             Event::Printk(count) => {
                 let ier = guest.port.read(IER);
                 guest.port.write(IER, 0);
@@ -243,17 +281,20 @@ fn settles(mut guest: Guest, script: &[Event]) -> Result<(), TestCaseError> {
         }
     }
     guest.port.line_mut().room = None;
+    while let Some(key) = guest.later.pop_front() {
+        guest.arrives(key.into());
+    }
     guest.port.pump();
     guest.run(u64::MAX - 1);
 
     // Printk bytes go past the queue; the queue's own bytes keep their order.
     prop_assert_eq!(
         guest.received.len(),
-        typed.len(),
+        guest.typed.len(),
         "input left behind: LSR {:#04x}",
         guest.port.read(LSR)
     );
-    prop_assert_eq!(&guest.received, &typed);
+    prop_assert_eq!(&guest.received, &guest.typed);
     prop_assert_eq!(guest.to_write.len(), 0, "output left behind");
     prop_assert_eq!(guest.port.read(IIR) & 0x0f, IIR_NONE);
     prop_assert_eq!(guest.port.read(LSR) & LSR_DR, 0);
@@ -291,6 +332,12 @@ proptest! {
     fn a_driver_that_masks_at_the_controller(script in prop::collection::vec(event(), 1..40), fcr in prop::sample::select(&FIFO_SETTINGS[..]), full: bool) {
         let ahead = if full { ReceiveAhead::Full } else { ReceiveAhead::TriggerLevel };
         settles(Guest::new(Habit::MasksAtController, Controller::Latches, fcr, ahead), &script)?;
+    }
+
+    #[test]
+    fn a_driver_that_masks_at_a_controller_which_forgets(script in prop::collection::vec(event(), 1..40), fcr in prop::sample::select(&FIFO_SETTINGS[..]), full: bool) {
+        let ahead = if full { ReceiveAhead::Full } else { ReceiveAhead::TriggerLevel };
+        settles(Guest::new(Habit::MasksAndLooksAgain, Controller::Forgets, fcr, ahead), &script)?;
     }
 
     #[test]

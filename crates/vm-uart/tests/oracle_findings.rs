@@ -53,3 +53,16 @@ fn a_lost_character_restarts_the_timeout_like_any_that_arrives() {
     port.write(2, 0xc1);
     assert_eq!(port.uart().until_timeout(), Some(47_222));
 }
+
+#[test]
+fn without_a_clock_looped_characters_below_the_trigger_level_are_reported() {
+    let mut port = SerialPort::new((), ());
+    port.write(3, 0x03);
+    port.write(2, 0xc1); // trigger level 14
+    port.write(1, 0x01);
+    port.write(4, 0x10);
+    port.write(0, b'a');
+    assert_eq!(port.read(2), 0xcc);
+    assert_eq!(port.read(0), b'a');
+    assert_eq!(port.read(2), 0xc1);
+}

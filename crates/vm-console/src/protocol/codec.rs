@@ -111,6 +111,17 @@ impl Decoder {
         }
     }
 
+    /// Whether [`next_frame`](Self::next_frame) has something to say, a frame or an error.
+    #[must_use]
+    pub fn has_frame(&self) -> bool {
+        let rest = &self.buffer[self.consumed..];
+        rest.split_first_chunk::<LENGTH>()
+            .is_some_and(|(length, rest)| {
+                let length = u32::from_le_bytes(*length) as usize;
+                length > FRAME_LIMIT || rest.len() >= length
+            })
+    }
+
     /// Bytes that were fed and are not part of a frame handed out yet.
     #[must_use]
     pub fn pending(&self) -> usize {

@@ -255,6 +255,18 @@ impl Client {
             && !self.gone
     }
 
+    /// Whether a frame of it can be carried out: not while typed bytes before it wait for the guest, nor while it does
+    /// not read the answers it has asked for.
+    pub(super) fn has_frame_to_do(&self) -> bool {
+        let Wire::Control { decoder, .. } = &self.wire else {
+            return false;
+        };
+        decoder.has_frame()
+            && self.typed.is_empty()
+            && self.pending.len() - self.sent < ANSWERS
+            && !self.gone
+    }
+
     /// Sends what there is: first what is pending, then the log, for one turn.
     pub(super) fn send(&mut self, now: Duration, scratch: &mut [u8], counters: &Counters) -> Sent {
         let mut turn = TURN;

@@ -935,8 +935,7 @@ impl Hosted {
     }
 
     fn frames(&mut self, client: &mut Client, core: &mut Core) {
-        // What follows typed bytes waits behind them: frames are carried out in order.
-        while client.typed.is_empty() && !client.gone {
+        while client.has_frame_to_do() {
             let Wire::Control { decoder, .. } = &mut client.wire else {
                 return;
             };
@@ -1000,7 +999,7 @@ impl Hosted {
                 }
             }
             ClientFrame::AttachDescriptor(request) => {
-                self.attach_descriptor(client, &request, core)
+                self.attach_descriptor(client, &request, core);
             }
             ClientFrame::Data(bytes) => match client.part {
                 Part::Holder(_) => self.type_bytes(client, &bytes, core),
@@ -1321,6 +1320,7 @@ impl Hosted {
         if client.gone || client.behind || client.quiet_until.is_some() {
             return None;
         }
+        self.frames(client, core);
         let counters = Arc::clone(&self.console.counters);
         let now = core.now();
         let before = client.resume_offset();
@@ -1349,6 +1349,8 @@ impl Hosted {
             self.finish(client, EndReason::TooSlow, core);
         }
         self.say_goodbye(client, core);
+        // Frames that had to wait for room for their answers go on in the next turn.
+        client.behind |= client.has_frame_to_do();
         let waits =
             client.has_session() && !client.gone && !client.behind && client.quiet_until.is_none();
         waits.then(|| client.resume_offset())

@@ -77,12 +77,18 @@ pub struct Wiring {
     /// The interrupt pin reaches the bus only while OUT2 is active.
     pub out2_gates: bool,
     pub timeout: Timeout,
+    /// Depth of both FIFOs: 16, or 64 with the trigger levels of the TL16C750.
+    pub fifo_depth: usize,
+    /// MCR bit 5 exists (TL16C550C).
+    pub auto_flow: bool,
 }
 
 /// A PC's port I/O serial port, timed as the chip.
 pub const PC: Wiring = Wiring {
     out2_gates: true,
     timeout: Timeout::FourCharacters,
+    fifo_depth: 16,
+    auto_flow: false,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -113,9 +119,13 @@ pub struct Model {
     pub inputs: Inputs,
     /// Nanoseconds since power-on.
     pub now: u64,
-    /// When a character was last received or read.
-    pub moved_at: u64,
+    /// Nanoseconds since a character was last received or read.
+    pub unmoved: u64,
     pub timed_out: bool,
+    /// Auto flow control has taken RTS away.
+    pub rts_held: bool,
+    /// Characters written to a full transmitter.
+    pub lost: u64,
     /// All that left through SOUT since it was last taken away.
     pub sent: Vec<u8>,
     /// The line as it was last looked at, and how often it has risen since power-on.
@@ -143,8 +153,10 @@ impl Model {
             deltas: 0,
             inputs: CONNECTED,
             now: 0,
-            moved_at: 0,
+            unmoved: 0,
             timed_out: false,
+            rts_held: false,
+            lost: 0,
             sent: Vec::new(),
             was_high: false,
             edges: 0,
@@ -160,6 +172,7 @@ impl Model {
             line_takes: self.line_takes,
             divisor: self.divisor,
             rbr: self.rbr,
+            lost: self.lost,
             sent: std::mem::take(&mut self.sent),
             was_high: self.was_high,
             edges: self.edges,
@@ -220,6 +233,12 @@ impl Model {
             !self.rx.is_empty()
         };
         let timeout = self.fifo_on && !self.rx.is_empty() && self.timed_out;
+        // TL16C550C: a CTS that steers the transmitter does not interrupt.
+        let deltas = if self.flows_by_itself() {
+            self.deltas & !1
+        } else {
+            self.deltas
+        };
         if enabled(2) && line_status {
             6
         } else if enabled(0) && available {
@@ -228,7 +247,7 @@ impl Model {
             12
         } else if enabled(1) && self.thre_event {
             2
-        } else if enabled(3) && self.deltas != 0 {
+        } else if enabled(3) && deltas != 0 {
             0
         } else {
             1
@@ -252,7 +271,7 @@ impl Model {
     pub fn modem(&self) -> u8 {
         let seen = if self.in_loopback() {
             Inputs {
-                cts: self.mcr & 0x02 != 0,
+                cts: self.rts(),
                 dsr: self.mcr & 0x01 != 0,
                 ri: self.mcr & 0x04 != 0,
                 dcd: self.mcr & 0x08 != 0,
@@ -266,10 +285,17 @@ impl Model {
     /// DTR, RTS, OUT1, OUT2 as bits 0 to 3 and the break as bit 6: what the outside sees.
     pub fn outputs(&self) -> u8 {
         if self.in_loopback() {
-            0
-        } else {
-            self.mcr & 0x0f | self.lcr & BREAK
+            return 0;
         }
+        self.mcr & 0x0d | bit(1, self.rts()) | self.lcr & BREAK
+    }
+
+    fn rts(&self) -> bool {
+        self.mcr & 0x02 != 0 && !self.rts_held
+    }
+
+    fn flows_by_itself(&self) -> bool {
+        self.mcr & 0x20 != 0 && self.fifo_on
     }
 
     pub fn dlab(&self) -> bool {
@@ -280,9 +306,13 @@ impl Model {
         self.mcr & LOOP != 0
     }
 
-    /// The receiver's capacity.
+    /// The capacity of receiver and transmitter.
     pub fn depth(&self) -> usize {
-        if self.fifo_on { 16 } else { 1 }
+        if self.fifo_on {
+            self.wiring.fifo_depth
+        } else {
+            1
+        }
     }
 
     /// Four characters in nanoseconds at the programmed rate. A divisor of 0 is not allowed by
@@ -330,15 +360,17 @@ impl Model {
         let before = self.modem();
         self.inputs = inputs;
         self.note_modem_change(before);
+        self.transmit();
         self.watch_line();
     }
 
     pub fn advance(&mut self, nanoseconds: u64) {
         self.now = self.now.saturating_add(nanoseconds);
+        self.unmoved = self.unmoved.saturating_add(nanoseconds);
         let waits = self.fifo_on && !self.rx.is_empty();
         if self.wiring.timeout == Timeout::FourCharacters
             && waits
-            && self.now - self.moved_at >= self.four_characters()
+            && self.unmoved >= self.four_characters()
         {
             self.timed_out = true;
         }
@@ -362,7 +394,9 @@ impl Model {
         match self.rx.pop_front() {
             Some(held) => {
                 self.timed_out = false;
-                self.moved_at = self.now;
+                self.unmoved = 0;
+                self.steer_rts();
+                self.transmit();
                 held.byte
             }
             // Not defined by the data sheet.
@@ -403,8 +437,11 @@ impl Model {
             self.thre_event = self.tx.is_empty();
         } else if self.tx.len() < self.depth() {
             self.tx.push_back(value);
-        } else if !self.fifo_on {
-            self.tx = VecDeque::from([value]);
+        } else {
+            self.lost += 1;
+            if !self.fifo_on {
+                self.tx = VecDeque::from([value]);
+            }
         }
         self.transmit();
     }
@@ -427,27 +464,39 @@ impl Model {
             self.clear_transmitter();
         }
         self.fifo_on = on;
-        self.trigger = match value >> 6 {
-            _ if !on => 1,
-            0 => 1,
-            1 => 4,
-            2 => 8,
-            _ => 14,
+        let levels = if self.wiring.fifo_depth == 64 {
+            [1, 16, 32, 56]
+        } else {
+            [1, 4, 8, 14]
         };
+        self.trigger = if on {
+            levels[usize::from(value >> 6)]
+        } else {
+            1
+        };
+        self.steer_rts();
+        self.transmit();
     }
 
     fn write_lcr(&mut self, value: u8) {
-        let was_looping_break = self.loops_break();
-        self.lcr = value;
-        self.note_loop_break(was_looping_break);
+        self.rewire(value, self.mcr);
     }
 
     fn write_mcr(&mut self, value: u8) {
+        let bits = if self.wiring.auto_flow { 0x3f } else { 0x1f };
+        self.rewire(self.lcr, value & bits);
+    }
+
+    fn rewire(&mut self, lcr: u8, mcr: u8) {
         let before = self.modem();
         let was_looping_break = self.loops_break();
-        self.mcr = value & 0x1f;
+        self.lcr = lcr;
+        self.mcr = mcr;
+        self.rts_held = self.holds_rts();
         self.note_modem_change(before);
-        self.note_loop_break(was_looping_break);
+        if self.loops_break() && !was_looping_break {
+            self.arrive(Arrival::BREAK);
+        }
         self.transmit();
     }
 
@@ -475,7 +524,28 @@ impl Model {
         if !self.fifo_on {
             self.rbr = arrival.byte;
         }
-        self.moved_at = self.now;
+        self.unmoved = 0;
+        self.steer_rts();
+    }
+
+    /// TL16C550C: RTS goes at the trigger level, or with the highest one when the FIFO is full,
+    /// and comes back when the FIFO is empty.
+    fn steer_rts(&mut self) {
+        let before = self.modem();
+        self.rts_held = self.holds_rts();
+        self.note_modem_change(before);
+    }
+
+    fn holds_rts(&self) -> bool {
+        let highest = matches!(self.trigger, 14 | 56);
+        let enough = if highest { self.depth() } else { self.trigger };
+        let waits_for_empty = self.rts_held && !self.rx.is_empty() && !highest;
+        let full = self.rx.len() >= enough;
+        self.flows_by_itself() && self.mcr & 0x02 != 0 && (full || waits_for_empty)
+    }
+
+    fn may_send(&self) -> bool {
+        !self.flows_by_itself() || self.modem() & 0x10 != 0
     }
 
     /// Characters have five to eight bits. What crosses the host's border keeps all eight: the
@@ -487,6 +557,9 @@ impl Model {
     fn transmit(&mut self) {
         let was_empty = self.tx.is_empty();
         while let Some(&byte) = self.tx.front() {
+            if !self.may_send() {
+                break;
+            }
             if self.in_loopback() {
                 self.arrive(Arrival::clean(byte & self.word_mask()));
             } else if let Some(takes) = &mut self.line_takes {
@@ -520,12 +593,6 @@ impl Model {
 
     pub fn loops_break(&self) -> bool {
         self.in_loopback() && self.lcr & BREAK != 0
-    }
-
-    fn note_loop_break(&mut self, before: bool) {
-        if self.loops_break() && !before {
-            self.arrive(Arrival::BREAK);
-        }
     }
 
     /// DCTS, DDSR and DDCD are set by any change, TERI by the end of a ring only.

@@ -7,7 +7,7 @@
 
 use core::panic::PanicInfo;
 
-use vm_uart::{Character, Line, SerialPort, SnapshotError};
+use vm_uart::{Character, Line, ModemInputs, SerialPort};
 
 #[cfg(std_on_purpose)]
 extern crate std;
@@ -20,55 +20,55 @@ fn panic(_: &PanicInfo<'_>) -> ! {
     loop {}
 }
 
-/// A line as an embedded hypervisor has it: the bytes go straight to a monitor.
-pub struct Monitor(pub fn(u8));
+/// A line as an embedded hypervisor has it: bytes go to and come from its monitor.
+pub struct Monitor {
+    put: fn(u8),
+    get: fn() -> Option<u8>,
+}
 
 impl Line for Monitor {
     fn transmit(&mut self, bytes: &[u8]) -> usize {
-        bytes.iter().for_each(|&byte| self.0(byte));
+        bytes.iter().for_each(|&byte| (self.put)(byte));
         bytes.len()
     }
 
     fn receive(&mut self) -> Option<Character> {
-        None
+        (self.get)().map(Character::from)
     }
 }
 
 type Port = SerialPort<(), Monitor>;
 
-pub extern "C" fn uart_new(monitor: fn(u8)) -> Port {
-    SerialPort::new((), Monitor(monitor))
+/// All that a hypervisor does with the port.
+#[allow(dead_code, reason = "called by nobody: being compiled is enough")]
+pub struct Entries {
+    new: fn(Monitor) -> Port,
+    read: fn(&mut Port, u8) -> u8,
+    write: fn(&mut Port, u8, u8),
+    read_string: fn(&mut Port, u8, &mut [u8]),
+    write_string: fn(&mut Port, u8, &[u8]),
+    pump: fn(&mut Port),
+    advance: fn(&mut Port, u64),
+    set_modem_inputs: fn(&mut Port, ModemInputs),
+    reset: fn(&mut Port),
+    copy_state: fn(&Port, &mut Port) -> bool,
+    #[cfg(panic_on_purpose)]
+    index: fn(&[u8], usize) -> u8,
 }
 
-pub extern "C" fn uart_read(port: &mut Port, offset: u8) -> u8 {
-    port.read(offset)
-}
-
-pub extern "C" fn uart_write(port: &mut Port, offset: u8, value: u8) {
-    port.write(offset, value);
-}
-
-pub extern "C" fn uart_read_string(port: &mut Port, offset: u8, data: &mut [u8; 64]) {
-    port.read_string(offset, data);
-}
-
-pub extern "C" fn uart_write_string(port: &mut Port, offset: u8, data: &[u8; 64]) {
-    port.write_string(offset, data);
-}
-
-pub extern "C" fn uart_pump(port: &mut Port) {
-    port.pump();
-}
-
-pub extern "C" fn uart_advance(port: &mut Port, nanoseconds: u64) {
-    port.advance(nanoseconds);
-}
-
-pub extern "C" fn uart_reset(port: &mut Port) {
-    port.reset();
-}
-
-pub extern "C" fn uart_copy_state(from: &Port, to: &mut Port) -> bool {
-    let restored: Result<(), SnapshotError> = to.restore(&from.snapshot());
-    restored.is_ok()
-}
+// Kept although nothing refers to it, and with it everything it reaches.
+#[used]
+pub static ENTRIES: Entries = Entries {
+    new: |monitor| SerialPort::new((), monitor),
+    read: |port, offset| port.read(offset),
+    write: |port, offset, value| port.write(offset, value),
+    read_string: |port, offset, data| port.read_string(offset, data),
+    write_string: |port, offset, data| port.write_string(offset, data),
+    pump: |port| port.pump(),
+    advance: |port, nanoseconds| port.advance(nanoseconds),
+    set_modem_inputs: |port, inputs| port.set_modem_inputs(inputs),
+    reset: |port| port.reset(),
+    copy_state: |from, to| to.restore(&from.snapshot()).is_ok(),
+    #[cfg(panic_on_purpose)]
+    index: |data, index| data[index],
+};

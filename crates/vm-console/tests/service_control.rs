@@ -1,0 +1,618 @@
+//! The control socket: frames over a real socket, with our own client and with bad ones.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use support::{PATIENCE, Rig, pattern, wait_until};
+use vm_console::audit::Audited;
+use vm_console::client::{ClientError, ControlClient};
+use vm_console::protocol::{
+    AttachRequest, ClientFrame, Decoder, FRAME_LIMIT, PowerAction, Replay, ServerFrame, SessionEnd,
+    error_code,
+};
+use vm_console::session::{Identity, Limit, Right};
+use vm_console::{ConsoleConfig, LogConfig, MarkKind, PowerControl};
+
+fn connect(rig: &Rig) -> ControlClient {
+    let stream = UnixStream::connect(rig.path("control")).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    ControlClient::from_stream(stream).unwrap()
+}
+
+fn named(name: &str) -> AttachRequest {
+    AttachRequest {
+        name: name.into(),
+        ..AttachRequest::default()
+    }
+}
+
+/// Reads output until offset `end`; checks that no byte is missing or told twice.
+fn output(client: &mut ControlClient, mut at: u64, end: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while at < end {
+        match client.next_frame().unwrap().expect("the service is there") {
+            ServerFrame::Output(output) => {
+                assert_eq!(output.offset, at);
+                at = output.next;
+                bytes.extend(output.bytes);
+            }
+            ServerFrame::Boot { .. } | ServerFrame::Warning(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    bytes
+}
+
+fn ended(client: &mut ControlClient) -> SessionEnd {
+    loop {
+        match client.next_frame().unwrap().expect("the service is there") {
+            ServerFrame::Ended(end) => return end,
+            ServerFrame::Output(_) | ServerFrame::Boot { .. } | ServerFrame::Warning(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn attach_type_watch_and_detach() {
+    let rig = Rig::new();
+    rig.print(b"before");
+    let mut client = connect(&rig);
+    assert_eq!(client.console(), "vm");
+    let attached = client.attach(&named("ada")).unwrap();
+    assert_eq!((attached.start, attached.head), (0, 6));
+    rig.print(b"after");
+    assert_eq!(output(&mut client, 0, 11), b"beforeafter");
+    client.typist().unwrap().type_bytes(b"typed").unwrap();
+    assert_eq!(rig.read_input(5), b"typed");
+    let end = client.detach().unwrap();
+    assert_eq!((end.reason, end.resume), (0, 11));
+    // The connection goes on, and so does the offset.
+    rig.print(b"more");
+    let request = AttachRequest {
+        replay: Replay::Offset(end.resume),
+        ..named("ada")
+    };
+    client.attach(&request).unwrap();
+    assert_eq!(output(&mut client, 11, 15), b"more");
+}
+
+#[test]
+fn all_byte_values_both_ways() {
+    let rig = Rig::new();
+    let all: Vec<u8> = (0..=255).collect();
+    let mut client = connect(&rig);
+    client.attach(&named("")).unwrap();
+    rig.print(&all);
+    assert_eq!(output(&mut client, 0, 256), all);
+    client.typist().unwrap().type_bytes(&all).unwrap();
+    assert_eq!(rig.read_input(256), all);
+}
+
+#[test]
+fn r2_r3_r4_refused_with_the_holder_and_forced_with_the_taker() {
+    let rig = Rig::new();
+    let (mut ada, mut bob) = (connect(&rig), connect(&rig));
+    ada.attach(&named("ada")).unwrap();
+    let Err(ClientError::Refused(refusal)) = bob.attach(&named("bob")) else {
+        panic!("not refused")
+    };
+    assert_eq!(refusal.reason, 0);
+    assert!(refusal.holder.unwrap().by.starts_with("ada (uid "));
+    bob.attach(&AttachRequest {
+        force: true,
+        ..named("bob")
+    })
+    .unwrap();
+    let end = ended(&mut ada);
+    assert_eq!(end.reason, 1);
+    assert!(end.by.starts_with("bob (uid "), "{}", end.by);
+    // Told, and still connected: it may ask, and take it back.
+    assert!(ada.status().unwrap().holder.unwrap().by.starts_with("bob"));
+    ada.attach(&AttachRequest {
+        force: true,
+        ..named("ada")
+    })
+    .unwrap();
+    assert_eq!(ended(&mut bob).reason, 1);
+}
+
+#[test]
+fn r20_break_reaches_the_guest_as_a_break() {
+    let rig = Rig::new();
+    let mut client = connect(&rig);
+    client.attach(&named("")).unwrap();
+    let mut typist = client.typist().unwrap();
+    typist.type_bytes(b"a").unwrap();
+    typist.send_break().unwrap();
+    typist.type_bytes(b"h").unwrap();
+    let mut seen = Vec::new();
+    wait_until("all three arrive", || {
+        let mut port = rig.port.lock().unwrap();
+        let lsr = port.read(5);
+        if lsr & 1 != 0 {
+            seen.push((port.read(0), lsr & 0x10 != 0));
+        }
+        seen.len() == 3
+    });
+    assert_eq!(seen, [(b'a', false), (0, true), (b'h', false)]);
+    assert!(
+        rig.log
+            .marks()
+            .iter()
+            .any(|mark| mark.kind == MarkKind::Break)
+    );
+}
+
+#[test]
+fn r10_r15_the_log_can_be_read_without_a_session_and_with_the_power_off() {
+    let rig = Rig::new();
+    rig.print(b"one\ntwo\nthree\n");
+    let mut holder = connect(&rig);
+    holder.attach(&named("ada")).unwrap();
+    let mut reader = connect(&rig);
+    let all = reader.read_log(Replay::Everything, 1000).unwrap();
+    assert_eq!(
+        (all.start, all.next, all.bytes.as_slice()),
+        (0, 14, &b"one\ntwo\nthree\n"[..])
+    );
+    // Read again during a session: the same bytes.
+    assert_eq!(
+        reader.read_log(Replay::Everything, 1000).unwrap().bytes,
+        all.bytes
+    );
+    assert_eq!(
+        reader.read_log(Replay::Lines(1), 1000).unwrap().bytes,
+        b"three\n"
+    );
+    assert_eq!(
+        reader.read_log(Replay::Bytes(4), 1000).unwrap().bytes,
+        b"ree\n"
+    );
+    assert_eq!(reader.read_log(Replay::Offset(4), 3).unwrap().bytes, b"two");
+    assert_eq!(reader.read_log(Replay::Offset(99), 3).unwrap().bytes, b"");
+    rig.console.power_off();
+    assert_eq!(ended(&mut holder).reason, 4);
+    assert_eq!(
+        reader.read_log(Replay::Everything, 1000).unwrap().bytes,
+        all.bytes
+    );
+    rig.console.power_on();
+    rig.print(b"new");
+    assert_eq!(
+        reader.read_log(Replay::ThisBoot, 1000).unwrap().bytes,
+        b"new"
+    );
+}
+
+#[test]
+fn a_log_read_shows_what_is_lost() {
+    let sizes = LogConfig {
+        tail: 4096,
+        head: 0,
+        ..LogConfig::default()
+    };
+    let rig = Rig::with_log(ConsoleConfig::named("vm"), sizes);
+    rig.print(&pattern(0, 10_000));
+    let data = connect(&rig)
+        .read_log(Replay::Offset(100), 1 << 20)
+        .unwrap();
+    assert_eq!((data.asked, data.next, data.head), (100, 10_000, 10_000));
+    assert!(data.start >= 10_000 - 4096);
+    assert_eq!(data.bytes, pattern(0, 10_000)[data.start as usize..]);
+}
+
+#[test]
+fn r15_attach_and_read_log_are_separate_rights() {
+    let mut config = ConsoleConfig::named("vm");
+    config.authorizer = Arc::new(|_: &str, who: &Identity, right| match who.name() {
+        "typist" => right == Right::Attach,
+        "auditor" => right == Right::ReadLog,
+        _ => false,
+    });
+    let rig = Rig::with(config);
+    rig.print(b"secret");
+    // May type, and is shown nothing of before.
+    let mut typist = connect(&rig);
+    let attached = typist.attach(&named("typist")).unwrap();
+    assert_eq!(attached.start, 6);
+    assert!(matches!(
+        typist.read_log(Replay::Everything, 9),
+        Err(ClientError::Service {
+            code: error_code::NOT_PERMITTED,
+            ..
+        })
+    ));
+    // May watch, and not type.
+    let mut auditor = connect(&rig);
+    let refused = auditor.attach(&named("auditor")).unwrap_err();
+    assert!(matches!(refused, ClientError::Refused(refusal) if refusal.reason == 3));
+    auditor
+        .attach(&AttachRequest {
+            read_only: true,
+            ..named("auditor")
+        })
+        .unwrap();
+    assert_eq!(output(&mut auditor, 0, 6), b"secret");
+    assert_eq!(
+        auditor.read_log(Replay::Everything, 9).unwrap().bytes,
+        b"secret"
+    );
+    auditor.typist().unwrap().type_bytes(b"x").unwrap();
+    let error = auditor.next_frame().unwrap();
+    assert!(matches!(
+        error,
+        Some(ServerFrame::Error {
+            code: error_code::NOT_ATTACHED,
+            ..
+        })
+    ));
+    assert!(connect(&rig).attach(&named("nobody")).is_err());
+    assert!(rig.connect("raw").read_to_end().contains("not permitted"));
+}
+
+#[test]
+fn r13_no_session_unless_the_boot_log_is_on() {
+    let mut config = ConsoleConfig::named("vm");
+    config.session.requires_boot_log = true;
+    let rig = Rig::with(config);
+    let mut client = connect(&rig);
+    client.attach(&named("ada")).unwrap();
+    rig.console.set_boot_log(false);
+    assert_eq!(ended(&mut client).reason, 8);
+    assert!(
+        matches!(client.attach(&named("ada")), Err(ClientError::Refused(refusal)) if refusal.reason == 2)
+    );
+    rig.console.set_boot_log(true);
+    wait_until("it is on again", || rig.status().boot_log);
+    client.attach(&named("ada")).unwrap();
+}
+
+#[test]
+fn r7_r8_warnings_come_before_the_end() {
+    for (limit, reason) in [(Limit::Idle, 2), (Limit::Absolute, 3)] {
+        let mut config = ConsoleConfig::named("vm");
+        config.session.warn_before = Duration::from_millis(200);
+        let span = Duration::from_millis(400);
+        match limit {
+            Limit::Idle => config.session.idle_limit = span,
+            Limit::Absolute => config.session.absolute_limit = span,
+        }
+        let rig = Rig::with(config);
+        let mut client = connect(&rig);
+        client.attach(&named("")).unwrap();
+        let Some(ServerFrame::Warning(warning)) = client.next_frame().unwrap() else {
+            panic!("no warning")
+        };
+        assert_eq!(warning.limit, limit);
+        assert!(warning.remaining <= Duration::from_millis(200));
+        assert_eq!(ended(&mut client).reason, reason);
+    }
+}
+
+#[derive(Default)]
+struct Levers([AtomicU32; 3]);
+
+impl PowerControl for Levers {
+    fn stop(&self) {
+        self.0[0].fetch_add(1, Ordering::Relaxed);
+    }
+    fn start(&self) {
+        self.0[1].fetch_add(1, Ordering::Relaxed);
+    }
+    fn restart(&self) {
+        self.0[2].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn r23_stop_and_restart_beside_the_console() {
+    let levers = Arc::new(Levers::default());
+    let mut config = ConsoleConfig::named("vm");
+    config.power = Some(levers.clone());
+    let rig = Rig::with(config);
+    let (mut holder, mut other) = (connect(&rig), connect(&rig));
+    holder.attach(&named("ada")).unwrap();
+    for action in [
+        PowerAction::Stop,
+        PowerAction::Start,
+        PowerAction::Restart,
+        PowerAction::Restart,
+    ] {
+        holder.power(action).unwrap();
+    }
+    holder.status().unwrap();
+    assert_eq!(
+        levers
+            .0
+            .each_ref()
+            .map(|lever| lever.load(Ordering::Relaxed)),
+        [1, 1, 2]
+    );
+    // Not while somebody else holds it.
+    other.power(PowerAction::Stop).unwrap();
+    assert!(matches!(
+        other.next_frame().unwrap(),
+        Some(ServerFrame::Error {
+            code: error_code::NOT_PERMITTED,
+            ..
+        })
+    ));
+    // And not where the owner has not built it in.
+    let rig = Rig::new();
+    let mut client = connect(&rig);
+    client.power(PowerAction::Stop).unwrap();
+    assert!(matches!(
+        client.next_frame().unwrap(),
+        Some(ServerFrame::Error {
+            code: error_code::NOT_SUPPORTED,
+            ..
+        })
+    ));
+}
+
+#[test]
+fn r11_a_reset_is_told_and_the_session_goes_on() {
+    let rig = Rig::new();
+    let mut client = connect(&rig);
+    client.attach(&named("")).unwrap();
+    rig.print(b"old");
+    assert_eq!(output(&mut client, 0, 3), b"old");
+    rig.console.reset();
+    let Some(ServerFrame::Boot { epoch, offset }) = client.next_frame().unwrap() else {
+        panic!("not told")
+    };
+    assert_eq!((epoch, offset), (rig.log.epoch(), 3));
+    client.typist().unwrap().type_bytes(b"x").unwrap();
+    assert_eq!(rig.read_input(1), b"x");
+}
+
+#[test]
+fn a_passed_socket_is_served_raw() {
+    let rig = Rig::new();
+    rig.print(b"backlog");
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut control = connect(&rig);
+    control.attach_socket(&named("ada"), &theirs).unwrap();
+    drop(theirs);
+    let mut client = support::Client::new(ours);
+    assert_eq!(client.read(7), b"backlog");
+    client.send(b"typed");
+    assert_eq!(rig.read_input(5), b"typed");
+    assert!(rig.status().holder.unwrap().by.starts_with("ada (uid "));
+    // Busy for the next one, and a pipe will not do: it could be made to block.
+    let (_, second) = UnixStream::pair().unwrap();
+    assert!(matches!(
+        control.attach_socket(&named("bob"), &second),
+        Err(ClientError::Refused(_))
+    ));
+    let (_reader, pipe) = std::io::pipe().unwrap();
+    let error = control.attach_socket(&named("bob"), &pipe).unwrap_err();
+    assert!(matches!(
+        error,
+        ClientError::Service {
+            code: error_code::NOT_SUPPORTED,
+            ..
+        }
+    ));
+    drop(client);
+    wait_until("the console is free", || rig.status().holder.is_none());
+    // The control connection that passed it is of no further use to it.
+    assert!(control.status().unwrap().holder.is_none());
+}
+
+#[test]
+fn frames_cut_at_each_byte_are_put_together() {
+    let rig = Rig::new();
+    let mut wire = Vec::new();
+    ClientFrame::Hello {
+        version: 1,
+        program: "cut".into(),
+    }
+    .encode(&mut wire);
+    ClientFrame::Attach(named("cut")).encode(&mut wire);
+    ClientFrame::Data(b"hello".to_vec()).encode(&mut wire);
+    ClientFrame::Detach.encode(&mut wire);
+    for cut in 1..wire.len() {
+        let mut stream = UnixStream::connect(rig.path("control")).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(&wire[..cut]).unwrap();
+        // Let the first part arrive by itself.
+        wait_until("the connection is taken in", || {
+            rig.console.console().counters().connections == cut as u64
+        });
+        stream.write_all(&wire[cut..]).unwrap();
+        let mut decoder = Decoder::default();
+        let mut kinds = Vec::new();
+        while kinds.last() != Some(&0x86) {
+            let mut buffer = [0; 1024];
+            let n = stream.read(&mut buffer).unwrap();
+            assert_ne!(n, 0);
+            decoder.feed(&buffer[..n]);
+            while let Some(frame) = decoder.next_frame().unwrap() {
+                kinds.push(frame.kind);
+            }
+        }
+        assert_eq!(kinds, [0x81, 0x82, 0x86], "cut at {cut}");
+        assert_eq!(rig.read_input(5), b"hello");
+    }
+}
+
+#[test]
+fn bad_frames_have_a_defined_answer_and_the_holder_does_not_notice() {
+    let rig = Rig::new();
+    let mut holder = connect(&rig);
+    holder.attach(&named("ada")).unwrap();
+    let bad: [(&[u8], u8); 6] = [
+        (&[0, 0, 0, 0], error_code::MALFORMED),
+        (&[0xff, 0xff, 0xff, 0xff], error_code::MALFORMED),
+        (
+            &(FRAME_LIMIT as u32 + 1).to_le_bytes(),
+            error_code::MALFORMED,
+        ),
+        (&[2, 0, 0, 0, 0x02, 0x00], error_code::MALFORMED),
+        (&[2, 0, 0, 0, 0x7f, 0x00], error_code::UNKNOWN_TYPE),
+        (&[2, 0, 0, 0, 0x0a, 0x09], error_code::MALFORMED),
+    ];
+    for (bytes, code) in bad {
+        let stream = UnixStream::connect(rig.path("control")).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut raw = stream.try_clone().unwrap();
+        let mut client = ControlClient::from_stream(stream).unwrap();
+        raw.write_all(bytes).unwrap();
+        let Some(ServerFrame::Error { code: answered, .. }) = client.next_frame().unwrap() else {
+            panic!("no answer")
+        };
+        assert_eq!(answered, code, "{bytes:02x?}");
+        if code == error_code::UNKNOWN_TYPE {
+            assert!(client.status().unwrap().holder.is_some(), "it can go on");
+        } else {
+            assert_eq!(client.next_frame().unwrap(), None, "it is closed");
+        }
+    }
+    assert_eq!(rig.console.console().counters().bad_frames, 6);
+    rig.print(b"fine");
+    assert_eq!(output(&mut holder, 0, 4), b"fine");
+}
+
+#[test]
+fn a_client_that_asks_and_never_reads_is_bounded() {
+    let rig = Rig::new();
+    rig.print(&pattern(0, 100_000));
+    let mut stream = UnixStream::connect(rig.path("control")).unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let mut request = Vec::new();
+    ClientFrame::LogRead {
+        id: 1,
+        start: Replay::Everything,
+        max: u32::MAX,
+    }
+    .encode(&mut request);
+    // Until the service does not read any more: it has stopped because its answers are not taken.
+    let mut asked = 0u32;
+    let mut refused = 0;
+    while refused < 50 {
+        match stream.write(&request) {
+            Ok(n) => {
+                assert_eq!(n, request.len());
+                asked += 1;
+                refused = 0;
+                assert!(asked < 1_000_000, "it reads on and on");
+            }
+            Err(_) => {
+                refused += 1;
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+    }
+    let answered = rig.console.console().counters().log_reads;
+    // A socket buffer's worth, and a few that wait in the service.
+    assert!(answered < 30, "{answered} answers of 64 KiB are held");
+    connect(&rig).attach(&named("others are served")).unwrap();
+}
+
+#[test]
+fn replayed_queries_are_taken_out_and_live_ones_are_not() {
+    let rig = Rig::new();
+    rig.print(b"a\x1b[6nb\x1b[c");
+    let mut client = connect(&rig);
+    let attached = client.attach(&named("")).unwrap();
+    let replayed = output(&mut client, attached.start, attached.head);
+    assert_eq!(replayed, b"ab");
+    rig.print(b"\x1b[6n");
+    assert_eq!(
+        output(&mut client, attached.head, attached.head + 4),
+        b"\x1b[6n"
+    );
+    // Another sees the log unaltered, if it asks for that.
+    client.detach().unwrap();
+    client
+        .attach(&AttachRequest {
+            unguarded: true,
+            ..named("")
+        })
+        .unwrap();
+    assert_eq!(
+        output(&mut client, 0, attached.head + 4),
+        b"a\x1b[6nb\x1b[c\x1b[6n"
+    );
+    assert_eq!(
+        client.read_log(Replay::Everything, 99).unwrap().bytes,
+        b"a\x1b[6nb\x1b[c\x1b[6n"
+    );
+    assert_eq!(rig.console.console().counters().guarded, 7);
+}
+
+#[test]
+fn replay_choices() {
+    let rig = Rig::new();
+    rig.print(b"old boot\n");
+    rig.console.reset();
+    rig.print(b"one\ntwo\nthree");
+    let mut client = connect(&rig);
+    for (replay, shown) in [
+        (Replay::Nothing, &b""[..]),
+        (Replay::Everything, b"old boot\none\ntwo\nthree"),
+        (Replay::Lines(2), b"two\nthree"),
+        (Replay::Bytes(3), b"ree"),
+        (Replay::Offset(9), b"one\ntwo\nthree"),
+        (Replay::Offset(1000), b""),
+        (Replay::ThisBoot, b"one\ntwo\nthree"),
+    ] {
+        let attached = client
+            .attach(&AttachRequest {
+                replay,
+                ..named("")
+            })
+            .unwrap();
+        assert_eq!(
+            output(&mut client, attached.start, attached.head),
+            shown,
+            "{replay:?}"
+        );
+        client.detach().unwrap();
+    }
+}
+
+#[test]
+fn counters_status_and_audit_tell_the_same_story() {
+    let rig = Rig::new();
+    let mut client = connect(&rig);
+    client.attach(&named("ada")).unwrap();
+    client.typist().unwrap().resize(80, 25).unwrap();
+    let status = client.status().unwrap();
+    let counter = |name: &str| {
+        status
+            .counters
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| *v)
+    };
+    assert_eq!(counter("sessions granted"), Some(1));
+    assert_eq!(counter("connections accepted"), Some(1));
+    assert!(
+        rig.console
+            .console()
+            .counters()
+            .to_string()
+            .contains("sessions granted")
+    );
+    rig.audited(
+        "attach",
+        |what| matches!(what, Audited::Attached { who, forced: false } if who.name() == "ada"),
+    );
+    rig.audited("resize", |what| {
+        *what
+            == Audited::Resized {
+                columns: 80,
+                rows: 25,
+            }
+    });
+    drop(client);
+    rig.audited("end", |what| matches!(what, Audited::Ended { .. }));
+}

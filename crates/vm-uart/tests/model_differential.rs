@@ -1,0 +1,150 @@
+//! The device and the independent model answer every sequence of accesses alike: registers, the
+//! interrupt line with its edges, transmitted bytes, modem outputs, and what waits outside; under
+//! every wiring, through snapshots, with a line that refuses, and in strings.
+//!
+//! `cargo test` runs some hundred sequences. For a long run with an exact count:
+//!
+//! ```text
+//! VM_UART_ACCESSES=1000000000 VM_UART_SEED=1 \
+//!     cargo test --release -p vm-uart --test model_differential -- --ignored --nocapture
+//! ```
+
+mod model;
+mod pair;
+
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use pair::{Access, Pair, Script, WIRINGS, run};
+use proptest::prelude::*;
+
+fn script() -> impl Strategy<Value = (u8, Vec<Access>)> {
+    prop::collection::vec(any::<u8>(), 1..600).prop_map(|bytes| {
+        let (wiring, script) = Script::new(&bytes);
+        (wiring, script.collect())
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_sequence_is_answered_alike((wiring, accesses) in script()) {
+        let mut pair = Pair::new(wiring);
+        for access in &accesses {
+            pair.apply(access);
+        }
+    }
+
+    #[test]
+    fn a_snapshot_anywhere_changes_nothing_that_follows(
+        (wiring, accesses) in script(),
+        at in any::<prop::sample::Index>(),
+    ) {
+        let mut pair = Pair::new(wiring);
+        let at = at.index(accesses.len().max(1));
+        for (index, access) in accesses.iter().enumerate() {
+            if index == at {
+                pair.apply(&Access::Migrate);
+            }
+            pair.apply(access);
+        }
+    }
+}
+
+#[test]
+fn random_sequences_are_answered_alike() {
+    let accesses = long_run(1, 200_000);
+    assert!(accesses >= 200_000);
+}
+
+#[test]
+#[ignore = "takes as long as VM_UART_ACCESSES says"]
+fn as_many_random_accesses_as_asked_for() {
+    let number = |name: &str, default: u64| {
+        std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
+    };
+    let seed = number("VM_UART_SEED", 1);
+    let accesses = long_run(seed, number("VM_UART_ACCESSES", 100_000_000));
+    let _ = writeln!(
+        std::io::stderr(),
+        "{accesses} accesses from seed {seed}, no difference"
+    );
+}
+
+/// Sequences from a random source until so many accesses are done. Each draws its verbs from a
+/// small random vocabulary: uniform bytes would hardly ever fill a FIFO.
+fn long_run(seed: u64, accesses: u64) -> u64 {
+    let mut random = Random(seed);
+    let mut done = 0;
+    while done < accesses {
+        let vocabulary: Vec<u8> = (0..=random.below(40)).map(|_| random.byte()).collect();
+        let common = random.below(100);
+        let mut bytes = vec![random.byte() % WIRINGS];
+        for _ in 0..50 + random.below(1500) {
+            let known = random.below(100) < common;
+            let byte = random.byte();
+            bytes.push(if known {
+                vocabulary[usize::from(byte) % vocabulary.len()]
+            } else {
+                byte
+            });
+        }
+        let outcome = catch_unwind(|| run(&bytes));
+        done += outcome.unwrap_or_else(|_| panic!("they differ after\n{:#?}", shortest(&bytes)));
+    }
+    done
+}
+
+/// Takes accesses out of a sequence as long as device and model still differ.
+fn shortest(bytes: &[u8]) -> (u8, Vec<Access>) {
+    let (wiring, script) = Script::new(bytes);
+    let mut accesses: Vec<_> = script.collect();
+    let differ = |accesses: &[Access]| {
+        let run = || {
+            let mut pair = Pair::new(wiring);
+            for access in accesses {
+                pair.apply(access);
+            }
+        };
+        catch_unwind(AssertUnwindSafe(run)).is_err()
+    };
+    std::panic::set_hook(Box::new(|_| ()));
+    let mut size = accesses.len();
+    while size > 0 {
+        let mut at = 0;
+        while at < accesses.len() {
+            let mut fewer = accesses.clone();
+            fewer.drain(at..accesses.len().min(at + size));
+            if differ(&fewer) {
+                accesses = fewer;
+            } else {
+                at += size;
+            }
+        }
+        size /= 2;
+    }
+    let _ = std::panic::take_hook();
+    (wiring, accesses)
+}
+
+/// SplitMix64: a few lines, and the same sequence for ever.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+
+    fn byte(&mut self) -> u8 {
+        (self.next() >> 56) as u8
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+}

@@ -1,0 +1,490 @@
+//! Our port and the model side by side: each access goes to both, and everything that can be seen
+//! from outside must be the same afterwards.
+//!
+//! The property tests, the walk and the fuzz targets include this file by path; whoever does also
+//! has the model as `crate::model`.
+#![allow(dead_code, missing_docs, unreachable_pub)] // each of its users needs another part
+#![allow(clippy::missing_panics_doc, clippy::must_use_candidate)] // panicking is what it is for
+
+use std::collections::VecDeque;
+
+use vm_uart::{
+    Character, CharacterErrors, CharacterTimeout, Config, FifoDepth, InterruptGate, InterruptLine,
+    Line, ModemInputs, ReceiveAhead, ReceiveGate, SerialPort,
+};
+
+use crate::model::{Arrival, Inputs, Model, OUT2, Timeout, Wiring};
+
+/// Anything that can happen to a port.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Access {
+    Read(u8),
+    Write(u8, u8),
+    /// `rep insb` of so many bytes.
+    ReadString(u8, u8),
+    /// `rep outsb`.
+    WriteString(u8, Vec<u8>),
+    /// The host puts characters where the port can fetch them.
+    Offer(Vec<Arrival>),
+    /// A character arrives unasked.
+    Arrive(Arrival),
+    Advance(u64),
+    /// CTS, DSR, RI and DCD in bits 4 to 7.
+    Inputs(u8),
+    /// The line takes this many more bytes, or any number.
+    LineTakes(Option<u8>),
+    Reset,
+    /// The port goes through a snapshot in bytes, into a new port.
+    Migrate,
+}
+
+/// The choices of [`Config`], in the bits of a number: every value below [`WIRINGS`] is one.
+pub const WIRINGS: u8 = 64;
+
+/// A config and the model's idea of it.
+fn wiring(bits: u8) -> (Config, Wiring) {
+    let choice = |bit: u8| bits >> bit & 1 != 0;
+    let config = Config {
+        interrupt_gate: if choice(0) {
+            InterruptGate::None
+        } else {
+            InterruptGate::Out2
+        },
+        character_timeout: if choice(1) {
+            CharacterTimeout::WhenDrained
+        } else {
+            CharacterTimeout::FourCharacters
+        },
+        receive_ahead: if choice(2) {
+            ReceiveAhead::TriggerLevel
+        } else {
+            ReceiveAhead::Full
+        },
+        receive_gate: if choice(3) {
+            ReceiveGate::UntilInterruptEnabled
+        } else {
+            ReceiveGate::Open
+        },
+        fifo: if choice(4) {
+            FifoDepth::SixtyFour
+        } else {
+            FifoDepth::Sixteen
+        },
+        auto_flow_control: choice(5),
+        ..Config::default()
+    };
+    let wiring = Wiring {
+        out2_gates: !choice(0),
+        timeout: if choice(1) {
+            Timeout::WhenDrained
+        } else {
+            Timeout::FourCharacters
+        },
+        fifo_depth: if choice(4) { 64 } else { 16 },
+        auto_flow: choice(5),
+    };
+    (config, wiring)
+}
+
+/// The model chip with the host's side of the port: what waits outside, and when it enters.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ModelPort {
+    pub chip: Model,
+    pub host: VecDeque<Arrival>,
+    /// Input enters only up to the trigger level.
+    up_to_trigger: bool,
+    /// Input waits for a driver.
+    gated: bool,
+    /// FCR was written by a guest that does not listen: its next access comes before input.
+    waits: bool,
+}
+
+impl ModelPort {
+    fn listens(&self) -> bool {
+        self.chip.ier & 1 != 0 && (!self.chip.wiring.out2_gates || self.chip.mcr & OUT2 != 0)
+    }
+
+    fn admits(&self) -> bool {
+        let limit = if !self.chip.fifo_on {
+            1
+        } else if self.up_to_trigger {
+            self.chip.trigger
+        } else {
+            self.chip.depth()
+        };
+        let gate_open = !self.gated || self.listens() && self.chip.mcr & 1 != 0;
+        !self.chip.in_loopback() && self.chip.rx.len() < limit && !self.chip.rts_held && gate_open
+    }
+
+    fn pull(&mut self) {
+        self.waits = false;
+        while self.admits() {
+            let Some(arrival) = self.host.pop_front() else {
+                break;
+            };
+            self.chip.receive(arrival);
+        }
+        self.chip.host_ran_dry();
+    }
+
+    fn read(&mut self, offset: u8) -> u8 {
+        let value = self.chip.read(offset);
+        self.pull();
+        value
+    }
+
+    fn write(&mut self, offset: u8, value: u8) {
+        self.chip.write(offset, value);
+        match offset {
+            2 if !self.listens() => self.waits = true,
+            // What waits goes on waiting; a looped character is the last.
+            0 => self.chip.host_ran_dry(),
+            7 => {}
+            _ => self.pull(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Probe {
+    level: bool,
+    edges: u64,
+}
+
+impl InterruptLine for Probe {
+    fn assert(&mut self) {
+        assert!(!self.level, "asserted twice");
+        self.level = true;
+        self.edges += 1;
+    }
+
+    fn deassert(&mut self) {
+        assert!(self.level, "deasserted twice");
+        self.level = false;
+    }
+
+    fn next_cause(&mut self) {
+        assert!(self.level, "a next cause without a first");
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Wire {
+    takes: Option<usize>,
+    sent: Vec<u8>,
+    host: VecDeque<Character>,
+    outputs: u8,
+}
+
+impl Line for Wire {
+    fn transmit(&mut self, bytes: &[u8]) -> usize {
+        assert!(!bytes.is_empty(), "nothing to transmit");
+        let taken = self
+            .takes
+            .map_or(bytes.len(), |takes| takes.min(bytes.len()));
+        self.sent.extend_from_slice(&bytes[..taken]);
+        if let Some(takes) = &mut self.takes {
+            *takes -= taken;
+        }
+        taken
+    }
+
+    fn receive(&mut self) -> Option<Character> {
+        self.host.pop_front()
+    }
+
+    fn outputs(&mut self, outputs: vm_uart::Outputs) {
+        self.outputs = u8::from(outputs.dtr)
+            | u8::from(outputs.rts) << 1
+            | u8::from(outputs.out1) << 2
+            | u8::from(outputs.out2) << 3
+            | u8::from(outputs.break_) << 6;
+    }
+}
+
+/// The two, always after the same accesses.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    config: Config,
+    port: SerialPort<Probe, Wire>,
+    pub model: ModelPort,
+}
+
+impl Pair {
+    /// Power-on, with the choices in `bits`.
+    pub fn new(bits: u8) -> Self {
+        let (config, wiring) = wiring(bits);
+        let model = ModelPort {
+            chip: Model::new(wiring),
+            host: VecDeque::new(),
+            up_to_trigger: config.receive_ahead == ReceiveAhead::TriggerLevel,
+            gated: config.receive_gate == ReceiveGate::UntilInterruptEnabled,
+            waits: false,
+        };
+        let port = SerialPort::with_config(config, Probe::default(), Wire::default());
+        Self {
+            config,
+            port,
+            model,
+        }
+    }
+
+    /// The port's chip as bytes.
+    pub fn snapshot(&self) -> Vec<u8> {
+        self.port.snapshot().to_bytes().to_vec()
+    }
+
+    /// Does one access to both and compares them.
+    ///
+    /// # Panics
+    ///
+    /// If they differ.
+    pub fn apply(&mut self, access: &Access) {
+        let (port, model) = (&mut self.port, &mut self.model);
+        let edges = (port.interrupt().edges, model.chip.edges);
+        let mut is_string = false;
+        match access {
+            Access::Read(offset) => {
+                assert_eq!(port.read(*offset), model.read(*offset), "{access:?}");
+            }
+            Access::Write(offset, value) => {
+                port.write(*offset, *value);
+                model.write(*offset, *value);
+            }
+            Access::ReadString(offset, count) => {
+                let mut ours = vec![0; usize::from(*count)];
+                port.read_string(*offset, &mut ours);
+                let theirs: Vec<_> = (0..*count).map(|_| model.read(*offset)).collect();
+                assert_eq!(ours, theirs, "{access:?}");
+                is_string = true;
+            }
+            Access::WriteString(offset, bytes) => {
+                port.write_string(*offset, bytes);
+                for &byte in bytes {
+                    model.write(*offset, byte);
+                }
+                is_string = true;
+            }
+            Access::Offer(arrivals) => {
+                port.line_mut()
+                    .host
+                    .extend(arrivals.iter().copied().map(character));
+                model.host.extend(arrivals);
+                port.pump();
+                model.pull();
+            }
+            Access::Arrive(arrival) => {
+                let _: vm_uart::Received = port.receive(character(*arrival));
+                model.chip.receive(*arrival);
+                model.chip.host_ran_dry();
+            }
+            Access::Advance(nanoseconds) => {
+                port.advance(*nanoseconds);
+                model.chip.advance(*nanoseconds);
+            }
+            Access::Inputs(bits) => {
+                let pin = |bit: u8| bits >> bit & 1 != 0;
+                let (cts, dsr, ri, dcd) = (pin(4), pin(5), pin(6), pin(7));
+                port.set_modem_inputs(ModemInputs { cts, dsr, ri, dcd });
+                model.chip.set_inputs(Inputs { cts, dsr, ri, dcd });
+                model.pull();
+            }
+            Access::LineTakes(takes) => {
+                let takes = takes.map(usize::from);
+                port.line_mut().takes = takes;
+                port.pump();
+                model.chip.set_line_takes(takes);
+                model.pull();
+            }
+            Access::Reset => {
+                port.reset();
+                model.chip.reset();
+                model.pull();
+            }
+            Access::Migrate => self.migrate(),
+        }
+        let (port, model) = (&mut self.port, &mut self.model);
+        let edges = (port.interrupt().edges - edges.0, model.chip.edges - edges.1);
+        if is_string {
+            // Edges within a string are merged, and count only if the line stays high.
+            assert_eq!(
+                edges.0,
+                edges.1.min(u64::from(model.chip.line())),
+                "edges of {access:?}"
+            );
+        } else {
+            assert_eq!(edges.0, edges.1, "edges of {access:?}");
+        }
+        self.compare(access);
+    }
+
+    /// The snapshot goes into a new port, with the line that the old one had.
+    fn migrate(&mut self) {
+        let bytes = self.port.snapshot().to_bytes();
+        let snapshot = vm_uart::Snapshot::from_bytes(&bytes).expect("bytes of our own");
+        let old = self.port.line_mut();
+        let wire = std::mem::take(old);
+        let edges = self.port.interrupt().edges;
+        let lost = self.port.lost();
+        let mut port = SerialPort::with_config(
+            self.config,
+            Probe {
+                level: false,
+                edges,
+            },
+            wire,
+        );
+        port.restore(&snapshot).expect("a snapshot of our own");
+        assert_eq!(port.snapshot().to_bytes().len(), bytes.len());
+        self.port = port;
+        // The new port counts losses from 0, and rings again for what is pending.
+        self.model.chip.lost -= lost;
+        self.model.chip.was_high = false;
+        self.model.pull();
+    }
+
+    fn compare(&mut self, access: &Access) {
+        let (port, model) = (&mut self.port, &mut self.model);
+        let (uart, chip) = (port.uart(), &mut model.chip);
+        assert_eq!(port.interrupt().level, chip.line(), "line after {access:?}");
+        assert_eq!(
+            uart.interrupt_asserted(),
+            chip.line(),
+            "line of Uart after {access:?}"
+        );
+        assert_eq!(
+            uart.pending_interrupt().code(),
+            chip.interrupt_id(),
+            "IIR after {access:?}"
+        );
+        assert!(
+            uart.received().eq(chip.rx.iter().copied().map(character)),
+            "receiver after {access:?}"
+        );
+        assert_eq!(
+            port.line().outputs,
+            chip.outputs(),
+            "outputs after {access:?}"
+        );
+        assert_eq!(port.lost(), chip.lost, "lost after {access:?}");
+        assert_eq!(
+            port.line().host.len(),
+            model.host.len(),
+            "waiting input after {access:?}"
+        );
+        let chip = &mut model.chip;
+        assert_eq!(port.line().sent, chip.sent, "sent after {access:?}");
+        port.line_mut().sent.clear();
+        chip.sent.clear();
+    }
+}
+
+fn character(arrival: Arrival) -> Character {
+    let mut errors = CharacterErrors::empty();
+    errors.set(CharacterErrors::PARITY, arrival.parity);
+    errors.set(CharacterErrors::FRAMING, arrival.framing);
+    errors.set(CharacterErrors::BREAK, arrival.break_);
+    Character {
+        byte: arrival.byte,
+        errors,
+    }
+}
+
+/// Reads accesses out of arbitrary bytes: most bytes are an access of their own with one operand.
+/// The first byte is the wiring, for [`Pair::new`].
+pub struct Script<'a> {
+    bytes: std::slice::Iter<'a, u8>,
+}
+
+impl<'a> Script<'a> {
+    pub fn new(bytes: &'a [u8]) -> (u8, Self) {
+        let mut bytes = bytes.iter();
+        let wiring = bytes.next().map_or(0, |byte| byte % WIRINGS);
+        (wiring, Self { bytes })
+    }
+
+    /// The next access; `None` when the bytes are used up.
+    fn decode(&mut self) -> Option<Access> {
+        const STEPS: [u64; 8] = [
+            1,
+            1_000,
+            43_403,
+            86_805,
+            347_222,
+            1_041_667,
+            4_166_667,
+            u64::MAX,
+        ];
+        let verb = *self.bytes.next()?;
+        let mut operand = || self.bytes.next().copied();
+        Some(match verb {
+            0..64 => Access::Read(verb & 7),
+            64..128 => Access::Write(0, operand()?),
+            128..144 => Access::Write(1, operand()?),
+            144..156 => Access::Write(2, operand()?),
+            // Half of them without DLAB.
+            156..166 => Access::Write(3, operand()? & if verb & 1 == 0 { 0x7f } else { 0xff }),
+            166..176 => Access::Write(4, operand()?),
+            176..184 => Access::Write(verb & 7, operand()?),
+            184..200 => {
+                let count = usize::from(verb - 183);
+                let bytes = self.bytes.by_ref().take(count);
+                Access::Offer(bytes.map(|&byte| Arrival::clean(byte)).collect())
+            }
+            200 => Access::Offer(vec![Arrival::BREAK]),
+            201 => Access::Offer(vec![Arrival::clean(b'a'), bad(operand()?), Arrival::BREAK]),
+            202..206 => Access::Arrive(Arrival::clean(operand()?)),
+            206 => Access::Arrive(bad(operand()?)),
+            207 => Access::Arrive(Arrival::BREAK),
+            208..216 => {
+                let step = STEPS[usize::from(verb & 7)];
+                Access::Advance(step.saturating_mul(u64::from(operand()? % 8)))
+            }
+            216..220 => Access::Inputs(operand()?),
+            220..224 => Access::LineTakes(Some(operand()? % 20)),
+            224..228 => Access::LineTakes(None),
+            228 => Access::Reset,
+            229..232 => Access::Migrate,
+            232..240 => Access::ReadString(verb & 7, operand()? % 40),
+            240..=255 => {
+                let offset = if verb & 8 == 0 { 0 } else { verb & 7 };
+                let count = usize::from(operand()? % 40);
+                Access::WriteString(offset, self.bytes.by_ref().take(count).copied().collect())
+            }
+        })
+    }
+}
+
+impl Iterator for Script<'_> {
+    type Item = Access;
+
+    fn next(&mut self) -> Option<Access> {
+        self.decode()
+    }
+}
+
+/// A character with at least one error.
+fn bad(bits: u8) -> Arrival {
+    Arrival {
+        byte: bits,
+        parity: bits & 1 != 0,
+        framing: bits & 3 != 1,
+        break_: bits & 7 == 7,
+    }
+}
+
+/// Runs what the bytes say and counts the accesses.
+pub fn run(bytes: &[u8]) -> u64 {
+    let (wiring, script) = Script::new(bytes);
+    let mut pair = Pair::new(wiring);
+    let mut count = 0;
+    for access in script {
+        // What the host has on offer is bounded elsewhere; here by this.
+        if matches!(access, Access::Offer(_)) && pair.model.host.len() > 200 {
+            continue;
+        }
+        pair.apply(&access);
+        count += 1;
+    }
+    count
+}
