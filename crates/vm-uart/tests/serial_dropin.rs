@@ -183,6 +183,106 @@ fn rewriting_ier_over_waiting_data_stays_silent() {
     assert_eq!(event.take(), 0);
 }
 
+/// Table: "reads the first of several characters" and the row below it.
+#[test]
+fn the_data_interrupt_stands_until_the_last_character_is_read() {
+    let read_two_of_three = |read: &mut dyn FnMut(u8) -> u8| {
+        [read(DATA), read(IIR) & 0x07, read(DATA), read(IIR) & 0x07]
+    };
+
+    let event = Event::default();
+    let mut ours = vm_uart::Serial::new(event.clone(), io::sink());
+    ours.write(IER, RDA).unwrap();
+    ours.enqueue_raw_bytes(b"abc").unwrap();
+    assert_eq!(
+        read_two_of_three(&mut |register| ours.read(register)),
+        [b'a', 0x04, b'b', 0x04]
+    );
+    assert_eq!(event.take(), 3);
+
+    let event = Event::default();
+    let mut theirs = vm_superio::Serial::new(event.clone(), io::sink());
+    theirs.write(IER, RDA).unwrap();
+    theirs.enqueue_raw_bytes(b"abc").unwrap();
+    assert_eq!(
+        read_two_of_three(&mut |register| theirs.read(register)),
+        [b'a', 0x01, b'b', 0x01]
+    );
+    assert_eq!(event.take(), 1);
+}
+
+/// Table: "writes THR with IER bit 1 set".
+#[test]
+fn each_thr_write_gives_an_edge() {
+    let event = Event::default();
+    let mut ours = vm_uart::Serial::new(event.clone(), io::sink());
+    ours.write(IER, THRE).unwrap();
+    ours.write(DATA, b'a').unwrap();
+    ours.write(DATA, b'b').unwrap();
+    assert_eq!(event.take(), 3);
+
+    let mut theirs = vm_superio::Serial::new(event.clone(), io::sink());
+    theirs.write(IER, THRE).unwrap();
+    theirs.write(DATA, b'a').unwrap();
+    theirs.write(DATA, b'b').unwrap();
+    assert_eq!(event.take(), 1);
+}
+
+/// Table: "clears OUT2".
+#[test]
+fn out2_gates_the_interrupt_unless_the_board_has_no_gate() {
+    let ungated = vm_uart::Config {
+        interrupt_gate: vm_uart::InterruptGate::None,
+        ..vm_uart::Config::default()
+    };
+    for (config, edges) in [(vm_uart::Config::default(), 0), (ungated, 1)] {
+        let event = Event::default();
+        let mut serial = vm_uart::Serial::with_config(
+            config,
+            event.clone(),
+            vm_uart::serial::NoEvents,
+            io::sink(),
+        );
+        serial.write(MCR, 0).unwrap();
+        serial.write(IER, RDA).unwrap();
+        serial.enqueue_raw_bytes(b"k").unwrap();
+        assert_eq!(event.take(), edges, "{:?}", config.interrupt_gate);
+        serial.write(MCR, OUT2).unwrap();
+        assert_eq!(event.take(), 1 - edges, "{:?}", config.interrupt_gate);
+    }
+}
+
+/// Table: "reads RBR with nothing there".
+#[test]
+fn an_empty_rbr_reads_zero_with_the_fifo_on_and_the_last_character_without() {
+    let mut serial = vm_uart::Serial::new(Event::default(), io::sink());
+    for (fcr, after) in [(0x00, b'k'), (0x01, 0)] {
+        serial.write(FCR, fcr).unwrap();
+        serial.enqueue_raw_bytes(b"k").unwrap();
+        assert_eq!(serial.read(DATA), b'k');
+        assert_eq!(serial.read(DATA), after);
+    }
+}
+
+/// Table: "restores a `SerialState` with the THRE interrupt enabled".
+#[test]
+fn a_restored_thre_interrupt_comes_once_even_if_the_state_forgot_it() {
+    let state = vm_uart::SerialState {
+        interrupt_enable: THRE,
+        ..vm_uart::SerialState::default()
+    };
+    let event = Event::default();
+    let mut ours =
+        vm_uart::Serial::from_state(&state, event.clone(), vm_uart::serial::NoEvents, io::sink())
+            .unwrap();
+    assert_eq!(event.take(), 1);
+    assert_eq!(ours.read(IIR) & 0x0f, 0x02);
+    assert_eq!(ours.read(IIR) & 0x0f, 0x01);
+    vm_superio::Serial::from_state(&state, event.clone(), vm_uart::serial::NoEvents, io::sink())
+        .unwrap();
+    assert_eq!(event.take(), 0);
+}
+
 for_both! {
     fn enabling_the_thre_interrupt_triggers_it_at_once(uart) {
         let event = Event::default();
