@@ -4,7 +4,7 @@ mod machine;
 
 use machine::{Ours, Port};
 use proptest::prelude::*;
-use vm_uart::registers::{FCR, IER, IIR, LCR, LSR, MCR, RBR, THR};
+use vm_uart::registers::{FCR, IER, IIR, LCR, LSR, MCR, MSR, RBR, THR};
 use vm_uart::{Character, InterruptLine, Line, ModemInputs, Outputs, SerialPort};
 
 #[test]
@@ -161,6 +161,40 @@ fn pulse_by_default_is_an_edge() {
     assert_eq!(port.interrupt().0, [true, false, true, false, true]);
     port.write_string(THR, b"xyz");
     assert_eq!(port.interrupt().0.len(), 7, "one edge for the string");
+}
+
+#[test]
+fn serving_one_cause_announces_the_next_without_moving_the_level() {
+    #[derive(Default)]
+    struct Told(Vec<&'static str>);
+    impl InterruptLine for Told {
+        fn assert(&mut self) {
+            self.0.push("assert");
+        }
+        fn deassert(&mut self) {
+            self.0.push("deassert");
+        }
+        fn next_cause(&mut self) {
+            self.0.push("next");
+        }
+    }
+    let mut port = SerialPort::new(Told::default(), ());
+    port.write(MCR, 0x08);
+    port.write(IER, 0x0f);
+    port.set_modem_inputs(ModemInputs {
+        dcd: false,
+        ..ModemInputs::default()
+    });
+    port.receive(Character::BREAK);
+    // Line status, data, THRE, modem status; MSR is served out of turn.
+    for register in [LSR, MSR, RBR, IIR] {
+        port.read(register);
+        port.read(LCR);
+    }
+    assert_eq!(
+        port.interrupt().0,
+        ["assert", "next", "next", "next", "deassert"]
+    );
 }
 
 /// Everything that can happen to a port.
