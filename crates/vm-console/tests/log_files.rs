@@ -413,3 +413,20 @@ fn a_passed_descriptor_holds_a_log_as_well() {
         Err(LogError::NotALog)
     ));
 }
+
+#[test]
+fn nobody_can_cut_a_sealed_memfd() {
+    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+    let file =
+        File::from(memfd_create("ttyS0", MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC).unwrap());
+    let (mut writer, log) = BootLog::in_file(file.try_clone().unwrap(), CONFIG).unwrap();
+    fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL).unwrap();
+    assert!(file.set_len(TABLES).is_err());
+    writer.append(b"still whole");
+    assert!(log.is_whole());
+    // Another process may be given it to read.
+    assert_eq!(
+        BootLog::read_only(file).unwrap().read_at(0, 100).bytes,
+        b"still whole"
+    );
+}

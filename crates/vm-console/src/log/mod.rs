@@ -26,9 +26,14 @@
 //! [`TimedLines`]). Nothing that a guest does makes any of it grow.
 //!
 //! # What it costs
-//! Appending a byte is a load and two stores: no lock, no fence, no allocation, no system call. An append that finds the
-//! [doorbell armed](LogWriter::arm) writes to an eventfd, once. The first `head` bytes of a boot are stored twice.
-//! In memory, a page is touched when it is first written: a log with a mark and no output is one page.
+//! Appending a byte is a load and two stores, and a fence each 4096 bytes: no lock, no allocation, no system call. An
+//! append that finds
+//! the [doorbell armed](LogWriter::arm) writes to an eventfd, once. The first `head` bytes of a boot are stored
+//! twice. In memory, a page is touched when it is first written: a log with a mark and no output is one page.
+//!
+//! In a file a store costs the same, as long as the page is in memory and may be written. When the kernel has begun
+//! to write a page to its disk, the next store to it is a page fault, and that may wait for the disk. Put the file on
+//! a tmpfs (`/run`), where neither happens: it survives the VMM just as well, and only the host's end ends it.
 //!
 //! # The mapping
 //! In memory and in a file alike: little-endian 64-bit words up to `heads`, each accessed atomically.
@@ -57,22 +62,22 @@
 //! Mark and line time *i* are at entry *i* mod 232 and *i* mod 4096.
 //!
 //! # Reading while it is written
-//! Neither side waits. The writer moves the reserved offset before it overwrites, and the write offset after it has written; a
-//! reader copies, then looks at the reserved offset, and drops the copy if what it copied may have been
-//! overwritten: it finds itself at a gap then, and says how long it is. Boots, marks and times carry a number that
-//! is zeroed first and set last, and is never used twice. The order of each access and the argument why it suffices are
+//! Neither side waits. The writer moves the reserved offset before it overwrites, and the write offset after it has
+//! written; a reader copies, then looks at the reserved offset, and drops the copy if what it copied may have been
+//! overwritten: it finds itself at a gap then, and says how long it is. Boots, marks and times carry a number that is
+//! zeroed first and set last, and is never used twice. The order of each access and the argument why it suffices are
 //! in the source of the module `protocol`, which is checked with loom.
 //!
 //! # After SIGKILL
-//! What [`append`](LogWriter::append) was given before it returned is in the file, as stores to a shared mapping belong to the
-//! kernel as soon as they are made; of an append that was interrupted, a beginning may be. Nothing else needs to be
-//! repaired: the next writer goes on at the write offset. The same does not hold if the *host* dies: the kernel writes the
-//! pages to the disk when it likes, in any order, and [`LogError::Inconsistent`] or wrong bytes can be the
-//! result.
+//! What [`append`](LogWriter::append) was given before it returned is in the file, as stores to a shared mapping
+//! belong to the kernel as soon as they are made; of an append that was interrupted, a beginning may be. Nothing else
+//! needs to be repaired: the next writer goes on at the write offset. The same does not hold if the *host* dies: the
+//! kernel writes the pages to the disk when it likes, in any order, and [`LogError::Inconsistent`] or wrong bytes can
+//! be the result.
 //!
 //! # A file that somebody cuts
-//! A process that touches a page of a mapped file that has no block behind it is killed with SIGBUS. Against the two ways
-//! to get there:
+//! A process that touches a page of a mapped file that has no block behind it is killed with SIGBUS. Against the two
+//! ways to get there:
 //!
 //! - **Full disk:** all blocks are allocated when a log is made, and again when it is opened for writing, so a full
 //!   disk is an error there ([`LogError::Io`]) and cannot happen later.

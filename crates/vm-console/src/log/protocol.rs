@@ -1,7 +1,8 @@
 //! The order of loads and stores through which one writer and any number of readers share memory without a lock.
 //!
 //! It is written over [`Cells`], an array of 64-bit atomic words, so that the same code runs on a mapping and in a
-//! model checker (see `model.rs`). All words are 64 bits wide and every access is atomic; nothing here is a data race.
+//! model checker (see `model.rs`). All words are 64 bits wide and every access is atomic; nothing here is a data
+//! race.
 //!
 //! **Ring.** The writer reserves before it overwrites, and publishes after it has written:
 //!

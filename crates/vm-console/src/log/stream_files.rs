@@ -32,11 +32,11 @@ impl Default for StreamLimits {
 /// Copies everything that is written to a log to `NAME`, which becomes `NAME.1` when it is full, and so on.
 ///
 /// Each byte is in the files once, in order. It is a reader like any other: [`pump`](Self::pump) may block and fail,
-/// belongs on a thread that may, and never reaches the guest. What the log no longer holds when it comes to it is counted in
-/// [`lost`](Self::lost).
+/// belongs on a thread that may, and never reaches the guest. What the log no longer holds when it comes to it is
+/// counted in [`lost`](Self::lost).
 ///
-/// Beside them, `NAME.offset` says at which offset of the log the newest file began, and its inode number. From it and the
-/// file's length a later process finds where to go on, after SIGKILL at any step too.
+/// Beside them, `NAME.offset` says at which offset of the log the newest file began, and its inode number. From it
+/// and the file's length a later process finds where to go on, after SIGKILL at any step too.
 ///
 /// ```
 /// use vm_console::{BootLog, LogConfig, StreamFiles, StreamLimits};
@@ -72,8 +72,8 @@ pub struct StreamFiles {
 const CHUNK: usize = 64 << 10;
 
 impl StreamFiles {
-    /// Opens `name`, or makes it with mode 0600, and goes on where an earlier process ended: at the beginning of the log if
-    /// there was none, or if the log is younger than the files.
+    /// Opens `name`, or makes it with mode 0600, and goes on where an earlier process ended: at the beginning of the
+    /// log if there was none, or if the log is younger than the files.
     ///
     /// # Errors
     /// [`LogError::Size`] for a limit of 0 bytes, [`LogError::Io`] for what the system refuses.
