@@ -27,9 +27,8 @@
 //!
 //! # What it costs
 //! Appending a byte is a load and two stores, and a fence each 4096 bytes: no lock, no allocation, no system call. An
-//! append that finds
-//! the [doorbell armed](LogWriter::arm) writes to an eventfd, once. The first `head` bytes of a boot are stored
-//! twice. In memory, a page is touched when it is first written: a log with a mark and no output is one page.
+//! append that finds the [doorbell armed](LogWriter::arm) writes to an eventfd, once. The first `head` bytes of a
+//! boot are stored twice. In memory, a page is touched when it is first written: a log with a mark and no output is one page.
 //!
 //! In a file a store costs the same, as long as the page is in memory and may be written. When the kernel has begun
 //! to write a page to its disk, the next store to it is a page fault, and that may wait for the disk. Put the file on
