@@ -60,7 +60,7 @@ fn ns8250_drain(port: &mut impl Port, transmitter: bool, receiver: bool) -> bool
         })
 }
 
-/// `ns8250_flush`: since FreeBSD 14 it checks that the flush worked. Returns what it would print as broken.
+/// `ns8250_flush`: newer kernels check that the flush worked. Returns what it would print as broken.
 fn ns8250_flush(port: &mut impl Port, transmitter: bool, receiver: bool) -> u8 {
     port.outb(
         FCR,

@@ -1,7 +1,7 @@
 //! ReactOS: the bus driver's probe of legacy ports, and the debugger's port library.
 //!
-//! Follows `drivers/bus/serenum` (`SerialDoesPortExist`) and `sdk/lib/cportlib` (`ComPortTest1`, `ComPortTest2`, `CpInitialize`, `CpGetByte`,
-//! `CpPutByte`). The first of the two tests of the library is the one Windows Server 2003 documents for its headless ports.
+//! Follows `SerialDoesPortExist` of the serial driver (`legacy.c`) and `sdk/lib/cportlib` (`ComPortTest1`, `ComPortTest2`, `CpInitialize`,
+//! `CpGetByte`, `CpPutByte`). The first of the two tests of the library is the one Windows Server 2003 documents for its headless ports.
 
 mod machine;
 
