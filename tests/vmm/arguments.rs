@@ -1,0 +1,112 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::machine;
+
+/// A small virtual machine whose serial port is our 16550A, with one exclusive console client and a boot log.
+///
+/// Without arguments it runs a tiny real-mode guest; your terminal is the console's first client. Where there is no
+/// /dev/kvm, a scripted guest takes its place. Enter ~ . leaves the console, Enter ~ ? lists the other keys.
+#[derive(Debug, Parser)]
+#[command(name = "vmm", version)]
+pub(crate) struct Arguments {
+    /// Unix socket of the console, raw bytes: socat -,raw,echo=0 UNIX:PATH
+    ///
+    /// By default a new name in $XDG_RUNTIME_DIR, or else in the directory for temporary files.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+
+    /// Unix socket for programs: attach with force, log, status, break
+    #[arg(long, value_name = "PATH")]
+    pub(crate) control_socket: Option<PathBuf>,
+
+    /// Keep the boot log in this file, where it survives the VMM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log_file: Option<PathBuf>,
+
+    /// How much of the newest output the boot log keeps
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 20)]
+    pub(crate) log_size: u64,
+
+    /// Boot this bzImage instead; needs a host with hardware virtualisation
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kernel: Option<PathBuf>,
+
+    /// Initial RAM disk for the kernel
+    #[arg(long, value_name = "FILE", requires = "kernel")]
+    pub(crate) initrd: Option<PathBuf>,
+
+    /// Command line for the kernel
+    #[arg(long, value_name = "TEXT", requires = "kernel", default_value = machine::DEFAULT_CMDLINE)]
+    pub(crate) cmdline: String,
+
+    /// RAM of the machine
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=machine::MAX_MIB))]
+    pub(crate) memory: u64,
+
+    /// Do as if there were no /dev/kvm; VM_SERIAL_NO_KVM=1 in the environment does the same
+    #[arg(long)]
+    pub(crate) no_kvm: bool,
+
+    /// End the machine when standard input leaves the console (Enter ~ . or end of file)
+    #[arg(long)]
+    pub(crate) exit_on_leave: bool,
+
+    /// Standard input and output are not a client of the console
+    #[arg(long, conflicts_with = "exit_on_leave")]
+    pub(crate) detached: bool,
+
+    /// Panic after so many milliseconds, to show that the terminal survives it
+    #[arg(long, value_name = "MS", hide = true)]
+    pub(crate) panic_after: Option<u64>,
+}
+
+impl Arguments {
+    /// Parses the process's arguments; what is wrong with them is told in one line.
+    pub(crate) fn parse_line() -> Result<Self, String> {
+        Self::try_parse().map_err(|e| {
+            if !e.use_stderr() {
+                e.exit(); // help and version
+            }
+            // The first paragraph says what is wrong; usage and hints follow it.
+            let text = e.to_string();
+            let cause: Vec<_> = text
+                .lines()
+                .map(str::trim)
+                .take_while(|line| !line.is_empty())
+                .collect();
+            cause.join(" ").trim_start_matches("error: ").to_owned()
+        })
+    }
+
+    /// True if KVM must not be used even if it is there.
+    pub(crate) fn as_if_without_kvm(&self) -> bool {
+        self.no_kvm
+            || std::env::var_os("VM_SERIAL_NO_KVM")
+                .is_some_and(|value| !value.is_empty() && value != "0")
+    }
+
+    /// Where the console listens.
+    pub(crate) fn socket_path(&self) -> PathBuf {
+        self.socket.clone().unwrap_or_else(|| {
+            std::env::var_os("XDG_RUNTIME_DIR")
+                .map(PathBuf::from)
+                .filter(|directory| directory.is_dir())
+                .unwrap_or_else(std::env::temp_dir)
+                .join(format!("vm-serial-{}", std::process::id()))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        super::Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,198 @@
+//! The console of this machine: boot log, ways in, and the service on its thread.
+
+use std::io::stdin;
+use std::panic;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::Sender;
+use vm_console::service::{ConsoleHandle, Outcome, Service, ServiceHandle};
+use vm_console::session::EndReason;
+use vm_console::transport::Listener;
+use vm_console::transport::stdio::{FdClient, Terminal, TerminalRestorer};
+use vm_console::transport::unix::UnixSocket;
+use vm_console::{
+    BootLog, Console as Parts, ConsoleConfig, ConsoleLine, GuestPort, LogConfig, MarkKind,
+};
+
+use crate::arguments::Arguments;
+use crate::event::Event;
+
+/// The sockets, bound before anything else so that a bad path is known at once. Their files go with them.
+pub(crate) struct Outlets {
+    listeners: Vec<Listener>,
+    socket: PathBuf,
+}
+
+impl Outlets {
+    pub(crate) fn open(arguments: &Arguments) -> Result<Self, String> {
+        let socket = arguments.socket_path();
+        let mut listeners = vec![Listener::raw(
+            UnixSocket::bind(&socket).map_err(|e| e.to_string())?,
+        )];
+        if let Some(path) = &arguments.control_socket {
+            listeners.push(Listener::control(
+                UnixSocket::bind(path).map_err(|e| e.to_string())?,
+            ));
+        }
+        Ok(Self { listeners, socket })
+    }
+}
+
+/// A log and a console on it, served by nobody yet.
+pub(crate) struct Prepared {
+    console: Parts,
+}
+
+/// The machine's console, being served.
+pub(crate) struct Console {
+    service: ServiceHandle,
+    thread: Option<JoinHandle<()>>,
+    handle: ConsoleHandle,
+    log: BootLog,
+    socket: PathBuf,
+    /// Held for its `Drop`: gives the terminal back on every return.
+    terminal: Option<Terminal>,
+}
+
+impl Console {
+    /// Makes the log, and the console's end of the port.
+    pub(crate) fn prepare(arguments: &Arguments) -> Result<(ConsoleLine, Prepared), String> {
+        let config = LogConfig {
+            tail: arguments.log_size,
+            ..LogConfig::default()
+        };
+        let (writer, _) = match &arguments.log_file {
+            None => BootLog::in_memory(config).map_err(|e| format!("boot log: {e}"))?,
+            Some(path) => BootLog::open_or_create_file(path, config)
+                .map_err(|e| format!("{}: {e}", path.display()))?,
+        };
+        let (mut line, console) =
+            Parts::new(ConsoleConfig::named("vmm"), writer).map_err(|e| format!("console: {e}"))?;
+        line.begin_boot(MarkKind::PowerOn);
+        Ok((line, Prepared { console }))
+    }
+}
+
+impl Prepared {
+    /// Serves the console in `port`, to this terminal first.
+    pub(crate) fn start(
+        self,
+        outlets: Outlets,
+        port: Arc<dyn GuestPort>,
+        arguments: &Arguments,
+        events: &Sender<Event>,
+    ) -> Result<Console, String> {
+        let log = self.console.log().clone();
+        let (service, thread) = Service::spawn().map_err(|e| format!("console service: {e}"))?;
+        let attach = how_to_attach(&outlets.socket);
+        eprintln!("vmm: console: {attach}");
+        // The terminal comes before the listeners' first client: the service answers in the order of our commands.
+        let handle = service.add(self.console, port, Vec::new());
+        let mut console = Console {
+            service,
+            thread: Some(thread),
+            handle,
+            log,
+            socket: outlets.socket,
+            terminal: None,
+        };
+        if !arguments.detached {
+            console.attach_terminal(events)?;
+        }
+        for listener in outlets.listeners {
+            console.handle.listen(listener);
+        }
+        Ok(console)
+    }
+}
+
+fn how_to_attach(socket: &std::path::Path) -> String {
+    format!("socat -,raw,echo=0 UNIX:{}", socket.display())
+}
+
+impl Console {
+    /// Standard input and output become the console's client.
+    fn attach_terminal(&mut self, events: &Sender<Event>) -> Result<(), String> {
+        let client = FdClient::stdio().map_err(|e| format!("standard input and output: {e}"))?;
+        self.terminal =
+            Terminal::raw(stdin()).map_err(|e| format!("the terminal cannot be made raw: {e}"))?;
+        if let Some(terminal) = &self.terminal {
+            restore_at_panic(terminal.restorer());
+            self.say("Enter ~ . leaves, Enter ~ ? lists the keys");
+        }
+        let attachment = self.handle.attach(client.with_escapes());
+        let events = events.clone();
+        thread::Builder::new()
+            .name("terminal".to_owned())
+            .spawn(move || {
+                let why = match attachment.wait() {
+                    Some(Outcome::Ended(reason)) => reason,
+                    Some(Outcome::Refused(why)) => EndReason::Error(why.to_string()),
+                    None => return, // the service is gone, and so are we
+                };
+                // If nobody listens any more, the machine is ending anyway.
+                let _ = events.send(Event::TerminalLeft(why));
+            })
+            .map_err(|e| format!("cannot start a thread: {e}"))?;
+        Ok(())
+    }
+
+    /// Standard input is no client any more: gives the terminal back, and says how things stand.
+    pub(crate) fn terminal_left(&mut self, why: &EndReason, goes_on: bool) {
+        let was_terminal = self.terminal.take().is_some();
+        if was_terminal {
+            eprintln!();
+        }
+        self.say(&format!("left the console: {why}"));
+        if goes_on {
+            self.say_accounting();
+            self.say(&format!(
+                "the machine goes on; {}",
+                how_to_attach(&self.socket)
+            ));
+        }
+    }
+
+    /// A message to the user, on the terminal as it is.
+    pub(crate) fn say(&self, text: &str) {
+        let end = if self.terminal.is_some() {
+            "\r\n"
+        } else {
+            "\n"
+        };
+        eprint!("vmm: {text}{end}");
+    }
+
+    /// What has become of every byte that the guest sent.
+    pub(crate) fn say_accounting(&self) {
+        let now = self.log.accounting();
+        self.say(&format!(
+            "log: {} bytes written = {} kept + {} overwritten",
+            now.written, now.kept, now.overwritten
+        ));
+    }
+
+    /// Ends it when the guest no longer runs.
+    pub(crate) fn end(mut self, powered_off: bool) {
+        if powered_off {
+            self.handle.power_off();
+        }
+        self.service.shut_down();
+        drop(self.thread.take().map(JoinHandle::join)); // a panic there has been reported by its hook
+        if self.terminal.take().is_some() {
+            eprintln!();
+        }
+        self.say_accounting();
+    }
+}
+
+/// A panic in any thread first gives the terminal back, so that its message can be read.
+fn restore_at_panic(terminal: TerminalRestorer) {
+    let report = panic::take_hook();
+    panic::set_hook(Box::new(move |what| {
+        terminal.restore();
+        report(what);
+    }));
+}

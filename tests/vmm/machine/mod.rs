@@ -1,0 +1,256 @@
+//! One vCPU, RAM, KVM's interrupt controllers, and our port at 0x3f8 on IRQ 4.
+
+mod linux;
+mod memory;
+mod real_mode;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use kvm_bindings::{
+    KVM_IRQCHIP_IOAPIC, KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE, KVM_PIT_SPEAKER_DUMMY,
+    kvm_fpu, kvm_irqchip, kvm_lapic_state, kvm_mp_state, kvm_pit_config, kvm_pit_state2, kvm_sregs,
+};
+use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
+use vmm_sys_util::eventfd::EventFd;
+use vmm_sys_util::signal::{Killable, SIGRTMIN};
+
+pub(crate) use linux::{DEFAULT_CMDLINE, Entry, Linux};
+pub(crate) use memory::{MAX_MIB, Ram, allocate};
+
+use crate::guest::{Ending, SerialIo};
+
+const COM1: u16 = 0x3f8;
+const COM1_LAST: u16 = 0x3ff;
+const COM1_IRQ: u32 = 4;
+/// The keyboard controller's command port; 0xfe pulses the reset line.
+const KEYBOARD_CONTROLLER: u16 = 0x64;
+const PULSE_RESET: u8 = 0xfe;
+/// CMOS data: 0 rather than an empty bus's 0xff, whose bit 7 Linux would take for an update that never ends.
+const CMOS_DATA: u16 = 0x71;
+/// Where QEMU's PCs have the ACPI register whose SLP_EN bit powers off.
+const POWER: u16 = 0x604;
+const SLP_EN: u16 = 0x2000;
+
+/// What runs in the machine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Boot {
+    /// `guest/guest.asm`.
+    RealMode,
+    /// A kernel that has been loaded into the machine's RAM.
+    Linux(Entry),
+}
+
+/// A machine that is ready to start.
+pub(crate) struct Machine {
+    // In this order: the vCPU and the VM go before the memory that they use.
+    vcpu: VcpuFd,
+    vm: VmFd,
+    kvm: Kvm,
+    ram: Ram,
+}
+
+impl Machine {
+    /// A machine with `ram` whose IRQ 4 rises with each write to `irq4`.
+    pub(crate) fn new(kvm: Kvm, ram: Ram, irq4: &EventFd) -> Result<Self, kvm_ioctls::Error> {
+        let vm = kvm.create_vm()?;
+        // Where Intel's hosts keep what real mode needs; any place below 4 GiB that is not RAM does.
+        vm.set_identity_map_address(0xfffb_c000)?;
+        vm.set_tss_address(0xfffb_d000)?;
+        vm.create_irq_chip()?;
+        vm.create_pit2(kvm_pit_config {
+            flags: KVM_PIT_SPEAKER_DUMMY,
+            ..kvm_pit_config::default()
+        })?;
+        vm.register_irqfd(irq4, COM1_IRQ)?;
+        memory::give_to(&vm, &ram)?;
+        let vcpu = vm.create_vcpu(0)?;
+        Ok(Self { vcpu, vm, kvm, ram })
+    }
+
+    /// Starts the vCPU on its own thread. `reload` puts the guest into RAM, now and at each reset; `ended` is told
+    /// why the vCPU no longer runs.
+    pub(crate) fn start<P: SerialIo + 'static>(
+        self,
+        port: Arc<P>,
+        reload: impl Fn(&Ram) -> Result<Boot, String> + Send + 'static,
+        ended: impl FnOnce(Ending) + Send + 'static,
+    ) -> io::Result<RunningVcpu> {
+        let stop = Arc::new(AtomicBool::new(false));
+        // KVM_RUN returns at any signal that has a handler; this one says what for as well.
+        signal_hook::flag::register(SIGRTMIN(), stop.clone())?;
+        let stopped = stop.clone();
+        let thread = thread::Builder::new()
+            .name("vcpu0".to_owned())
+            .spawn(move || ended(self.run(&*port, &reload, &stopped)))?;
+        Ok(RunningVcpu { thread, stop })
+    }
+
+    fn run<P: SerialIo>(
+        mut self,
+        port: &P,
+        reload: &dyn Fn(&Ram) -> Result<Boot, String>,
+        stop: &AtomicBool,
+    ) -> Ending {
+        let result = PowerOnState::save(&self)
+            .map_err(|e| e.to_string())
+            .and_then(|power_on| {
+                loop {
+                    let boot = reload(&self.ram)?;
+                    power_on.restore(&self).map_err(|e| e.to_string())?;
+                    self.enter(boot).map_err(|e| e.to_string())?;
+                    match run_vcpu(&mut self.vcpu, port, stop)? {
+                        Exit::Reset => port.reset(),
+                        Exit::PowerOff => return Ok(Ending::PoweredOff),
+                        Exit::Stop => return Ok(Ending::Stopped),
+                    }
+                }
+            });
+        result.unwrap_or_else(Ending::Failed)
+    }
+
+    fn enter(&self, boot: Boot) -> Result<(), kvm_ioctls::Error> {
+        match boot {
+            Boot::RealMode => real_mode::enter(&self.vcpu),
+            Boot::Linux(entry) => linux::enter(&self.kvm, &self.vcpu, &self.ram, entry),
+        }
+    }
+}
+
+/// Loads the guest that comes with this VMM.
+pub(crate) fn load_real_mode(ram: &Ram) -> Result<Boot, String> {
+    real_mode::load(ram).map(|()| Boot::RealMode)
+}
+
+/// A vCPU's thread.
+pub(crate) struct RunningVcpu {
+    thread: JoinHandle<()>,
+    stop: Arc<AtomicBool>,
+}
+
+impl RunningVcpu {
+    /// Stops the vCPU wherever it is, and waits for its thread.
+    pub(crate) fn stop(self) {
+        self.stop.store(true, Ordering::SeqCst);
+        // A signal that comes just before KVM_RUN is entered is not seen there, hence again until the thread is gone.
+        while !self.thread.is_finished() {
+            if self.thread.kill(SIGRTMIN()).is_err() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        drop(self.thread.join()); // a panic there has been reported by its hook
+    }
+}
+
+enum Exit {
+    Reset,
+    PowerOff,
+    Stop,
+}
+
+fn run_vcpu<P: SerialIo>(vcpu: &mut VcpuFd, port: &P, stop: &AtomicBool) -> Result<Exit, String> {
+    while !stop.load(Ordering::SeqCst) {
+        match vcpu.run() {
+            Ok(VcpuExit::IoOut(address @ COM1..=COM1_LAST, data)) => {
+                port.write((address - COM1) as u8, data);
+            }
+            Ok(VcpuExit::IoIn(address @ COM1..=COM1_LAST, data)) => {
+                port.read((address - COM1) as u8, data);
+            }
+            Ok(VcpuExit::IoOut(KEYBOARD_CONTROLLER, [PULSE_RESET])) => {
+                finish_access(vcpu);
+                return Ok(Exit::Reset);
+            }
+            Ok(VcpuExit::IoOut(POWER, &[low, high]))
+                if u16::from_le_bytes([low, high]) & SLP_EN != 0 =>
+            {
+                return Ok(Exit::PowerOff);
+            }
+            Ok(VcpuExit::IoIn(KEYBOARD_CONTROLLER | CMOS_DATA, data)) => data.fill(0),
+            // Nobody lives there: reads float high, writes are lost.
+            Ok(VcpuExit::IoIn(_, data) | VcpuExit::MmioRead(_, data)) => data.fill(0xff),
+            Ok(VcpuExit::IoOut(..) | VcpuExit::MmioWrite(..) | VcpuExit::Intr) => {}
+            // A triple fault resets a PC.
+            Ok(VcpuExit::Shutdown) => return Ok(Exit::Reset),
+            Ok(VcpuExit::FailEntry(reason, _)) => {
+                return Err(format!(
+                    "the host's CPU refuses to enter the guest (reason {reason:#x}); a kernel needs hardware virtualisation"
+                ));
+            }
+            Ok(VcpuExit::InternalError) => {
+                return Err(
+                    "KVM cannot run the guest's code; a kernel needs hardware virtualisation"
+                        .to_owned(),
+                );
+            }
+            Ok(other) => {
+                return Err(format!(
+                    "the guest left KVM in a way that nothing here answers: {other:?}"
+                ));
+            }
+            Err(e) if matches!(e.errno(), EINTR | EAGAIN) => {}
+            Err(e) => return Err(format!("KVM_RUN: {e}")),
+        }
+    }
+    Ok(Exit::Stop)
+}
+
+const EINTR: i32 = rustix::io::Errno::INTR.raw_os_error();
+const EAGAIN: i32 = rustix::io::Errno::AGAIN.raw_os_error();
+
+/// Lets KVM complete the port access that is under way, without running the guest any further.
+fn finish_access(vcpu: &mut VcpuFd) {
+    vcpu.set_kvm_immediate_exit(1);
+    drop(vcpu.run()); // EINTR, by design
+    vcpu.set_kvm_immediate_exit(0);
+}
+
+/// vCPU and interrupt controllers as they are before the first instruction, for resets.
+struct PowerOnState {
+    sregs: kvm_sregs,
+    fpu: kvm_fpu,
+    mp_state: kvm_mp_state,
+    lapic: kvm_lapic_state,
+    pit: kvm_pit_state2,
+    chips: [kvm_irqchip; 3],
+}
+
+impl PowerOnState {
+    fn save(machine: &Machine) -> Result<Self, kvm_ioctls::Error> {
+        let chip = |chip_id| -> Result<kvm_irqchip, kvm_ioctls::Error> {
+            let mut chip = kvm_irqchip {
+                chip_id,
+                ..kvm_irqchip::default()
+            };
+            machine.vm.get_irqchip(&mut chip)?;
+            Ok(chip)
+        };
+        Ok(Self {
+            sregs: machine.vcpu.get_sregs()?,
+            fpu: machine.vcpu.get_fpu()?,
+            mp_state: machine.vcpu.get_mp_state()?,
+            lapic: machine.vcpu.get_lapic()?,
+            pit: machine.vm.get_pit2()?,
+            chips: [
+                chip(KVM_IRQCHIP_PIC_MASTER)?,
+                chip(KVM_IRQCHIP_PIC_SLAVE)?,
+                chip(KVM_IRQCHIP_IOAPIC)?,
+            ],
+        })
+    }
+
+    fn restore(&self, machine: &Machine) -> Result<(), kvm_ioctls::Error> {
+        machine.vcpu.set_sregs(&self.sregs)?;
+        machine.vcpu.set_fpu(&self.fpu)?;
+        machine.vcpu.set_mp_state(self.mp_state)?;
+        machine.vcpu.set_lapic(&self.lapic)?;
+        machine.vm.set_pit2(&self.pit)?;
+        self.chips
+            .iter()
+            .try_for_each(|chip| machine.vm.set_irqchip(chip))
+    }
+}
