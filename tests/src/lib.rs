@@ -1,4 +1,10 @@
 //! End-to-end tests of the serial port and its console, through public interfaces only.
+//!
+//! This library is what those tests share; the example VMM that they drive is the binary `vmm`.
 
 pub mod bare_guest;
+pub mod flood;
 pub mod requirement;
+pub mod running;
+pub mod sum;
+pub mod terminal;

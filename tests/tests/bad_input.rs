@@ -1,0 +1,142 @@
+//! What the VMM is given and cannot use: one line with the cause, exit code 2, and nothing left on disk.
+
+use std::path::Path;
+use std::process::Command;
+
+const VMM: &str = env!("CARGO_BIN_EXE_vmm");
+
+/// Runs the VMM with `arguments` in an empty directory of its own, prepared by `prepare`.
+#[track_caller]
+fn refuses(prepare: impl FnOnce(&Path), arguments: &[&str], cause: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    prepare(directory.path());
+    let before = listing(directory.path());
+    let output = Command::new("timeout") // a VMM that runs after all would run for ever
+        .args(["60", VMM])
+        .args(arguments)
+        .current_dir(directory.path())
+        .env("XDG_RUNTIME_DIR", directory.path())
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    let messages = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {messages}");
+    assert_eq!(messages.lines().count(), 1, "{arguments:?}: {messages}");
+    assert!(
+        messages.contains(cause),
+        "{arguments:?}: {cause:?} in {messages:?}"
+    );
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+    assert_eq!(listing(directory.path()), before, "{arguments:?}");
+}
+
+/// Every name below `directory`, with its size.
+fn listing(directory: &Path) -> Vec<(std::path::PathBuf, u64)> {
+    let mut all: Vec<_> = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            (entry.path(), entry.metadata().unwrap().len())
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn an_unusable_socket_path() {
+    refuses(
+        |_| {},
+        &["--no-kvm", "--socket", "missing/console"],
+        "missing/console",
+    );
+    refuses(|_| {}, &["--no-kvm", "--socket", "."], ".");
+    refuses(
+        |at| std::fs::write(at.join("a-file"), "precious").unwrap(),
+        &["--no-kvm", "--socket", "a-file"],
+        "a-file",
+    );
+    let long = "x".repeat(300);
+    refuses(|_| {}, &["--no-kvm", "--socket", &long], &long);
+    refuses(
+        |_| {},
+        &[
+            "--no-kvm",
+            "--socket",
+            "console",
+            "--control-socket",
+            "missing/control",
+        ],
+        "missing/control",
+    );
+}
+
+#[test]
+fn a_socket_that_somebody_listens_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("console");
+    let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let path = path.to_str().unwrap();
+    refuses(|_| {}, &["--no-kvm", "--socket", path], path);
+    assert!(Path::new(path).exists());
+}
+
+#[test]
+fn a_log_size_that_is_none() {
+    refuses(|_| {}, &["--no-kvm", "--log-size", "0"], "log");
+    refuses(|_| {}, &["--no-kvm", "--log-size", "lots"], "lots");
+    refuses(
+        |_| {},
+        &["--no-kvm", "--log-size", "18446744073709551615"],
+        "log",
+    );
+}
+
+#[test]
+fn an_unusable_log_file() {
+    refuses(
+        |_| {},
+        &["--no-kvm", "--log-file", "missing/log"],
+        "missing/log",
+    );
+    refuses(
+        |at| std::fs::write(at.join("notes"), "these are not a boot log").unwrap(),
+        &["--no-kvm", "--log-file", "notes"],
+        "notes",
+    );
+}
+
+#[test]
+fn a_kernel_that_is_none() {
+    refuses(|_| {}, &["--kernel", "missing"], "missing");
+    refuses(|_| {}, &["--kernel", "."], ".");
+    for (name, content) in [
+        ("empty", vec![]),
+        ("text", b"not a kernel".repeat(200)),
+        ("zeros", vec![0; 65536]),
+    ] {
+        refuses(
+            |at| std::fs::write(at.join(name), &content).unwrap(),
+            &["--kernel", name],
+            name,
+        );
+    }
+    // The header of a bzImage, cut off before the kernel.
+    let mut header = vec![0; 0x300];
+    header[0x1f1] = 4; // setup sectors
+    header[0x202..0x206].copy_from_slice(b"HdrS");
+    header[0x206..0x208].copy_from_slice(&0x020f_u16.to_le_bytes());
+    header[0x211] = 1; // LOADED_HIGH
+    refuses(
+        |at| std::fs::write(at.join("cut"), &header).unwrap(),
+        &["--kernel", "cut"],
+        "cut",
+    );
+}
+
+#[test]
+fn arguments_that_do_not_exist_or_do_not_fit() {
+    refuses(|_| {}, &["--kernle", "x"], "--kernle");
+    refuses(|_| {}, &["--initrd", "x"], "required");
+    refuses(|_| {}, &["--memory", "0"], "0");
+}

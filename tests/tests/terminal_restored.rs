@@ -1,0 +1,91 @@
+//! The terminal is given back as it was on every way out.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use vm_serial_tests::running::{Mode, PATIENCE, Vmm, modes};
+use vm_serial_tests::terminal::Terminal;
+
+const VMM: &str = env!("CARGO_BIN_EXE_vmm");
+
+/// Runs a VMM at a terminal until `way_out` ends its use of it, and compares the terminal before and after.
+#[track_caller]
+fn restored_after(mode: Mode, arguments: &[&str], way_out: impl FnOnce(&Terminal, &mut Vmm)) {
+    let terminal = Terminal::open();
+    let before = terminal.settings();
+    assert!(!before.is_raw());
+    let mut vmm = Vmm::start_at(&terminal, VMM, mode, arguments);
+    terminal.output().wait_for("commands\r\n> ");
+    assert!(terminal.settings().is_raw(), "{mode:?}");
+    way_out(&terminal, &mut vmm);
+    let deadline = Instant::now() + PATIENCE;
+    while terminal.settings() != before {
+        assert!(
+            Instant::now() < deadline,
+            "{mode:?}: {:?} is not {before:?}",
+            terminal.settings()
+        );
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn after_leaving_the_console_while_the_machine_goes_on() {
+    for mode in modes("after_leaving_the_console_while_the_machine_goes_on") {
+        restored_after(mode, &[], |terminal, vmm| {
+            terminal.type_keys("\r~.");
+            vmm.messages().wait_for("bytes written =");
+            let next = vmm.attach_when_free();
+            next.send("sum\r");
+            next.output().wait_for(" bytes\r\n> ");
+        });
+    }
+}
+
+#[test]
+fn after_leaving_for_good() {
+    for mode in modes("after_leaving_for_good") {
+        restored_after(mode, &["--exit-on-leave"], |terminal, vmm| {
+            terminal.type_keys("\r~.");
+            assert_eq!(vmm.wait().0.code(), Some(0));
+        });
+    }
+}
+
+#[test]
+fn after_halt() {
+    for mode in modes("after_halt") {
+        restored_after(mode, &[], |terminal, vmm| {
+            terminal.type_keys("halt\r");
+            assert_eq!(vmm.wait().0.code(), Some(0));
+        });
+    }
+}
+
+#[test]
+fn after_each_deadly_signal() {
+    for mode in modes("after_each_deadly_signal") {
+        for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::HUP, 129)] {
+            restored_after(mode, &[], |_, vmm| {
+                vmm.signal(signal);
+                let (status, messages) = vmm.wait();
+                assert_eq!(status.code(), Some(code), "{mode:?}: {messages}");
+                assert!(messages.contains("bytes written ="), "{mode:?}: {messages}");
+                assert!(!vmm.socket().exists(), "{mode:?}");
+            });
+        }
+    }
+}
+
+#[test]
+fn after_a_panic() {
+    for mode in modes("after_a_panic") {
+        restored_after(mode, &["--panic-after", "300"], |_, vmm| {
+            let (status, messages) = vmm.wait();
+            assert_eq!(status.code(), Some(101), "{mode:?}: {messages}");
+            assert!(messages.contains("panicked"), "{mode:?}: {messages}");
+            assert!(!vmm.socket().exists(), "{mode:?}");
+        });
+    }
+}
