@@ -79,10 +79,10 @@ fn replay(folder: &Path) -> Vec<(PathBuf, Verdict)> {
     judged.collect()
 }
 
-fn rules_used(judged: &[(PathBuf, Verdict)]) -> BTreeSet<Rule> {
+fn needed(judged: &[(PathBuf, Verdict)]) -> BTreeSet<Rule> {
     judged
         .iter()
-        .flat_map(|(_, verdict)| verdict.explained.keys().flatten().copied())
+        .flat_map(|(_, verdict)| verdict.needed.iter().copied())
         .collect()
 }
 
@@ -115,13 +115,10 @@ fn every_difference_has_a_rule_and_every_rule_a_difference() {
         return;
     };
     let corpus = replay(&folder);
-    let used: BTreeSet<_> = rules_used(&own)
-        .union(&rules_used(&corpus))
-        .copied()
-        .collect();
+    let needed = &needed(&own) | &needed(&corpus);
     let idle: Vec<_> = Rule::ALL
         .iter()
-        .filter(|rule| !used.contains(rule))
+        .filter(|rule| !needed.contains(rule))
         .collect();
     assert!(idle.is_empty(), "no trace needs {idle:?}");
 }

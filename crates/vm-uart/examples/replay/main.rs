@@ -68,11 +68,9 @@ fn converse(mut script: impl BufRead, mut answers: impl Write) -> io::Result<u8>
     let mut device = Device::new();
     let mut code = 0;
     let mut line = Vec::new();
-    for number in 1.. {
-        line.clear();
-        if script.read_until(b'\n', &mut line)? == 0 {
-            break;
-        }
+    let mut number = 0;
+    while script::next_line(&mut script, &mut line)? {
+        number += 1;
         match script::parse(&line) {
             Ok((op, _)) => {
                 if let Some(answer) = device.apply(&op) {

@@ -1,6 +1,7 @@
 //! The line format of the traces: one operation a line.
 
 use std::fmt;
+use std::io::{self, BufRead, Read};
 
 /// What one line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +99,7 @@ pub(crate) enum Malformed {
     Level(String),
     Reset(String),
     NotText,
+    TooLong,
 }
 
 impl fmt::Display for Malformed {
@@ -119,14 +121,28 @@ impl fmt::Display for Malformed {
             Self::Level(word) => write!(f, "`{word}` is no level; write 0 or 1"),
             Self::Reset(word) => write!(f, "`{word}` is no reset; there are `system` and `fresh`"),
             Self::NotText => f.write_str("not text; a trace holds one operation a line"),
+            Self::TooLong => write!(f, "longer than {LONGEST_LINE} bytes"),
         }
     }
 }
 
 impl std::error::Error for Malformed {}
 
+/// The longest line that is looked at.
+const LONGEST_LINE: usize = 1 << 20;
+
+/// Reads the next line, or of an endless one a bit too much; false at the end.
+pub(crate) fn next_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    let mut reader = reader.take(LONGEST_LINE as u64 + 1);
+    Ok(reader.read_until(b'\n', line)? > 0)
+}
+
 /// Reads one line: the operation and, where the line gives it, the recorded answer.
 pub(crate) fn parse(line: &[u8]) -> Result<(Op, Option<Answer>), Malformed> {
+    if line.len() > LONGEST_LINE {
+        return Err(Malformed::TooLong);
+    }
     let line = std::str::from_utf8(line).map_err(|_| Malformed::NotText)?;
     if line.contains('\0') {
         return Err(Malformed::NotText);

@@ -1,6 +1,6 @@
 //! Replays one trace and judges each answer.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -22,6 +22,8 @@ pub(crate) struct Verdict {
     pub(crate) same: u64,
     /// Answers that differ, by the rules that are needed together to explain them.
     pub(crate) explained: BTreeMap<Vec<Rule>, u64>,
+    /// The rules without which some difference would stay unexplained.
+    pub(crate) needed: BTreeSet<Rule>,
     /// Answers that differ and that nothing explains.
     pub(crate) unexplained: u64,
     /// The first of those, in context.
@@ -106,13 +108,14 @@ fn captured_beside(trace: &Path) -> Option<PathBuf> {
 }
 
 /// Replays a trace from power-on.
-pub(crate) fn judge(trace: impl BufRead) -> Result<Verdict, Unusable> {
+pub(crate) fn judge(mut trace: impl BufRead) -> Result<Verdict, Unusable> {
     let mut replay = Replay::new();
     let mut verdict = Verdict::default();
     let mut before = VecDeque::new();
-    for (index, line) in trace.split(b'\n').enumerate() {
-        let line = line.map_err(Unusable::Unreadable)?;
-        let number = index + 1;
+    let mut line = Vec::new();
+    let mut number = 0;
+    while script::next_line(&mut trace, &mut line).map_err(Unusable::Unreadable)? {
+        number += 1;
         let (op, recorded) = script::parse(&line).map_err(|cause| Unusable::Malformed {
             line: number,
             cause,
@@ -151,7 +154,8 @@ pub(crate) fn judge(trace: impl BufRead) -> Result<Verdict, Unusable> {
         return Err(Unusable::Empty);
     }
     replay.step(&Op::Sent, None);
-    verdict.sent = std::mem::take(&mut replay.sent);
+    verdict.sent = replay.sent;
+    verdict.needed = replay.needed;
     Ok(verdict)
 }
 
@@ -173,6 +177,9 @@ struct Replay {
     with_one: Vec<Departed>,
     /// The recorded emulator with one rule less each.
     without_one: Vec<Departed>,
+    /// The chip with those combinations of rules that have explained something before.
+    with_several: Vec<(RuleSet, Departed)>,
+    needed: BTreeSet<Rule>,
     script: Vec<Op>,
     sent: Vec<u8>,
 }
@@ -192,6 +199,8 @@ impl Replay {
                 .iter()
                 .map(|&rule| Departed::new(all.without(rule)))
                 .collect(),
+            with_several: Vec::new(),
+            needed: BTreeSet::new(),
             script: Vec::new(),
             sent: Vec::new(),
         }
@@ -202,15 +211,14 @@ impl Replay {
         let ours = self.device.apply(op);
         let chip = self.chip.apply(op);
         let predicted = self.recorded.apply(op);
-        let with_one: Vec<_> = self
-            .with_one
-            .iter_mut()
-            .map(|chip| chip.apply(op))
-            .collect();
-        let without_one: Vec<_> = self
-            .without_one
-            .iter_mut()
-            .map(|chip| chip.apply(op))
+        let ask = |chips: &mut Vec<Departed>| -> Vec<_> {
+            chips.iter_mut().map(|chip| chip.apply(op)).collect()
+        };
+        let with_one = ask(&mut self.with_one);
+        let without_one = ask(&mut self.without_one);
+        let several = self.with_several.iter_mut();
+        let with_several: Vec<_> = several
+            .map(|(rules, chip)| (*rules, chip.apply(op)))
             .collect();
         if let Some(Answer::Sent(bytes)) = &ours {
             self.sent.extend_from_slice(bytes);
@@ -233,31 +241,41 @@ impl Replay {
         }
         let says = |answer: &Option<Answer>| answer.as_ref() == Some(recorded);
         let needed = |rule: &Rule| !says(&without_one[*rule as usize]);
-        let alone = |rule: &Rule| says(&with_one[*rule as usize]);
-        let one = Rule::ALL.iter().find(|rule| alone(rule) && needed(rule));
-        if let Some(rule) = one.or_else(|| Rule::ALL.iter().find(|rule| alone(rule))) {
+        self.needed
+            .extend(Rule::ALL.iter().copied().filter(|rule| needed(rule)));
+        let alone = |rule: &&Rule| says(&with_one[**rule as usize]);
+        let mut one = Rule::ALL.iter().filter(alone);
+        if let Some(rule) = one.clone().find(|rule| needed(rule)).or_else(|| one.next()) {
             return Judgement::Explained(vec![*rule]);
         }
-        Judgement::Explained(self.fewest(recorded))
+        let known = with_several
+            .iter()
+            .filter(|(_, answer)| says(answer))
+            .map(|(rules, _)| *rules);
+        let rules = known.min_by_key(|rules| rules.iter().count());
+        let rules = rules.unwrap_or_else(|| self.fewest(recorded));
+        Judgement::Explained(rules.iter().collect())
     }
 
     /// Several rules together: takes away one after the other as long as the rest still explains
     /// the last answer.
-    fn fewest(&self, recorded: &Answer) -> Vec<Rule> {
+    fn fewest(&mut self, recorded: &Answer) -> RuleSet {
         let mut rules = RuleSet::all();
+        let mut emulator = self.recorded.clone();
         for &rule in Rule::ALL {
-            let fewer = rules.without(rule);
-            let mut emulator = Departed::new(fewer);
+            let mut fewer = Departed::new(rules.without(rule));
             let last = self
                 .script
                 .iter()
-                .map(|op| emulator.apply(op))
+                .map(|op| fewer.apply(op))
                 .last()
                 .flatten();
             if last.as_ref() == Some(recorded) {
-                rules = fewer;
+                rules = rules.without(rule);
+                emulator = fewer;
             }
         }
-        rules.iter().collect()
+        self.with_several.push((rules, emulator));
+        rules
     }
 }
