@@ -143,7 +143,7 @@ impl Console {
     /// No descriptor is left for the doorbell (`EMFILE`).
     pub fn new(config: ConsoleConfig, mut writer: LogWriter) -> io::Result<(ConsoleLine, Self)> {
         let bell = Arc::new(EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?);
-        writer.set_doorbell(bell.try_clone()?);
+        writer.set_doorbell(Arc::clone(&bell));
         let counters = Arc::new(Counters::default());
         let log = writer.log();
         let line = ConsoleLine::new(

@@ -35,7 +35,7 @@ pub struct LogWriter {
     watched: bool,
     armed: bool,
     boot: CurrentBoot,
-    doorbell: Option<EventFd>,
+    doorbell: Option<Arc<EventFd>>,
     last_stamp: Option<UnixTime>,
     resolution: Duration,
     _lock: Option<WriterLock>,
@@ -171,8 +171,8 @@ impl LogWriter {
     }
 
     /// Chooses the eventfd that is written when bytes arrive while [armed](Self::arm). It should be non-blocking.
-    pub fn set_doorbell(&mut self, doorbell: EventFd) {
-        self.doorbell = Some(doorbell);
+    pub fn set_doorbell(&mut self, doorbell: impl Into<Arc<EventFd>>) {
+        self.doorbell = Some(doorbell.into());
     }
 
     /// Asks for one ring of the doorbell when a byte is written at or after `seen`, the offset up to which the
