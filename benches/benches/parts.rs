@@ -25,22 +25,22 @@ fn a_byte(criterion: &mut Criterion) {
     group.throughput(Throughput::Bytes(1));
     let device = port(());
     group.bench_function("device", |b| {
-        b.iter(|| lock(&device).write(0, black_box(b'x')))
+        b.iter(|| lock(&device).write(0, black_box(b'x')));
     });
     group.bench_function("device-lsr", |b| {
-        b.iter(|| lock(&device).read(black_box(LSR)))
+        b.iter(|| lock(&device).read(black_box(LSR)));
     });
     let logged = port(logged_port(LogConfig::default()).expect("memory for a log"));
     group.bench_function("device+log", |b| {
-        b.iter(|| lock(&logged).write(0, black_box(b'x')))
+        b.iter(|| lock(&logged).write(0, black_box(b'x')));
     });
     let peer = superio(Memory::default());
     group.bench_function("vm-superio", |b| {
-        b.iter(|| lock(&peer).write(0, black_box(b'x')))
+        b.iter(|| lock(&peer).write(0, black_box(b'x')));
     });
     let ring = Mutex::new(BareRing::new());
     group.bench_function("mutex+ring", |b| {
-        b.iter(|| lock(&ring).store(black_box(b'x')))
+        b.iter(|| lock(&ring).store(black_box(b'x')));
     });
     group.finish();
 }
@@ -50,15 +50,15 @@ fn a_burst(criterion: &mut Criterion) {
     group.throughput(Throughput::Bytes(BURST.len() as u64));
     let device = port(());
     group.bench_function("device", |b| {
-        b.iter(|| lock(&device).write_string(0, black_box(&BURST)))
+        b.iter(|| lock(&device).write_string(0, black_box(&BURST)));
     });
     let logged = port(logged_port(LogConfig::default()).expect("memory for a log"));
     group.bench_function("device+log", |b| {
-        b.iter(|| lock(&logged).write_string(0, black_box(&BURST)))
+        b.iter(|| lock(&logged).write_string(0, black_box(&BURST)));
     });
     let ring = Mutex::new(BareRing::new());
     group.bench_function("mutex+ring", |b| {
-        b.iter(|| lock(&ring).store_chunk(black_box(&BURST)))
+        b.iter(|| lock(&ring).store_chunk(black_box(&BURST)));
     });
     group.finish();
 }
@@ -69,7 +69,7 @@ fn the_log(criterion: &mut Criterion) {
     let page = [b'x'; 4096];
     group.throughput(Throughput::Bytes(page.len() as u64));
     group.bench_function("append-4096", |b| {
-        b.iter(|| writer.append(black_box(&page)))
+        b.iter(|| writer.append(black_box(&page)));
     });
     group.bench_function("read-4096", |b| b.iter(|| log.read_at(-4096, 4096)));
     group.finish();

@@ -1,5 +1,7 @@
 //! What the guest gets: bytes per second and exits per byte, with real exits.
 
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -8,6 +10,7 @@ use vm_console::LogConfig;
 use vm_serial_tests::bare_guest::{COM1, Device, Guest, Program, interrupt_driven, polled};
 use vm_uart::bus::coalesced::CoalescedRing;
 use vm_uart::{EdgeLine, SerialPort};
+use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 
 use super::lock;
 use crate::measure::{Bar, Pass, Passes, Row, Skipped};
@@ -94,7 +97,7 @@ pub(super) fn rows() -> Vec<Row> {
 
 struct Ours {
     port: Arc<Mutex<LoggedPort>>,
-    ring: Option<CoalescedRing>,
+    ring: Option<Ticking>,
 }
 
 impl Device for Ours {
@@ -108,7 +111,7 @@ impl Device for Ours {
 
     fn before_access(&mut self, port: u16, is_write: bool) {
         if let Some(ring) = &self.ring {
-            ring.before_access(port.into(), is_write);
+            ring.ring.before_access(port.into(), is_write);
         }
     }
 }
@@ -134,49 +137,84 @@ fn exits(program: fn() -> Program) -> Result<Passes, Skipped> {
     passes(program, true, |_, exits, bytes| exits / bytes)
 }
 
-/// Runs the program on both devices in turn; `figure` is made of seconds, exits and bytes.
+/// Runs the program on both devices in turn, each in a VM of its own: a zone of ours would take the peer's bytes.
+/// `figure` is made of seconds, exits and bytes.
 fn passes(
     program: fn() -> Program,
     coalesced: bool,
     figure: fn(f64, f64, f64) -> f64,
 ) -> Result<Passes, Skipped> {
-    let mut guest = Guest::new(1).map_err(Skipped)?;
-    let irq = || {
-        guest
-            .irq
-            .try_clone()
-            .map(Irq)
-            .map_err(|e| Skipped(e.to_string()))
-    };
+    let (mut guest, mut peer_guest) = (
+        Guest::new(1).map_err(Skipped)?,
+        Guest::new(1).map_err(Skipped)?,
+    );
+    let irq = |guest: &Guest| guest.irq.try_clone().map(Irq).map_err(skipped);
+    let line = logged_port(LogConfig::default())?;
     let port = Arc::new(Mutex::new(SerialPort::new(
-        EdgeLine::new(irq()?),
-        logged_port(LogConfig::default())?,
+        EdgeLine::new(irq(&guest)?),
+        line,
     )));
     let mut peer = Peer(Mutex::new(vm_superio::Serial::new(
-        irq()?,
+        irq(&peer_guest)?,
         Memory::default(),
     )));
-    let ring = if coalesced {
-        let unclaimed = Box::new(|_, _: &[u8]| {});
-        let ring = CoalescedRing::new(
-            guest.vm.clone(),
-            guest.second_vcpu_descriptor().map_err(Skipped)?,
-            unclaimed,
-        )
-        .map_err(|e| Skipped(e.to_string()))?;
-        ring.add(IoEventAddress::Pio(COM1.into()), port.clone())
-            .map_err(|e| Skipped(e.to_string()))?;
-        Some(ring)
-    } else {
-        None
-    };
+    let ring = coalesced.then(|| Ticking::new(&guest, &port)).transpose()?;
     let mut ours = Ours { port, ring };
     let program = program();
     Ok(Box::new(move || {
         let ours = one(&mut guest, &program, &mut ours, figure)?;
-        let peer = one(&mut guest, &program, &mut peer, figure)?;
+        let peer = one(&mut peer_guest, &program, &mut peer, figure)?;
         Ok(Pass::pair(ours, peer))
     }))
+}
+
+fn skipped(error: impl std::fmt::Display) -> Skipped {
+    Skipped(error.to_string())
+}
+
+/// A ring whose timer is served by a thread, as a VMM's event loop does.
+struct Ticking {
+    ring: Arc<CoalescedRing>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Ticking {
+    fn new(guest: &Guest, port: &Arc<Mutex<LoggedPort>>) -> Result<Self, Skipped> {
+        let vcpu = guest.second_vcpu_descriptor().map_err(Skipped)?;
+        let ring =
+            CoalescedRing::new(guest.vm.clone(), vcpu, Box::new(|_, _| {})).map_err(skipped)?;
+        ring.add(IoEventAddress::Pio(COM1.into()), port.clone())
+            .map_err(skipped)?;
+        let (ring, stop) = (Arc::new(ring), Arc::new(AtomicBool::new(false)));
+        let epoll = Epoll::new().map_err(skipped)?;
+        epoll
+            .ctl(
+                ControlOperation::Add,
+                ring.as_raw_fd(),
+                EpollEvent::new(EventSet::IN, 0),
+            )
+            .map_err(skipped)?;
+        std::thread::spawn({
+            let (ring, stop) = (ring.clone(), stop.clone());
+            move || {
+                while !stop.load(Ordering::Relaxed) {
+                    if epoll
+                        .wait(100, &mut [EpollEvent::default()])
+                        .is_ok_and(|ready| ready > 0)
+                    {
+                        ring.tick();
+                    }
+                }
+            }
+        });
+        Ok(Self { ring, stop })
+    }
+}
+
+impl Drop for Ticking {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
 }
 
 fn one(
