@@ -8,3 +8,8 @@ pub mod requirement;
 pub mod running;
 pub mod sum;
 pub mod terminal;
+
+/// The README's example, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
