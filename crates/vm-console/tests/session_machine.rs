@@ -283,7 +283,7 @@ proptest! {
         let mut now = 1000i64;
         for (pause, step) in steps {
             now += pause;
-            let at = s(now as u64);
+            let at = s(now.unsigned_abs());
             let lease = |which: usize| given.len().checked_sub(which + 1).map(|i| given[i]);
             let mut ends = Vec::new();
             let mut fresh = None;

@@ -5,7 +5,8 @@
 //! use vm_console::protocol::{AttachRequest, ServerFrame};
 //!
 //! let mut client = ControlClient::connect("/run/vm-7.control")?;
-//! println!("{} has printed {} bytes", client.console(), client.status()?.head);
+//! let status = client.status()?;
+//! println!("{} has printed {} bytes", status.console, status.head);
 //!
 //! client.attach(&AttachRequest { name: "ada".into(), ..Default::default() })?;
 //! client.typist()?.type_bytes(b"uptime\r")?;
