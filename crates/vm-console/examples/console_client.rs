@@ -155,7 +155,7 @@ fn show(client: &mut ControlClient) -> Result<Option<String>, ClientError> {
                 out.flush()?;
             }
             ServerFrame::Gap { from, to } => {
-                eprint!("\r\n[{} bytes of output lost]\r\n", to - from)
+                eprint!("\r\n[{} bytes of output lost]\r\n", to - from);
             }
             ServerFrame::Warning(warning) => {
                 eprint!(

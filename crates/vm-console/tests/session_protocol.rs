@@ -173,7 +173,9 @@ proptest! {
     #[test]
     fn client_frames_survive_any_cut(frames in prop::collection::vec(client_frame(), 0..8), cuts in prop::collection::vec(1usize..9, 0..300)) {
         let mut wire = Vec::new();
-        frames.iter().for_each(|frame| frame.encode(&mut wire));
+        for frame in &frames {
+            frame.encode(&mut wire);
+        }
         let mut decoder = Decoder::default();
         let mut read = Vec::new();
         let mut rest = &wire[..];
@@ -192,7 +194,9 @@ proptest! {
     #[test]
     fn server_frames_survive_any_cut(frames in prop::collection::vec(server_frame(), 0..8), cut in 1usize..50) {
         let mut wire = Vec::new();
-        frames.iter().for_each(|frame| frame.encode(&mut wire));
+        for frame in &frames {
+            frame.encode(&mut wire);
+        }
         let mut decoder = Decoder::default();
         let mut read = Vec::new();
         for chunk in wire.chunks(cut) {

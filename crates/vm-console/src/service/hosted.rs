@@ -46,6 +46,8 @@ const ROUNDS_A_TURN: usize = 4;
 const OUTPUT_INTERVAL: Duration = Duration::from_millis(1);
 /// How long a listener waits when descriptors have run out, unless one is freed here.
 const LISTENER_PAUSE: Duration = Duration::from_secs(1);
+/// How often it is looked how far a client is behind that takes nothing, where there is a bound.
+const LAG_INTERVAL: Duration = Duration::from_millis(500);
 /// Most bytes in the answer to one log read.
 const LOG_READ: usize = 64 << 10;
 
@@ -1215,7 +1217,7 @@ impl Hosted {
         self.send(core);
         self.reap(core, ops);
         self.watch(core, ops);
-        let at = self.next_deadline();
+        let at = self.next_deadline(core.now());
         core.wake_at(self.id, &mut self.alarm, at);
     }
 
@@ -1282,6 +1284,10 @@ impl Hosted {
         if client.hung_up.is_some_and(|until| until <= now) {
             self.finish(client, EndReason::ClientClosed, core);
         }
+        let most = self.console.config.max_behind;
+        if most.is_some_and(|most| client.has_session() && client.bytes_behind() > most) {
+            self.finish(client, EndReason::TooSlow, core);
+        }
     }
 
     /// Sends to every client what it can take; then, if some have seen everything, asks to be woken for more.
@@ -1340,13 +1346,6 @@ impl Hosted {
                 self.finish(client, EndReason::TooSlow, core);
             }
             Sent::Failed(reason) => self.finish(client, reason, core),
-        }
-        if self
-            .config()
-            .max_behind
-            .is_some_and(|most| client.has_session() && client.bytes_behind() > most)
-        {
-            self.finish(client, EndReason::TooSlow, core);
         }
         self.say_goodbye(client, core);
         // Frames that had to wait for room for their answers go on in the next turn.
@@ -1532,7 +1531,15 @@ impl Hosted {
         }
     }
 
-    fn next_deadline(&self) -> Option<Duration> {
+    fn next_deadline(&self, now: Duration) -> Option<Duration> {
+        // Nothing tells that a client who takes nothing has fallen further behind.
+        let watches = self.console.config.max_behind.is_some();
+        let lags = watches
+            && self
+                .clients
+                .values()
+                .any(|client| client.has_session() && client.behind);
+        let lag = lags.then(|| now + LAG_INTERVAL);
         let clients = self.clients.values().flat_map(|client| {
             let part = match &client.part {
                 Part::Leaving(leaving) => Some(leaving.until),
@@ -1555,6 +1562,7 @@ impl Hosted {
             self.carrier_low_until,
             hold,
             self.look_again,
+            lag,
         ];
         clients.chain(listeners).chain(own).flatten().min()
     }

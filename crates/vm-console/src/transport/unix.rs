@@ -238,6 +238,9 @@ impl UnixSocket {
     /// A listening socket that was passed in. Its file, if any, is left alone.
     #[must_use]
     pub fn adopt(socket: OwnedFd, peers: Peers) -> Self {
+        // A connection that is taken back before it is accepted must not stop the service. The one error is a closed
+        // descriptor, which an owned one is not.
+        let _ = rustix::io::ioctl_fionbio(&socket, true);
         Self {
             socket,
             peers,

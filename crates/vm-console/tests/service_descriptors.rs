@@ -1,0 +1,43 @@
+//! Descriptors run out. Alone in its process, which it leaves without any.
+
+mod support;
+
+use std::fs::File;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use support::{Client, Rig, wait_until};
+
+#[test]
+fn when_descriptors_run_out_the_holder_is_undisturbed_and_others_wait() {
+    let rig = Rig::new();
+    let mut holder = rig.attach("raw");
+    // One connection is made before the last descriptors go, and is not accepted until some are free.
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let low = rustix::process::Rlimit {
+        current: Some(200),
+        maximum: limit.maximum,
+    };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, low).unwrap();
+    let mut waiting = UnixStream::pair().unwrap();
+    let mut hoard = Vec::new();
+    while let Ok(file) = File::open("/dev/null") {
+        hoard.push(file);
+    }
+    // A socket was needed for the attempt itself.
+    drop(hoard.pop());
+    waiting.0 = UnixStream::connect(rig.path("watch")).unwrap();
+    let counters = || rig.console.console().counters();
+    wait_until("the listener pauses", || counters().listener_pauses > 0);
+    rig.print(b"output");
+    assert_eq!(holder.read(6), b"output");
+    holder.send(b"input");
+    assert_eq!(rig.read_input(5), b"input");
+    // It tries again once a second, not in a loop.
+    let pauses = counters().listener_pauses;
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(counters().listener_pauses <= pauses + 1);
+    drop(hoard);
+    let mut client = Client::new(waiting.0.try_clone().unwrap());
+    assert_eq!(client.read(6), b"output");
+}

@@ -1,0 +1,96 @@
+//! Many consoles that do nothing cost nothing. Alone in its process: it looks at the service's thread and at memory.
+
+mod support;
+
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use support::{Client, wait_until};
+use vm_console::service::Service;
+use vm_console::transport::{Listener, unix::UnixSocket};
+use vm_console::{BootLog, Console, ConsoleConfig, LogConfig};
+use vm_uart::SerialPort;
+
+const CONSOLES: usize = 500;
+
+#[test]
+fn idle_consoles_take_no_time_and_little_memory() {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    setrlimit(Resource::Nofile, wanted).unwrap();
+    let room = limit.maximum.unwrap_or(u64::MAX);
+    let consoles = CONSOLES.min(usize::try_from(room / 8).unwrap_or(CONSOLES));
+
+    let dir = tempfile::tempdir().unwrap();
+    let (service, thread) = Service::spawn().unwrap();
+    let before = resident();
+    let mut ports = Vec::new();
+    for n in 0..consoles {
+        let (writer, _log) = BootLog::in_memory(LogConfig::default()).unwrap();
+        let (line, console) = Console::new(ConsoleConfig::named("vm"), writer).unwrap();
+        let port = Arc::new(Mutex::new(SerialPort::new((), line)));
+        let socket = UnixSocket::bind(dir.path().join(n.to_string())).unwrap();
+        let handle = service.add(console, port.clone(), vec![Listener::raw(socket)]);
+        ports.push((port, handle));
+    }
+    for (_, console) in &ports {
+        console.status(support::PATIENCE).unwrap();
+    }
+    let each = (resident() - before) / consoles;
+    assert!(
+        each <= 16 << 10,
+        "{each} bytes for each console, its log's touched pages included"
+    );
+
+    // Every tenth has somebody attached.
+    let mut clients: Vec<_> = (0..consoles)
+        .step_by(10)
+        .map(|n| Client::new(UnixStream::connect(dir.path().join(n.to_string())).unwrap()))
+        .collect();
+    for (n, client) in clients.iter_mut().enumerate() {
+        ports[n * 10].0.lock().unwrap().write(0, b'x');
+        assert_eq!(client.read(1), b"x");
+    }
+    let mut last = switches();
+    wait_until("the service sleeps for half a second", || {
+        std::thread::sleep(Duration::from_millis(500));
+        let now = switches();
+        std::mem::replace(&mut last, now) == now
+    });
+    service.shut_down();
+    thread.join().unwrap();
+}
+
+/// How often the service's thread has gone to sleep.
+fn switches() -> u64 {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let task = tasks
+        .map(|task| task.path())
+        .find(|task| {
+            std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == "vm-console")
+        })
+        .expect("the service's thread");
+    field(
+        &std::fs::read_to_string(task.join("status")).unwrap(),
+        "voluntary_ctxt_switches:",
+    )
+}
+
+/// Resident memory of this process, in bytes.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    usize::try_from(field(&status, "VmRSS:")).unwrap() << 10
+}
+
+fn field(status: &str, name: &str) -> u64 {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}

@@ -1,0 +1,340 @@
+//! What can be chosen: rate limit, lossless mode, carrier, gap policy, too-slow policy, observers, listeners.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::num::NonZeroU32;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::time::{Duration, Instant};
+
+use support::{Client, PATIENCE, Rig, pattern, wait_until};
+use vm_console::audit::Audited;
+use vm_console::protocol::Replay;
+use vm_console::service::Outcome;
+use vm_console::session::{EndReason, Refused};
+use vm_console::transport::Listener;
+use vm_console::transport::stdio::FdClient;
+use vm_console::transport::unix::{Peers, UnixSocket};
+use vm_console::{ConsoleConfig, GapPolicy, LogConfig, RateLimit};
+
+fn rate(bytes_per_second: u32, burst: u32) -> RateLimit {
+    RateLimit {
+        bytes_per_second: NonZeroU32::new(bytes_per_second).unwrap(),
+        burst: NonZeroU32::new(burst).unwrap(),
+    }
+}
+
+#[test]
+fn a_rate_limit_delays_and_loses_nothing() {
+    let mut config = ConsoleConfig::named("vm");
+    config.rate_limit = Some(rate(20_000, 1000));
+    let rig = Rig::with(config);
+    let begin = Instant::now();
+    let mut client = rig.attach("raw");
+    let all = pattern(0, 11_000);
+    rig.print(&all);
+    assert!(client.read(all.len()) == all);
+    // It cannot be faster than this on any machine; how much slower is the machine's affair.
+    assert!(begin.elapsed() >= Duration::from_millis(500));
+    let counters = rig.console.console().counters();
+    assert!(counters.throttled > 0);
+    // About ten wakes a second, not one for each byte.
+    assert!(counters.throttled < 200, "{}", counters.throttled);
+}
+
+#[test]
+fn lossless_mode_waits_for_a_client_that_reads() {
+    let mut config = ConsoleConfig::named("vm");
+    config.lossless = Some(PATIENCE);
+    config.lossless_window = 4096;
+    let sizes = LogConfig {
+        tail: 8192,
+        head: 0,
+        ..LogConfig::default()
+    };
+    let rig = Rig::with_log(config, sizes);
+    let mut client = rig.attach("raw");
+    let all = pattern(0, 3 << 20);
+    let (port, bytes) = (rig.port.clone(), all.clone());
+    let guest = std::thread::spawn(move || {
+        for byte in bytes {
+            // As a driver does: THRE first.
+            loop {
+                let mut port = port.lock().unwrap();
+                if port.read(5) & 0x20 != 0 {
+                    break port.write(0, byte);
+                }
+                drop(port);
+                std::thread::yield_now();
+            }
+        }
+    });
+    assert!(client.read(all.len()) == all);
+    guest.join().unwrap();
+    let counters = rig.console.console().counters();
+    assert_eq!(counters.output_lost, 0);
+    assert!(counters.output_holds > 0);
+    assert_eq!(counters.output_holds_expired, 0);
+}
+
+#[test]
+fn lossless_mode_gives_up_on_a_client_that_does_not() {
+    let mut config = ConsoleConfig::named("vm");
+    config.lossless = Some(Duration::from_millis(5));
+    config.lossless_window = 4096;
+    let sizes = LogConfig {
+        tail: 8192,
+        head: 0,
+        ..LogConfig::default()
+    };
+    let rig = Rig::with_log(config, sizes);
+    let mut client = rig.attach("raw");
+    rig.print(b"seen");
+    assert_eq!(client.read(4), b"seen");
+    let mut printed = 4;
+    for byte in pattern(4, 2 << 20) {
+        wait_until("the transmitter is empty", || {
+            rig.port.lock().unwrap().read(5) & 0x20 != 0
+        });
+        rig.port.lock().unwrap().write(0, byte);
+        printed += 1;
+    }
+    let counters = rig.console.console().counters();
+    // Once: it is not waited for again before it has caught up.
+    assert_eq!(counters.output_holds_expired, 1);
+    wait_until("all of it is in the log", || rig.log.head() == printed);
+    drop(client);
+    // Nobody to wait for: nothing is held.
+    wait_until("the console is free", || rig.status().holder.is_none());
+    rig.print(&pattern(0, 100_000));
+    assert_eq!(rig.log.head(), printed + 100_000);
+}
+
+const DCD: u8 = 0x80;
+const DSR: u8 = 0x20;
+
+#[test]
+fn carrier_follows_the_session_and_falls_between_two() {
+    let mut config = ConsoleConfig::named("vm");
+    config.carrier = true;
+    let rig = Rig::with(config);
+    let msr = || rig.port.lock().unwrap().read(6);
+    wait_until("carrier is down", || msr() & (DCD | DSR) == 0);
+    let first = rig.attach("raw");
+    wait_until("carrier is up", || msr() & (DCD | DSR) == DCD | DSR);
+    // A takeover drops it long enough for a guest to see, and the new holder's input waits until it is up.
+    let mut second = rig.attach("force");
+    second.send(b"x");
+    wait_until("carrier has dropped", || msr() & DCD == 0);
+    let mut up_before_input = false;
+    wait_until("the input arrives", || {
+        up_before_input |= msr() & DCD != 0;
+        !rig.take_input().is_empty()
+    });
+    assert!(up_before_input);
+    drop((first, second));
+    wait_until("carrier is down", || msr() & (DCD | DSR) == 0);
+}
+
+#[test]
+fn gap_policies() {
+    for policy in [GapPolicy::Silent, GapPolicy::Disconnect] {
+        let mut config = ConsoleConfig::named("vm");
+        config.gaps = policy;
+        let sizes = LogConfig {
+            tail: 4096,
+            head: 0,
+            ..LogConfig::default()
+        };
+        let rig = Rig::with_log(config, sizes);
+        let mut client = rig.attach("raw");
+        for chunk in pattern(0, 4 << 20).chunks(4096) {
+            rig.print(chunk);
+        }
+        rig.print(b"END");
+        if policy == GapPolicy::Disconnect {
+            let end = client.read_to_end();
+            assert!(end.contains("session over: the client was too slow for the output"));
+            rig.audited("end", too_slow);
+            continue;
+        }
+        let seen = client.read_until("END");
+        assert!(!seen.windows(9).any(|text| text == b"bytes of "));
+        let counters = || rig.console.console().counters();
+        wait_until("it is counted", || {
+            counters().output_delivered as usize == seen.len()
+        });
+        assert_eq!(counters().output_lost as usize + seen.len(), (4 << 20) + 3);
+    }
+}
+
+fn too_slow(what: &Audited) -> bool {
+    matches!(
+        what,
+        Audited::Ended {
+            why: EndReason::TooSlow,
+            ..
+        }
+    )
+}
+
+#[test]
+fn a_client_too_far_behind_can_be_disconnected() {
+    let mut config = ConsoleConfig::named("vm");
+    config.max_behind = Some(500_000);
+    let rig = Rig::with(config);
+    let mut client = rig.attach("raw");
+    for chunk in pattern(0, 1_000_000).chunks(1000) {
+        rig.print(chunk);
+    }
+    rig.audited("end", too_slow);
+    let end = client.read_to_end();
+    assert!(end.contains("too slow"));
+    rig.attach("raw");
+}
+
+#[test]
+fn observers_are_bounded() {
+    let mut config = ConsoleConfig::named("vm");
+    config.max_observers = 2;
+    let rig = Rig::with(config);
+    let _watchers: Vec<_> = (0..2).map(|_| rig.connect("watch")).collect();
+    wait_until("both watch", || rig.status().observers == 2);
+    assert!(
+        rig.connect("watch")
+            .read_to_end()
+            .contains("too many observers")
+    );
+    rig.attach("raw");
+}
+
+#[test]
+fn abstract_sockets_let_in_their_own_user() {
+    let rig = Rig::new();
+    let name = format!("vm-console-test-{}", std::process::id());
+    let socket = UnixSocket::bind_abstract(name.as_bytes()).unwrap();
+    let taken = UnixSocket::bind_abstract(name.as_bytes()).unwrap_err();
+    assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
+    rig.console.listen(Listener::raw(socket));
+    rig.print(b"hello");
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    let connect = || Client::new(UnixStream::connect_addr(&address).unwrap());
+    assert_eq!(connect().read(5), b"hello");
+    // Somebody else's user id: the door is shut though the address is not.
+    let other = format!("{name}-other");
+    let socket = UnixSocket::bind_abstract(other.as_bytes())
+        .unwrap()
+        .with_peers(Peers::Uids(vec![4_000_000]));
+    rig.console.listen(Listener::raw(socket));
+    let address = SocketAddr::from_abstract_name(&other).unwrap();
+    let mut client = Client::new(UnixStream::connect_addr(&address).unwrap());
+    assert_eq!(client.read_to_end(), "console vm: not permitted\r\n");
+}
+
+#[test]
+fn a_passed_listener_is_served_and_its_file_left_alone() {
+    let rig = Rig::new();
+    let path = rig.path("passed");
+    rig.console
+        .listen(Listener::raw(UnixListener::bind(&path).unwrap().into()));
+    rig.print(b"hello");
+    assert_eq!(
+        Client::new(UnixStream::connect(&path).unwrap()).read(5),
+        b"hello"
+    );
+    drop(rig.service.clone());
+    rig.console.remove();
+    wait_until("it is not served any more", || {
+        UnixStream::connect(&path).is_err()
+    });
+    assert!(path.exists());
+    assert!(!rig.path("raw").exists());
+}
+
+#[test]
+fn pipes_are_a_client_with_escapes_and_an_outcome() {
+    let rig = Rig::new();
+    rig.print(b"shown\x1b[6n");
+    let (keys, mut typing) = std::io::pipe().unwrap();
+    let (mut screen, output) = std::io::pipe().unwrap();
+    let client = FdClient::from_files(&keys, &output).unwrap().with_escapes();
+    let attachment = rig.console.attach(client);
+    let mut shown = [0; 5];
+    screen.read_exact(&mut shown).unwrap();
+    assert_eq!(&shown, b"shown");
+    typing.write_all(b"ls\r~~\r").unwrap();
+    assert_eq!(rig.read_input(5), b"ls\r~\r");
+    // A second one is refused, and told so.
+    let (keys2, _typing2) = std::io::pipe().unwrap();
+    let second = rig
+        .console
+        .attach(FdClient::from_files(&keys2, &output).unwrap());
+    assert!(matches!(
+        second.wait(),
+        Some(Outcome::Refused(Refused::Busy { .. }))
+    ));
+    typing.write_all(b"~.").unwrap();
+    assert_eq!(
+        attachment.wait(),
+        Some(Outcome::Ended(EndReason::ClientClosed))
+    );
+    rig.attach("raw");
+}
+
+#[test]
+fn files_that_cannot_be_watched_are_served_all_the_same() {
+    let rig = Rig::new();
+    let dir = tempfile::tempdir().unwrap();
+    let script = dir.path().join("script");
+    let typed = pattern(0, 20_000);
+    std::fs::write(&script, &typed).unwrap();
+    let screen = std::fs::File::create(dir.path().join("screen")).unwrap();
+    rig.print(b"before ");
+    let input = std::fs::File::open(&script).unwrap();
+    let client = FdClient::from_files(&input, &screen)
+        .unwrap()
+        .replay(Replay::Everything);
+    let attachment = rig.console.attach(client);
+    assert!(rig.read_input(typed.len()) == typed);
+    rig.print(b"after");
+    wait_until("the file has it", || {
+        std::fs::read(dir.path().join("screen")).unwrap() == b"before after"
+    });
+    rig.console.disconnect(EndReason::Revoked);
+    assert_eq!(attachment.wait(), Some(Outcome::Ended(EndReason::Revoked)));
+}
+
+#[test]
+fn a_restarted_service_goes_on_where_the_old_one_stopped() {
+    use std::sync::{Arc, Mutex};
+    use vm_console::service::Service;
+    use vm_console::{BootLog, Console};
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("raw");
+    let (writer, log) = BootLog::in_memory(LogConfig::default()).unwrap();
+    let (line, console) = Console::new(ConsoleConfig::named("vm"), writer).unwrap();
+    let port = Arc::new(Mutex::new(vm_uart::SerialPort::new((), line)));
+    let mut all = Vec::new();
+    for round in 0..3u64 {
+        let (service, thread) = Service::spawn().unwrap();
+        let socket = UnixSocket::bind(&path).unwrap();
+        let handle = service.add(console.clone(), port.clone(), vec![Listener::raw(socket)]);
+        let more = pattern(round, 1000);
+        port.lock().unwrap().write_string(0, &more);
+        all.extend(more);
+        let mut client = Client::new(UnixStream::connect(&path).unwrap());
+        assert_eq!(client.read(all.len()), all);
+        // The guest prints on while nobody serves it.
+        service.shut_down();
+        thread.join().unwrap();
+        assert!(client.read_to_end().contains("shutting down"));
+        assert!(!path.exists());
+        handle.reset();
+        port.lock().unwrap().write_string(0, b"between");
+        all.extend(b"between");
+        assert_eq!(log.epoch(), round + 1);
+    }
+    assert_eq!(console.counters().attaches, 3);
+    assert_eq!(log.head(), all.len() as u64);
+}

@@ -1,0 +1,139 @@
+//! A pty with a stable name.
+
+mod support;
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use support::{Rig, wait_until};
+use vm_console::transport::{Listener, pty::Pty};
+
+fn open(link: &Path) -> File {
+    let noctty = rustix::fs::OFlags::NOCTTY.bits().cast_signed();
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(noctty)
+        .open(link)
+        .unwrap()
+}
+
+fn read(file: &mut File, count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    file.read_exact(&mut bytes).unwrap();
+    bytes
+}
+
+fn rig() -> (Rig, std::path::PathBuf) {
+    let rig = Rig::new();
+    let link = rig.path("pty");
+    rig.console.listen(Listener::pty(Pty::open(&link).unwrap()));
+    (rig, link)
+}
+
+#[test]
+fn a_session_begins_with_opening_and_ends_with_closing() {
+    let (rig, link) = rig();
+    rig.print(b"boot log\r\n");
+    assert!(
+        rig.status().holder.is_none(),
+        "nobody is there until somebody opens it"
+    );
+    for round in 1..=3 {
+        let mut pty = open(&link);
+        wait_until("the session is granted", || {
+            rig.console.console().counters().attaches == round
+        });
+        // Raw from the start, or CR LF would come otherwise.
+        assert_eq!(read(&mut pty, 10), b"boot log\r\n");
+        pty.write_all(b"typed\r").unwrap();
+        assert_eq!(rig.read_input(6), b"typed\r");
+        assert!(rig.status().holder.unwrap().by.contains("pty"));
+        drop(pty);
+        wait_until("the console is free", || rig.status().holder.is_none());
+    }
+}
+
+#[test]
+fn all_byte_values_both_ways() {
+    let (rig, link) = rig();
+    let mut pty = open(&link);
+    wait_until("the session is granted", || rig.status().holder.is_some());
+    let all: Vec<u8> = (0..=255).collect();
+    rig.print(&all);
+    assert_eq!(read(&mut pty, 256), all);
+    pty.write_all(&all).unwrap();
+    assert_eq!(rig.read_input(256), all);
+}
+
+#[test]
+fn what_one_left_unread_is_not_shown_to_the_next() {
+    let (rig, link) = rig();
+    let pty = open(&link);
+    wait_until("the session is granted", || rig.status().holder.is_some());
+    rig.print(&vec![b'x'; 100_000]);
+    drop(pty);
+    wait_until("the console is free", || rig.status().holder.is_none());
+    let mut pty = open(&link);
+    // The whole log, from its beginning and once.
+    rig.print(b"END");
+    let mut bytes = read(&mut pty, 100_003);
+    assert_eq!(bytes.split_off(100_000), b"END");
+    assert!(bytes.iter().all(|byte| *byte == b'x'));
+}
+
+#[test]
+fn a_pty_is_hung_up_when_the_console_is_taken_and_its_name_stays() {
+    let (rig, link) = rig();
+    let mut pty = open(&link);
+    wait_until("the session is granted", || rig.status().holder.is_some());
+    let before = std::fs::read_link(&link).unwrap();
+    let holder = rig.attach("force");
+    let mut text = Vec::new();
+    // The end is either end-of-file or EIO, as for any terminal that hangs up.
+    let _ = pty.read_to_end(&mut text);
+    let text = String::from_utf8_lossy(&text).into_owned();
+    assert!(
+        text.is_empty() || text.contains("taken over by uid"),
+        "{text}"
+    );
+    wait_until("the name leads to another pty", || {
+        std::fs::read_link(&link).is_ok_and(|now| now != before || !before.exists())
+    });
+    // While it is taken, who opens it is told and hung up.
+    drop(pty);
+    let mut refused = open(&link);
+    let mut text = Vec::new();
+    let _ = refused.read_to_end(&mut text);
+    drop((refused, holder));
+    wait_until("the console is free", || rig.status().holder.is_none());
+    wait_until("the pty can be had again", || {
+        let _pty = open(&link);
+        let granted = rig.console.console().counters().attaches;
+        for _ in 0..200 {
+            if rig.status().holder.is_some() || rig.console.console().counters().attaches > granted
+            {
+                return true;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        false
+    });
+}
+
+#[test]
+fn the_symlink_replaces_only_a_symlink_and_goes_with_the_pty() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = dir.path().join("pty");
+    std::os::unix::fs::symlink("/dev/pts/nothing-there", &link).unwrap();
+    let pty = Pty::open(&link).unwrap();
+    assert_eq!(std::fs::read_link(&link).unwrap(), pty.device());
+    drop(pty);
+    assert!(link.symlink_metadata().is_err());
+    std::fs::write(&link, "mine").unwrap();
+    assert!(Pty::open(&link).is_err());
+    assert_eq!(std::fs::read_to_string(&link).unwrap(), "mine");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
