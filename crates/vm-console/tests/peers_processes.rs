@@ -397,11 +397,15 @@ fn ten_thousand_connections_leave_the_holder_undisturbed_and_memory_bounded() {
     let end = Instant::now() + Duration::from_mins(1);
     let mut made = 0u64;
     while made < 10_000 && Instant::now() < end {
-        let name = if made % 2 == 0 { "raw" } else { "control" };
+        let name = if made.is_multiple_of(2) {
+            "raw"
+        } else {
+            "control"
+        };
         if std::os::unix::net::UnixStream::connect(rig.path(name)).is_ok() {
             made += 1;
         }
-        if made % 1000 == 0 {
+        if made.is_multiple_of(1000) {
             rig.print(b"y");
             assert_eq!(holder.read(1), b"y");
         }
