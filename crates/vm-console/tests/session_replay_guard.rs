@@ -211,8 +211,7 @@ fn asks(shown: &[u8]) -> bool {
         if shown[i] == 0x1b && shown.get(i + 1) == Some(&b'[') {
             let body = &shown[i + 2..];
             let end = body.iter().position(|b| !(0x20..0x40).contains(b));
-            if let Some(end) = end.filter(|end| matches!(body[*end], b'n' | b'c')) {
-                i += end;
+            if end.is_some_and(|end| matches!(body[end], b'n' | b'c')) {
                 return true;
             }
         }
