@@ -90,6 +90,9 @@ start:
         mov     si, msg_ready
         call    print
 
+        mov     dx, MCR         ; open: DTR, RTS and OUT2, which lets interrupts out
+        mov     al, 0x0b
+        out     dx, al
         mov     byte [ier], IER_RDI | IER_RLSI
         call    write_ier
         sti
@@ -621,7 +624,7 @@ write_ier:
 
 ; ---- port and controller ------------------------------------------------------------------------------------
 
-; 115200 8n1, FIFO on and empty at trigger level 8, DTR RTS OUT2, no interrupt enabled.
+; 115200 8n1, FIFO on and empty at trigger level 8, no interrupt enabled, not open yet.
 set_format:
         mov     si, .values
         mov     cx, .values_end - .values
@@ -637,7 +640,7 @@ set_format:
 .values:
         db      3, 0x80, 0, 1, 1, 0     ; DLAB; divisor 1
         db      3, 0x03, 1, 0           ; 8n1; IER 0
-        db      2, 0x87, 4, 0x0b
+        db      2, 0x87, 4, 0
 .values_end:
 
 set_interrupts:
@@ -734,7 +737,7 @@ probe_loopback:
         cmp     al, 0x90
         jne     fail
         mov     dx, MCR
-        mov     al, 0x0b
+        mov     al, 0
         out     dx, al
         clc
         ret
@@ -781,7 +784,7 @@ probe_fifo_size:
         mov     al, 0x07
         out     dx, al
         mov     dx, MCR
-        mov     al, 0x0b
+        mov     al, 0
         out     dx, al
         cmp     bx, FIFO
         jne     fail

@@ -192,6 +192,20 @@ impl Vmm {
         })
     }
 
+    /// Starts it with `keys` in a pipe as its standard input, which ends after them.
+    ///
+    /// # Panics
+    /// If the process cannot be started, or the pipe does not take the keys at once.
+    #[must_use]
+    pub fn start_with_keys(program: &str, mode: Mode, arguments: &[&str], keys: &[u8]) -> Self {
+        let (input, mut typing) = std::io::pipe().unwrap();
+        typing.write_all(keys).unwrap();
+        drop(typing);
+        Self::spawn(program, mode, arguments, |command| {
+            command.stdin(input).stdout(Stdio::null());
+        })
+    }
+
     fn spawn(
         program: &str,
         mode: Mode,

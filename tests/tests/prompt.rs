@@ -1,5 +1,6 @@
 //! Both guests, at a terminal: banner, prompt, commands, and the ways a machine ends.
 
+use vm_console::BootLog;
 use vm_serial_tests::flood;
 use vm_serial_tests::running::{Accounting, Mode, Vmm, modes};
 use vm_serial_tests::sum;
@@ -202,6 +203,29 @@ fn without_kvm_one_line_says_so() {
         1,
         "{messages}"
     );
+}
+
+#[test]
+fn keys_from_a_pipe_reach_the_guest_though_they_came_before_it_was_ready() {
+    for mode in modes("keys_from_a_pipe_reach_the_guest_though_they_came_before_it_was_ready") {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let arguments = ["--log-file", path.to_str().unwrap()];
+        let mut vmm = Vmm::start_with_keys(VMM, mode, &arguments, b"# piped\rhalt\r");
+        // The pipe's end is no end of the machine: that comes from what was typed.
+        let (status, messages) = vmm.wait();
+        assert!(status.success(), "{mode:?}: {messages}");
+        let log = BootLog::open_read_only(&path)
+            .unwrap()
+            .read_at(0, 4096)
+            .bytes;
+        let expected = "> # piped\r\n> halt\r\npower off\r\n";
+        assert!(
+            log.ends_with(expected.as_bytes()),
+            "{mode:?}: {}",
+            String::from_utf8_lossy(&log)
+        );
+    }
 }
 
 fn find(all: &[u8], part: &[u8]) -> usize {

@@ -18,6 +18,7 @@ use vm_console::{
 
 use crate::arguments::Arguments;
 use crate::event::Event;
+use crate::messages::{self, say};
 
 /// The sockets, bound before anything else so that a bad path is known at once. Their files go with them.
 pub(crate) struct Outlets {
@@ -86,8 +87,7 @@ impl Prepared {
     ) -> Result<Console, String> {
         let log = self.console.log().clone();
         let (service, thread) = Service::spawn().map_err(|e| format!("console service: {e}"))?;
-        let attach = how_to_attach(&outlets.socket);
-        eprintln!("vmm: console: {attach}");
+        say(format_args!("console: {}", how_to_attach(&outlets.socket)));
         // The terminal comes before the listeners' first client: the service answers in the order of our commands.
         let handle = service.add(self.console, port, Vec::new());
         let mut console = Console {
@@ -120,7 +120,8 @@ impl Console {
             Terminal::raw(stdin()).map_err(|e| format!("the terminal cannot be made raw: {e}"))?;
         if let Some(terminal) = &self.terminal {
             restore_at_panic(terminal.restorer());
-            self.say("Enter ~ . leaves, Enter ~ ? lists the keys");
+            messages::terminal_is_raw(true);
+            say("Enter ~ . leaves, Enter ~ ? lists the keys");
         }
         let attachment = self.handle.attach(client.with_escapes());
         let events = events.clone();
@@ -141,34 +142,28 @@ impl Console {
 
     /// Standard input is no client any more: gives the terminal back, and says how things stand.
     pub(crate) fn terminal_left(&mut self, why: &EndReason, goes_on: bool) {
-        let was_terminal = self.terminal.take().is_some();
-        if was_terminal {
-            eprintln!();
-        }
-        self.say(&format!("left the console: {why}"));
+        self.give_terminal_back();
+        say(format_args!("left the console: {why}"));
         if goes_on {
             self.say_accounting();
-            self.say(&format!(
+            say(format_args!(
                 "the machine goes on; {}",
                 how_to_attach(&self.socket)
             ));
         }
     }
 
-    /// A message to the user, on the terminal as it is.
-    pub(crate) fn say(&self, text: &str) {
-        let end = if self.terminal.is_some() {
-            "\r\n"
-        } else {
-            "\n"
-        };
-        eprint!("vmm: {text}{end}");
+    fn give_terminal_back(&mut self) {
+        if self.terminal.take().is_some() {
+            messages::terminal_is_raw(false);
+            eprintln!(); // the guest's prompt stands on the line
+        }
     }
 
     /// What has become of every byte that the guest sent.
     pub(crate) fn say_accounting(&self) {
         let now = self.log.accounting();
-        self.say(&format!(
+        say(format_args!(
             "log: {} bytes written = {} kept + {} overwritten",
             now.written, now.kept, now.overwritten
         ));
@@ -181,9 +176,7 @@ impl Console {
         }
         self.service.shut_down();
         drop(self.thread.take().map(JoinHandle::join)); // a panic there has been reported by its hook
-        if self.terminal.take().is_some() {
-            eprintln!();
-        }
+        self.give_terminal_back();
         self.say_accounting();
     }
 }
@@ -193,6 +186,7 @@ fn restore_at_panic(terminal: TerminalRestorer) {
     let report = panic::take_hook();
     panic::set_hook(Box::new(move |what| {
         terminal.restore();
+        messages::terminal_is_raw(false);
         report(what);
     }));
 }

@@ -25,6 +25,7 @@ mod console;
 mod event;
 mod guest;
 mod machine;
+mod messages;
 mod port;
 mod scripted;
 
@@ -43,12 +44,14 @@ use console::{Console, Outlets};
 use event::Event;
 use guest::Ending;
 use machine::{Boot, Linux, Machine, Ram, RunningVcpu};
+use messages::say;
 use scripted::RunningScript;
 
 fn main() -> ExitCode {
+    messages::show_reports();
     let result = Arguments::parse_line().and_then(|arguments| run(&arguments));
     result.unwrap_or_else(|cause| {
-        eprintln!("vmm: {cause}");
+        say(cause);
         ExitCode::from(2)
     })
 }
@@ -93,7 +96,7 @@ fn wait_for_end(arguments: &Arguments, events: &Receiver<Event>, console: &mut C
         match event {
             Event::Guest(Ending::PoweredOff | Ending::Stopped) => return event::POWERED_OFF,
             Event::Guest(Ending::Failed(cause)) => {
-                console.say(&format!("the guest cannot go on: {cause}"));
+                say(format_args!("the guest cannot go on: {cause}"));
                 return event::GUEST_FAILED;
             }
             Event::TerminalLeft(why) => {
@@ -175,7 +178,7 @@ impl Hardware {
 
     fn announce(&self) {
         if let Self::Scripted { why } = self {
-            eprintln!("vmm: {why}: running the scripted guest");
+            say(format_args!("{why}: running the scripted guest"));
         }
     }
 

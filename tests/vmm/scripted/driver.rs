@@ -26,7 +26,7 @@ const LSR_DR: u8 = 0x01;
 const LSR_BI: u8 = 0x10;
 const LSR_THRE: u8 = 0x20;
 const LSR_TEMT: u8 = 0x40;
-const MCR_NORMAL: u8 = 0x0b; // DTR RTS OUT2
+const MCR_OPEN: u8 = 0x0b; // DTR RTS OUT2
 const FCR_CLEAR: u8 = 0x07;
 const FCR_NORMAL: u8 = 0x87; // trigger level 8
 
@@ -77,7 +77,7 @@ impl<P: SerialIo> Driver<P> {
         self.write(IER, ier);
     }
 
-    /// 115200 8n1, FIFO on and empty, no interrupt enabled.
+    /// 115200 8n1, FIFO on and empty, no interrupt enabled, not open yet.
     pub(super) fn set_format(&mut self) {
         self.write(LCR, 0x80);
         self.write(DLL, 1);
@@ -85,10 +85,12 @@ impl<P: SerialIo> Driver<P> {
         self.write(LCR, 0x03);
         self.set_ier(0);
         self.write(FCR, FCR_NORMAL);
-        self.write(MCR, MCR_NORMAL);
+        self.write(MCR, 0);
     }
 
-    pub(super) fn enable_receiver(&mut self) {
+    /// Opens the port: from now on input arrives, by interrupt.
+    pub(super) fn open(&mut self) {
+        self.write(MCR, MCR_OPEN);
         self.set_ier(IER_RDI | IER_RLSI);
     }
 
@@ -113,7 +115,7 @@ impl<P: SerialIo> Driver<P> {
     pub(super) fn loopback_works(&self) -> bool {
         self.write(MCR, 0x1a);
         let inputs = self.read(MSR);
-        self.write(MCR, MCR_NORMAL);
+        self.write(MCR, 0);
         inputs & 0xf0 == 0x90
     }
 
@@ -135,7 +137,7 @@ impl<P: SerialIo> Driver<P> {
             kept += 1;
         }
         self.write(FCR, FCR_CLEAR);
-        self.write(MCR, MCR_NORMAL);
+        self.write(MCR, 0);
         kept == FIFO
     }
 

@@ -79,6 +79,6 @@ fn boot<P: SerialIo>(mut driver: Driver<P>) -> Result<Request, Stopped> {
     driver.print("[boot] 115200 8n1, FIFO on, trigger level 8\r\n")?;
     driver.print("[boot] IRQ 4 by a condition variable\r\n")?;
     driver.print("[boot] ready, `help` lists the commands\r\n")?;
-    driver.enable_receiver();
+    driver.open();
     Prompt::new(driver).serve()
 }
