@@ -2,6 +2,8 @@
 
 use std::io::Read;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -14,7 +16,7 @@ use vm_uart::SerialPort;
 
 use super::heavy::resident_kib;
 use super::lock;
-use crate::measure::{Bar, Pass, Passes, Row, Skipped};
+use crate::measure::{Bar, Pass, Passes, Row, Skipped, per};
 use crate::rigs::unlimited;
 
 /// The rows of this module.
@@ -50,7 +52,7 @@ pub(super) fn rows() -> Vec<Row> {
         ($name:literal, $count:literal) => {
             Row {
                 name: concat!("consoles-", $name),
-                what: concat!($name, " consoles, each with a client, printing in turn"),
+                what: concat!($name, " consoles, each with a client: delivered in all"),
                 peer: "",
                 unit: "bytes/s",
                 bar: Bar::None,
@@ -65,6 +67,14 @@ pub(super) fn rows() -> Vec<Row> {
         memory!("100", 100, Bar::None),
         memory!("1000", 1000, Bar::AtMost(8.0)),
         memory!("5000", 5000, Bar::None),
+        Row {
+            name: "chatty-1000",
+            what: "1,000 consoles, each with a client and 10 kB/s: the service's thread",
+            peer: "",
+            unit: "cores",
+            bar: Bar::None,
+            prepare: || chatty(1000),
+        },
         throughput!("1", 1),
         throughput!("10", 10),
         throughput!("100", 100),
@@ -186,46 +196,49 @@ pub fn memory_of(count: usize) -> Result<f64, Skipped> {
     Ok(after.saturating_sub(before) as f64 / count as f64)
 }
 
+/// One thread is all guests and all clients, the other the service. No guest gets further ahead of its client than the
+/// log reaches, so that every byte is delivered and the service is what is measured.
 fn throughput(count: usize) -> Result<Pass, Skipped> {
-    const CHUNK: usize = 256;
-    let total = 64 << 20;
-    let rounds = total / CHUNK / count;
+    const CHUNK: usize = 4096;
+    const AHEAD: u64 = 256 << 10;
+    let total = 64u64 << 20;
+    let each = total / count as u64;
     let mut consoles = Consoles::new(logs(count)?, true)?;
-    let ports = std::mem::take(&mut consoles.ports);
     let mut clients = std::mem::take(&mut consoles.clients);
-    let mut got = vec![0u64; count];
+    let (mut written, mut got) = (vec![0u64; count], vec![0u64; count]);
+    let mut fairness = None;
+    let mut buffer = vec![0; 1 << 16];
     let start = Instant::now();
-    let writer = std::thread::spawn(move || {
-        for _ in 0..rounds {
-            for port in &ports {
+    loop {
+        for ((port, written), got) in consoles.ports.iter().zip(&mut written).zip(&got) {
+            if *written < each && *written - got < AHEAD {
                 lock(port).write_string(0, &[b'x'; CHUNK]);
+                *written += CHUNK as u64;
             }
         }
-        ports
-    });
-    let mut buffer = vec![0; 1 << 16];
-    while !writer.is_finished() {
         for (client, got) in clients.iter_mut().zip(&mut got) {
             if let Ok(n) = client.read(&mut buffer) {
                 *got += n as u64;
             }
         }
+        let delivered: u64 = got.iter().sum();
+        if delivered >= total / 2 && fairness.is_none() {
+            fairness = got
+                .iter()
+                .min()
+                .zip(got.iter().max())
+                .map(|(&least, &most)| (least, most));
+        }
+        if got.iter().all(|&got| got >= each) {
+            break;
+        }
     }
     let seconds = start.elapsed().as_secs_f64();
-    drop(writer.join());
-    let (least, most) = (
-        got.iter().min().copied().unwrap_or(0),
-        got.iter().max().copied().unwrap_or(0),
-    );
-    let delivered: u64 = got.iter().sum();
+    let (least, most) = fairness.unwrap_or_default();
+    let detail =
+        format!("half-way, the client with least had {least} bytes and the one with most {most}");
     #[expect(clippy::cast_precision_loss, reason = "bytes far below 2^52")]
-    let detail = format!(
-        "{:.0} % delivered when the guests stopped; the client with least got {:.2} of the one with most",
-        delivered as f64 * 100.0 / (rounds * CHUNK * count) as f64,
-        least as f64 / most.max(1) as f64
-    );
-    #[expect(clippy::cast_precision_loss, reason = "bytes far below 2^52")]
-    let rate = (rounds * CHUNK * count) as f64 / seconds;
+    let rate = got.iter().sum::<u64>() as f64 / seconds;
     Ok(Pass {
         ours: rate,
         peer: None,
@@ -233,25 +246,94 @@ fn throughput(count: usize) -> Result<Pass, Skipped> {
     })
 }
 
-/// How often the service's thread has gone to sleep so far.
+/// Every guest prints ten bytes a millisecond, as far as this thread gets round; clients are read every 5 ms.
+fn chatty(count: usize) -> Result<Passes, Skipped> {
+    const LINE: [u8; 10] = *b"chatty...\n";
+    const MILLISECONDS: u64 = 1000;
+    let mut consoles = Consoles::new(logs(count)?, true)?;
+    let mut clients = std::mem::take(&mut consoles.clients);
+    let stop = Arc::new(AtomicBool::new(false));
+    let reading = stop.clone();
+    let reader = std::thread::spawn(move || {
+        let mut buffer = vec![0; 1 << 16];
+        while !reading.load(Ordering::Relaxed) {
+            for client in &mut clients {
+                while client.read(&mut buffer).is_ok_and(|n| n == buffer.len()) {}
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    });
+    let ending = Ending(stop, Some(reader));
+    Ok(Box::new(move || {
+        let _ = &ending;
+        let (start, busy) = (Instant::now(), service_time());
+        let mut printed = 0;
+        for round in 1..=MILLISECONDS {
+            for port in &consoles.ports {
+                lock(port).write_string(0, &LINE);
+                printed += LINE.len();
+            }
+            let due = start + Duration::from_millis(round);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+        let (time, busy) = (start.elapsed(), service_time().saturating_sub(busy));
+        #[expect(clippy::cast_precision_loss, reason = "bytes far below 2^52")]
+        let rate = printed as f64 / time.as_secs_f64();
+        let detail = format!(
+            "{:.1} MB/s in all; {:.1} ns of the service a byte",
+            rate / 1e6,
+            per(busy, printed)
+        );
+        Ok(Pass {
+            ours: busy.as_secs_f64() / time.as_secs_f64(),
+            peer: None,
+            detail: Some(detail),
+        })
+    }))
+}
+
+/// Stops a thread when dropped.
+struct Ending(Arc<AtomicBool>, Option<std::thread::JoinHandle<()>>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.1.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// How often the services' threads have gone to sleep so far.
 pub(super) fn service_switches() -> u64 {
+    let of_task = |task: PathBuf| {
+        let status = std::fs::read_to_string(task.join("status")).ok()?;
+        status.lines().find_map(|line| {
+            line.strip_prefix("voluntary_ctxt_switches:")?
+                .trim()
+                .parse::<u64>()
+                .ok()
+        })
+    };
+    service_tasks().filter_map(of_task).sum()
+}
+
+/// How long the services' threads have run so far.
+fn service_time() -> Duration {
+    let of_task = |task: PathBuf| {
+        let schedstat = std::fs::read_to_string(task.join("schedstat")).ok()?;
+        schedstat.split(' ').next()?.parse::<u64>().ok()
+    };
+    Duration::from_nanos(service_tasks().filter_map(of_task).sum())
+}
+
+fn service_tasks() -> impl Iterator<Item = PathBuf> {
     let tasks = std::fs::read_dir("/proc/self/task")
         .into_iter()
         .flatten()
         .flatten();
-    tasks
-        .filter(|task| {
-            std::fs::read_to_string(task.path().join("comm"))
-                .is_ok_and(|name| name.trim() == "vm-console")
-        })
-        .filter_map(|task| {
-            let status = std::fs::read_to_string(task.path().join("status")).ok()?;
-            status.lines().find_map(|line| {
-                line.strip_prefix("voluntary_ctxt_switches:")?
-                    .trim()
-                    .parse::<u64>()
-                    .ok()
-            })
-        })
-        .sum()
+    let is_service = |task: &PathBuf| {
+        std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == "vm-console")
+    };
+    tasks.map(|task| task.path()).filter(is_service)
 }
