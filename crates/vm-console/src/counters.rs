@@ -64,6 +64,17 @@ macro_rules! counters {
         }
 
         impl CounterValues {
+            /// Takes the values in the order of [`iter`](Self::iter); what is missing is 0.
+            pub(crate) fn from_values(values: impl Iterator<Item = u64>) -> Self {
+                let mut values = values.fuse();
+                let mut next = || values.next().unwrap_or(0);
+                Self {
+                    $($field: next(),)+
+                    ended: std::array::from_fn(|_| next()),
+                    refused: std::array::from_fn(|_| next()),
+                }
+            }
+
             /// Every counter with the name an operator reads.
             pub fn iter(&self) -> impl Iterator<Item = (String, u64)> + '_ {
                 let fields = [$(($label, self.$field)),+].into_iter().map(|(name, value)| (name.to_owned(), value));

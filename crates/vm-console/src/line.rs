@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use vmm_sys_util::eventfd::EventFd;
 
 use crate::counters::Counters;
-use crate::log::{LogWriter, MarkKind, UnixTime};
+use crate::log::{LogImage, LogWriter, MarkKind, UnixTime};
 
 /// Input characters that may wait for the guest. What does not fit stays with the sender, in the kernel's buffer.
 pub const INPUT_LIMIT: usize = 4096;
@@ -201,6 +201,10 @@ impl ConsoleLine {
 
     pub(crate) fn mark(&mut self, kind: MarkKind) {
         self.writer.mark(kind, now());
+    }
+
+    pub(crate) fn export_log(&self) -> LogImage {
+        self.writer.export()
     }
 
     /// See [`LogWriter::arm`].

@@ -338,3 +338,62 @@ fn a_restarted_service_goes_on_where_the_old_one_stopped() {
     assert_eq!(console.counters().attaches, 3);
     assert_eq!(log.head(), all.len() as u64);
 }
+
+#[test]
+fn a_console_moves_with_its_guest_and_its_client_resumes_where_it_stopped() {
+    use vm_console::client::ControlClient;
+    use vm_console::protocol::{AttachRequest, ServerFrame};
+    use vm_console::{BootLog, Console, ConsoleImage};
+    let here = Rig::new();
+    let all = pattern(0, 50_000);
+    let mut client = ControlClient::connect(here.path("control")).unwrap();
+    client.attach(&AttachRequest::default()).unwrap();
+    here.print(&all[..30_000]);
+    here.service.shut_down();
+    let mut received = Vec::new();
+    let resume = loop {
+        match client.next_frame().unwrap().unwrap() {
+            ServerFrame::Output(output) => received.extend(output.bytes),
+            ServerFrame::Ended(end) => break end.resume,
+            other => panic!("{other:?}"),
+        }
+    };
+    let bytes = {
+        let port = here.port.lock().unwrap();
+        here.console.console().export(port.line()).to_bytes()
+    };
+    for cut in [0, 7, 8, 12, 15, 16, 100, bytes.len() / 2] {
+        assert!(
+            ConsoleImage::from_bytes(&bytes[..cut]).is_err(),
+            "cut at {cut}"
+        );
+    }
+
+    let image = ConsoleImage::from_bytes(&bytes).unwrap();
+    let (writer, log) = BootLog::in_memory(LogConfig::default()).unwrap();
+    let (mut line, console) = Console::resume(ConsoleConfig::named("vm"), writer, &image).unwrap();
+    assert_eq!(log.epoch(), here.log.epoch());
+    assert_eq!(console.counters(), here.console.console().counters());
+    line.transmit(&all[30_000..]);
+    let port = std::sync::Arc::new(std::sync::Mutex::new(line));
+    let there = Rig::new();
+    let socket = UnixSocket::bind(there.path("moved")).unwrap();
+    there
+        .service
+        .add(console, port, vec![Listener::control(socket)]);
+    let mut client = ControlClient::connect(there.path("moved")).unwrap();
+    let replay = Replay::Offset(resume);
+    client
+        .attach(&AttachRequest {
+            replay,
+            ..AttachRequest::default()
+        })
+        .unwrap();
+    while received.len() < all.len() {
+        match client.next_frame().unwrap().unwrap() {
+            ServerFrame::Output(output) => received.extend(output.bytes),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(received == all);
+}
