@@ -3,7 +3,7 @@
 //! What a guest prints goes into a bounded [log](BootLog) first; clients come second, and each is only a cursor into
 //! that log. Therefore a slow client cannot stall the guest, what is replayed at attach and what is printed live meet
 //! without a seam, and a client that misses output can be told exactly how much. At most one client may type:
-//! a [session](session) is exclusive, can be taken by force, and ends by itself when nobody uses it.
+//! a [session] is exclusive, can be taken by force, and ends by itself when nobody uses it.
 //!
 //! ```
 //! use std::io::Read;
