@@ -11,6 +11,10 @@ use crate::machine;
 /// Without arguments it runs a tiny real-mode guest; your terminal is the console's first client. Where there is no
 /// /dev/kvm, a scripted guest takes its place. Enter ~ . leaves the console, Enter ~ ? lists the other keys.
 #[derive(Debug, Parser)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 #[command(name = "vmm", version)]
 pub(crate) struct Arguments {
     /// Unix socket of the console, raw bytes: socat -,raw,echo=0 UNIX:PATH
@@ -50,6 +54,10 @@ pub(crate) struct Arguments {
     /// Do as if there were no /dev/kvm; VM_SERIAL_NO_KVM=1 in the environment does the same
     #[arg(long)]
     pub(crate) no_kvm: bool,
+
+    /// Let every access to the serial port exit, instead of fetching the guest's output from KVM's ring in bursts
+    #[arg(long)]
+    pub(crate) no_coalesce: bool,
 
     /// End the machine when standard input leaves the console (Enter ~ . or end of file)
     #[arg(long)]

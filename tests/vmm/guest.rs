@@ -8,6 +8,8 @@ pub(crate) trait SerialIo: Send + Sync {
     fn write(&self, offset: u8, data: &[u8]);
     /// Resets the chip with the rest of the machine; the log notes that a new boot begins here.
     fn reset(&self);
+    /// Brings to the port what the guest has written and nobody has fetched yet; before the guest is held or ends.
+    fn settle(&self) {}
 }
 
 /// Why a guest no longer runs.

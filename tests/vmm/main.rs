@@ -11,7 +11,7 @@
 //! | module | what it shows |
 //! |---|---|
 //! | `port` | the port and its lock, an irqfd as an edge line |
-//! | `machine` | the exit handler, reset, and stopping a vCPU |
+//! | `machine` | the exit handler, coalesced port I/O, reset, and stopping a vCPU |
 //! | `console` | log, sockets, standard input and output as a client, the service on its thread |
 //!
 //! It ends with exit code 0 if the guest switches the machine off, 1 if the guest cannot go on, 2 if it was given
@@ -118,6 +118,7 @@ enum Hardware {
         machine: Machine,
         irq4: EventFd,
         kernel: Option<Kernel>,
+        coalesce: bool,
     },
     Scripted {
         why: String,
@@ -169,6 +170,7 @@ impl Hardware {
                     machine,
                     irq4,
                     kernel,
+                    coalesce: !arguments.no_coalesce,
                 })
             }
             (Err(why), None) => Ok(Self::Scripted { why }),
@@ -189,9 +191,11 @@ impl Hardware {
                 machine,
                 irq4,
                 kernel,
+                coalesce,
             } => Guest::Kvm {
                 machine,
                 kernel,
+                coalesce,
                 port: Arc::new(port::with_irqfd(irq4, line)),
             },
             Self::Scripted { .. } => {
@@ -213,6 +217,7 @@ enum Guest {
     Kvm {
         machine: Machine,
         kernel: Option<Kernel>,
+        coalesce: bool,
         port: Arc<port::Port<port::Irq4>>,
     },
     Scripted {
@@ -238,13 +243,14 @@ impl Guest {
             Self::Kvm {
                 machine,
                 kernel,
+                coalesce,
                 port,
             } => {
                 let reload = move |ram: &Ram| match &kernel {
                     None => machine::load_real_mode(ram),
                     Some(kernel) => kernel.load(ram),
                 };
-                RunningGuest::Kvm(machine.start(port, reload, ended)?)
+                RunningGuest::Kvm(machine.start(port, coalesce, reload, ended)?)
             }
             Self::Scripted { port, interrupt } => {
                 RunningGuest::Scripted(scripted::start(port, interrupt, ended)?)

@@ -1,5 +1,6 @@
 //! One vCPU, RAM, KVM's interrupt controllers, and our port at 0x3f8 on IRQ 4.
 
+mod coalesced;
 mod linux;
 mod memory;
 mod real_mode;
@@ -15,13 +16,16 @@ use kvm_bindings::{
     kvm_fpu, kvm_irqchip, kvm_lapic_state, kvm_mp_state, kvm_pit_config, kvm_pit_state2, kvm_sregs,
 };
 use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
+use vm_uart::bus::coalesced::DataRegister;
 use vmm_sys_util::eventfd::EventFd;
 use vmm_sys_util::signal::{Killable, SIGRTMIN};
 
 pub(crate) use linux::{DEFAULT_CMDLINE, Entry, Linux};
 pub(crate) use memory::{MAX_MIB, Ram, allocate};
 
+use self::coalesced::Coalesced;
 use crate::guest::{Ending, SerialIo};
+use crate::messages::say;
 
 const COM1: u16 = 0x3f8;
 const COM1_LAST: u16 = 0x3ff;
@@ -48,7 +52,7 @@ pub(crate) enum Boot {
 pub(crate) struct Machine {
     // In this order: the vCPU and the VM go before the memory that they use.
     vcpu: VcpuFd,
-    vm: VmFd,
+    vm: Arc<VmFd>,
     kvm: Kvm,
     ram: Ram,
 }
@@ -68,14 +72,16 @@ impl Machine {
         vm.register_irqfd(irq4, COM1_IRQ)?;
         memory::give_to(&vm, &ram)?;
         let vcpu = vm.create_vcpu(0)?;
+        let vm = Arc::new(vm);
         Ok(Self { vcpu, vm, kvm, ram })
     }
 
     /// Starts the vCPU on its own thread. `reload` puts the guest into RAM, now and at each reset; `ended` is told
-    /// why the vCPU no longer runs.
-    pub(crate) fn start<P: SerialIo + 'static>(
+    /// why the vCPU no longer runs. With `coalesce`, THR writes go by way of KVM's ring where the host has one.
+    pub(crate) fn start<P: SerialIo + DataRegister + 'static>(
         self,
         port: Arc<P>,
+        coalesce: bool,
         reload: impl Fn(&Ram) -> Result<Boot, String> + Send + 'static,
         ended: impl FnOnce(Ending) + Send + 'static,
     ) -> io::Result<RunningVcpu> {
@@ -83,15 +89,24 @@ impl Machine {
         // KVM_RUN returns at any signal that has a handler; this one says what for as well.
         signal_hook::flag::register(SIGRTMIN(), stop.clone())?;
         let stopped = stop.clone();
+        let port: Arc<dyn SerialIo> =
+            match coalesce.then(|| Coalesced::new(&self.vm, &self.vcpu, port.clone())) {
+                Some(Ok(coalesced)) => Arc::new(coalesced),
+                Some(Err(why)) => {
+                    say(format_args!("without coalesced port I/O: {why}"));
+                    port
+                }
+                None => port,
+            };
         let thread = thread::Builder::new()
             .name("vcpu0".to_owned())
             .spawn(move || ended(self.run(&*port, &reload, &stopped)))?;
         Ok(RunningVcpu { thread, stop })
     }
 
-    fn run<P: SerialIo>(
+    fn run(
         mut self,
-        port: &P,
+        port: &dyn SerialIo,
         reload: &dyn Fn(&Ram) -> Result<Boot, String>,
         stop: &AtomicBool,
     ) -> Ending {
@@ -109,6 +124,7 @@ impl Machine {
                     }
                 }
             });
+        port.settle();
         result.unwrap_or_else(Ending::Failed)
     }
 
@@ -152,7 +168,7 @@ enum Exit {
     Stop,
 }
 
-fn run_vcpu<P: SerialIo>(vcpu: &mut VcpuFd, port: &P, stop: &AtomicBool) -> Result<Exit, String> {
+fn run_vcpu(vcpu: &mut VcpuFd, port: &dyn SerialIo, stop: &AtomicBool) -> Result<Exit, String> {
     while !stop.load(Ordering::SeqCst) {
         match vcpu.run() {
             Ok(VcpuExit::IoOut(address @ COM1..=COM1_LAST, data)) => {
