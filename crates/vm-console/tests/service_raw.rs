@@ -383,3 +383,23 @@ fn a_socket_deep_down_can_be_had() {
     let socket = UnixSocket::bind(deep.join("sock")).unwrap();
     assert_eq!(socket.path(), Some(deep.join("sock").as_path()));
 }
+
+#[test]
+fn r22_firmware_is_reachable_the_log_from_byte_0_and_input_before_any_driver() {
+    let rig = Rig::new();
+    {
+        // As a boot loader finds the chip after a reset: no FIFO, no interrupts, nothing set up.
+        let mut port = rig.port.lock().unwrap();
+        port.reset();
+        for byte in *b"GRUB loading.\r\n" {
+            port.write(0, byte);
+        }
+    }
+    let mut client = rig.attach("raw");
+    assert_eq!(client.read(15), b"GRUB loading.\r\n");
+    client.send(b"c\x1b[B\r");
+    assert_eq!(rig.read_input(5), b"c\x1b[B\r");
+    // A guest that panics says so and never reads again; what it said is there.
+    rig.print(b"Kernel panic");
+    assert_eq!(client.read(12), b"Kernel panic");
+}
