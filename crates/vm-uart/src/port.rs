@@ -21,7 +21,8 @@ pub struct SerialPort<I, L> {
     told: Causes,
     /// Outputs last told to `line`.
     outputs: Outputs,
-    /// The receiver was cleared by a guest that does not listen by interrupt: its next access comes before new input.
+    /// The receiver was cleared, or the port restored, for a guest that does not listen by interrupt: its next access comes
+    /// before new input.
     input_waits: bool,
     lost: u64,
 }
@@ -127,10 +128,10 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
             _ => {
                 self.tell_outputs();
                 self.push_output();
-                // A driver that has flushed the receiver and finds data in it at once calls it broken (FreeBSD's
-                // `ns8250_flush`). Input can wait for the next access if no interrupt is awaited.
-                if offset == FCR && !self.uart.awaits_receiver() {
-                    self.input_waits = true;
+                if offset == FCR {
+                    // A driver that has flushed the receiver and finds data in it at once calls it broken (FreeBSD's
+                    // `ns8250_flush`).
+                    self.pull_input_if_awaited();
                 } else {
                     self.pull_input();
                 }
@@ -191,7 +192,8 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
     }
 
     /// Brings the chip into a saved state. The line is told the outputs and offered what waits for it; the interrupt line is
-    /// driven to its level anew, with an edge if it is active, whatever the port did before.
+    /// driven to its level anew, with an edge if it is active, whatever the port did before. Input that the line holds
+    /// enters at once if the guest awaits it by interrupt, else with its next access or [`pump`](Self::pump).
     ///
     /// # Errors
     ///
@@ -203,7 +205,11 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         if !core::mem::take(&mut self.told).is_empty() {
             self.interrupt.deassert();
         }
-        self.refresh();
+        self.push_output();
+        // The snapshot may have been taken right after a flush, where input waits; where it does not, nothing is left to pull.
+        self.pull_input_if_awaited();
+        self.tell_outputs();
+        self.settle(Meanwhile::default());
         Ok(())
     }
 
@@ -284,6 +290,15 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         if !bytes.is_empty() {
             let taken = self.line.transmit(bytes);
             self.uart.transmitted(taken);
+        }
+    }
+
+    /// Input can wait for the guest's next access if it awaits no interrupt.
+    fn pull_input_if_awaited(&mut self) {
+        if self.uart.awaits_receiver() {
+            self.pull_input();
+        } else {
+            self.input_waits = true;
         }
     }
 

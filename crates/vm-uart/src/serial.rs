@@ -138,6 +138,7 @@ impl<T: Trigger, EV: SerialEvents, W: Write> Serial<T, EV, W> {
             .port
             .restore(&snapshot)
             .map_err(|error| Error::IOError(io::Error::other(error)))?;
+        serial.port.pump();
         serial.triggered()?;
         Ok(serial)
     }

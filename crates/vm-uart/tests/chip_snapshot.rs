@@ -544,6 +544,23 @@ fn output_that_waited_leaves_after_a_restore_and_thre_comes() {
     assert_eq!(port.read(LSR), 0x60);
 }
 
+#[test]
+fn a_flush_check_holds_across_a_restore() {
+    let mut saved = Ours::new();
+    saved.outb(FCR, 0x07);
+    saved.port.line_mut().keyboard.push_back(b'k'.into());
+    let snapshot = saved.port.snapshot();
+    let mut keyboard = Terminal::default();
+    keyboard.keyboard.push_back(b'k'.into());
+    let mut port = SerialPort::new(Pin::default(), keyboard);
+    port.restore(&snapshot).expect("a good snapshot");
+    for port in [&mut saved.port, &mut port] {
+        assert_eq!(port.read(LSR), 0x60, "flushed");
+        assert_eq!(port.read(LSR), 0x61, "and not lost");
+        assert_eq!(port.read(RBR), b'k');
+    }
+}
+
 #[cfg(feature = "serde")]
 #[test]
 fn serde_gives_the_same_snapshot_back() {

@@ -502,7 +502,7 @@ impl Model {
 
     // ---- inside ----
 
-    fn watch_line(&mut self) {
+    pub fn watch_line(&mut self) {
         let level = self.line();
         self.edges += u64::from(level && !self.was_high);
         self.was_high = level;

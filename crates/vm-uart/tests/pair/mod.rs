@@ -340,7 +340,7 @@ impl Pair {
         // The new port counts losses from 0, and rings again for what is pending.
         self.model.chip.lost -= lost;
         self.model.chip.was_high = false;
-        self.model.pull();
+        self.model.chip.watch_line();
     }
 
     fn compare(&mut self, access: &Access) {
