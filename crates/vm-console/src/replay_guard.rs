@@ -42,6 +42,7 @@
 const CSI_LIMIT: usize = 256;
 const OSC_LIMIT: usize = 1024;
 
+const ENQ: u8 = 0x05;
 const BEL: u8 = 0x07;
 const CAN: u8 = 0x18;
 const SUB: u8 = 0x1a;
@@ -53,7 +54,8 @@ pub struct ReplayGuard {
     state: State,
     /// The bytes of the sequence so far, exactly as they came.
     held: Vec<u8>,
-    /// Continuation bytes still to come of a UTF-8 character that is being passed on.
+    /// Continuation bytes that a terminal still expects of a UTF-8 character, going by what it was *shown*: a byte after
+    /// a sequence that was taken out may complete the character before it.
     utf8_left: u8,
     /// The sequence in `held` has outgrown its bound: it will be dropped.
     oversize: bool,
@@ -145,6 +147,7 @@ impl ReplayGuard {
         } else {
             shown.append(&mut self.held);
             self.state = State::Ground;
+            self.utf8_left = 0;
         }
     }
 
@@ -175,16 +178,13 @@ impl ReplayGuard {
     }
 
     fn ground(&mut self, byte: u8, shown: &mut Vec<u8>) {
-        if self.utf8_left > 0 {
-            if (0x80..0xc0).contains(&byte) {
-                self.utf8_left -= 1;
-                shown.push(byte);
-                return;
-            }
-            self.utf8_left = 0;
+        if self.utf8_left > 0 && (0x80..0xc0).contains(&byte) {
+            self.utf8_left -= 1;
+            shown.push(byte);
+            return;
         }
         match byte {
-            0x05 => self.removed += 1,
+            ENQ => self.removed += 1,
             ESC => self.begin(State::Escape, byte),
             0xc2 => self.begin(State::C2, byte),
             0x80..=0x9f => {
@@ -213,8 +213,13 @@ impl ReplayGuard {
                 self.held.push(byte);
                 self.release_held(shown);
             }
-            _ => {
+            0x00..=0x7f if byte != ESC && byte != ENQ => {
                 self.release_held(shown);
+                self.ground(byte, shown);
+            }
+            // It may not be shown alone: what comes after something taken out could make it a control.
+            _ => {
+                self.drop_held();
                 self.ground(byte, shown);
             }
         }
@@ -338,10 +343,11 @@ impl ReplayGuard {
 
     /// A control character within a sequence is carried out at once and the sequence goes on.
     fn execute(&mut self, byte: u8, shown: &mut Vec<u8>) {
-        if byte == 0x05 {
+        if byte == ENQ {
             self.removed += 1;
         } else {
             shown.push(byte);
+            self.utf8_left = 0;
         }
     }
 

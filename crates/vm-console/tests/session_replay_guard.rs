@@ -260,3 +260,26 @@ proptest! {
         prop_assert_eq!(guarded(&[text.as_bytes()]), text.as_bytes());
     }
 }
+
+/// What was taken out must not let what stood before and after it join to something that was never looked at.
+#[test]
+fn nothing_grows_together_across_what_was_taken_out() {
+    // The terminal sees EF 9D 93, one character, and then a DCS that the guard took for the text of an OSC.
+    assert_eq!(
+        guarded(&[b"\xef\x1b[\x9d\x93\x90$qm\x1b\\"]),
+        b"\xef\x9d\x93"
+    );
+    // C2, a query, 9B: together C2 9B is CSI.
+    assert_eq!(guarded(&[b"\xc2\x1b[6n\x9b6n"]), b"");
+    assert_eq!(guarded(&[b"\xc2\x05\x9b6n"]), b"");
+}
+
+proptest! {
+    #[test]
+    fn what_is_shown_passes_the_guard_again(pieces in pieces(), bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+        for all in [pieces.concat(), bytes] {
+            let shown = guarded(&[&all]);
+            prop_assert_eq!(guarded(&[&shown]), shown);
+        }
+    }
+}
