@@ -13,7 +13,7 @@ use vmm_sys_util::eventfd::EventFd;
 pub const COM1: u16 = 0x3f8;
 
 /// Writing anything to this port ends the run: with the interrupt controller in the kernel, `hlt` does not exit.
-const DONE: u16 = 0xf4;
+pub const DONE: u16 = 0xf4;
 
 /// Programs of vCPU n are loaded here plus n times [`CODE_STEP`].
 const CODE: u64 = 0x1000;
@@ -29,6 +29,12 @@ pub trait Device {
     fn write(&mut self, offset: u8, value: u8);
     /// Called at each exit before it is handled, with its port.
     fn before_access(&mut self, _port: u16, _is_write: bool) {}
+    /// A read elsewhere than at [`COM1`]: a port, or guest-physical memory that is none.
+    fn read_elsewhere(&mut self, _address: u64, data: &mut [u8]) {
+        data.fill(0xff);
+    }
+    /// A write elsewhere.
+    fn write_elsewhere(&mut self, _address: u64, _data: &[u8]) {}
 }
 
 /// Exits of one run.
@@ -337,8 +343,10 @@ impl Vcpu {
                     device.before_access(DONE, true);
                     return Ok(exits);
                 }
-                VcpuExit::IoOut(..) => {}
-                VcpuExit::IoIn(_, data) => data.fill(0xff),
+                VcpuExit::IoOut(port, data) => device.write_elsewhere(port.into(), data),
+                VcpuExit::IoIn(port, data) => device.read_elsewhere(port.into(), data),
+                VcpuExit::MmioWrite(address, data) => device.write_elsewhere(address, data),
+                VcpuExit::MmioRead(address, data) => device.read_elsewhere(address, data),
                 other => return Err(format!("the guest left its program: {other:?}")),
             }
         }

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 use kvm_ioctls::IoEventAddress;
 use rustix::event::{PollFd, PollFlags, poll};
 use vm_serial_tests::bare_guest::{
-    Access, COM1, Device, Exits, Guest, Program, interrupt_driven, polled, script, take_turns,
-    write_and_halt,
+    Access, COM1, DONE, Device, Exits, Guest, Program, interrupt_driven, polled, script,
+    take_turns, write_and_halt,
 };
 use vm_serial_tests::requirement;
 use vm_superio::Trigger;
-use vm_uart::bus::coalesced::{BUSY_WRITES, CoalescedRing};
+use vm_uart::bus::coalesced::{BUSY_WRITES, CoalescedRing, IDLE_TICKS};
+use vm_uart::bus::mmio::{Mmio, Stride};
 use vm_uart::{Character, EdgeLine, Line, SerialPort};
 use vmm_sys_util::eventfd::EventFd;
 
@@ -80,6 +81,25 @@ impl Device for Com1 {
     }
 }
 
+fn ring(guest: &Guest) -> CoalescedRing {
+    let unclaimed =
+        Box::new(|address, _: &[u8]| panic!("an entry for {address:#x}, where no zone is"));
+    let vcpu = guest.second_vcpu_descriptor().unwrap();
+    CoalescedRing::new(guest.vm.clone(), vcpu, unclaimed).unwrap()
+}
+
+/// Whether the timer of the ring becomes readable within this time.
+fn is_due(ring: &CoalescedRing, milliseconds: i64) -> bool {
+    // SAFETY: the ring is borrowed for as long as its descriptor.
+    let timer = unsafe { BorrowedFd::borrow_raw(ring.as_raw_fd()) };
+    let timeout = rustix::time::Timespec {
+        tv_sec: 0,
+        tv_nsec: milliseconds * 1_000_000,
+    };
+    let mut timer = [PollFd::from_borrowed_fd(timer, PollFlags::IN)];
+    poll(&mut timer, Some(&timeout)).unwrap() > 0
+}
+
 /// A ring whose timer is served by a thread, as an event loop would.
 struct Ticking {
     ring: Arc<CoalescedRing>,
@@ -89,35 +109,15 @@ struct Ticking {
 
 impl Ticking {
     fn new(guest: &Guest, port: &Arc<Mutex<Port>>) -> Self {
-        let unclaimed =
-            Box::new(|address, _: &[u8]| panic!("an entry for {address:#x}, where no zone is"));
-        let ring = CoalescedRing::new(
-            guest.vm.clone(),
-            guest.second_vcpu_descriptor().unwrap(),
-            unclaimed,
-        )
-        .unwrap();
+        let ring = Arc::new(ring(guest));
         ring.add(IoEventAddress::Pio(COM1.into()), port.clone())
             .unwrap();
-        let ring = Arc::new(ring);
         let stop = Arc::new(AtomicBool::new(false));
         let thread = std::thread::spawn({
             let (ring, stop) = (ring.clone(), stop.clone());
             move || {
                 while !stop.load(Ordering::Relaxed) {
-                    // SAFETY: the ring is kept alive by this thread.
-                    let timer = unsafe { BorrowedFd::borrow_raw(ring.as_raw_fd()) };
-                    let timeout = rustix::time::Timespec {
-                        tv_sec: 0,
-                        tv_nsec: 50_000_000,
-                    };
-                    if poll(
-                        &mut [PollFd::from_borrowed_fd(timer, PollFlags::IN)],
-                        Some(&timeout),
-                    )
-                    .unwrap()
-                        > 0
-                    {
+                    if is_due(&ring, 50) {
                         ring.tick();
                     }
                 }
@@ -330,4 +330,298 @@ fn two_vcpus_that_take_turns_keep_their_order() {
     ticking.ring.drain();
     let expected = [[b'a'; 3], [b'b'; 3]].concat().repeat(rounds.into());
     assert_eq!(port.lock().unwrap().line().sent, expected);
+}
+
+const COM2: u16 = 0x2f8;
+
+/// Two ports on one ring.
+struct TwoPorts {
+    com1: Com1,
+    com2: Arc<Mutex<Port>>,
+}
+
+impl Device for TwoPorts {
+    fn read(&mut self, offset: u8) -> u8 {
+        self.com1.read(offset)
+    }
+
+    fn write(&mut self, offset: u8, value: u8) {
+        self.com1.write(offset, value);
+    }
+
+    fn before_access(&mut self, port: u16, is_write: bool) {
+        self.com1.before_access(port, is_write);
+    }
+
+    fn write_elsewhere(&mut self, address: u64, data: &[u8]) {
+        self.before_access(address as u16, true);
+        if address == u64::from(COM2) {
+            self.com2.lock().unwrap().write_string(0, data);
+        }
+    }
+}
+
+/// `rounds` times: a byte to COM1 and its complement to COM2 four times over, then a read of COM1's LSR.
+fn both_ports(rounds: u8) -> Program {
+    let mut code = vec![0xb9, rounds, 0]; // mov cx, rounds
+    let again = code.len();
+    for _ in 0..4 {
+        code.extend([0x88, 0xc8, 0xba, 0xf8, 0x03, 0xee]); // mov al, cl; mov dx, COM1; out dx, al
+        code.extend([0xf6, 0xd0, 0xba, 0xf8, 0x02, 0xee]); // not al; mov dx, COM2; out dx, al
+    }
+    code.extend([0xba, 0xfd, 0x03, 0xec]); // mov dx, COM1 + 5; in al, dx
+    let back = code.len() + 2 - again;
+    code.extend([0xe2, 0u8.wrapping_sub(back as u8)]); // loop again
+    code.extend([0xe6, DONE as u8, 0xf4]); // out DONE, al; hlt
+    Program {
+        code,
+        bytes: 8 * usize::from(rounds),
+    }
+}
+
+#[test]
+fn two_ports_on_one_ring_get_each_its_own_bytes() {
+    let Some(mut guest) = guest("two_ports_on_one_ring_get_each_its_own_bytes", 1) else {
+        return;
+    };
+    let (com1, com2) = (port(&guest), port(&guest));
+    let ticking = Ticking::new(&guest, &com1);
+    let address = IoEventAddress::Pio(COM2.into());
+    ticking.ring.add(address, com2.clone()).unwrap();
+    assert!(
+        ticking.ring.add(address, com1.clone()).is_err(),
+        "one port for each address"
+    );
+    let mut ports = TwoPorts {
+        com1: Com1 {
+            port: com1.clone(),
+            ring: Some(ticking.ring.clone()),
+        },
+        com2: com2.clone(),
+    };
+    guest.vcpus[0].run(&both_ports(250), &mut ports).unwrap();
+    let expected: Vec<u8> = (1..=250).rev().flat_map(|byte| [byte; 4]).collect();
+    assert_eq!(com1.lock().unwrap().line().sent, expected);
+    let complement: Vec<u8> = expected.iter().map(|byte| !byte).collect();
+    assert_eq!(com2.lock().unwrap().line().sent, complement);
+    let counters = ticking.ring.counters();
+    assert!(counters.coalesced > 1000, "{counters:?}");
+}
+
+/// Memory that is none: the guest has 64 KiB.
+const WINDOW: u64 = 0x2_0000;
+
+/// A port in memory whose registers are four bytes apart.
+struct InMemory {
+    port: Arc<Mutex<Port>>,
+    ring: Arc<CoalescedRing>,
+    writes_by_exit: usize,
+}
+
+impl Device for InMemory {
+    fn read(&mut self, _offset: u8) -> u8 {
+        0xff
+    }
+
+    fn write(&mut self, _offset: u8, _value: u8) {}
+
+    fn read_elsewhere(&mut self, address: u64, data: &mut [u8]) {
+        self.ring.before_access(address, false);
+        let window = Mmio::new(Stride::Four);
+        window.read(&mut *self.port.lock().unwrap(), address - WINDOW, data);
+    }
+
+    fn write_elsewhere(&mut self, address: u64, data: &[u8]) {
+        self.ring.before_access(address, true);
+        self.writes_by_exit += 1;
+        let window = Mmio::new(Stride::Four);
+        window.write(&mut *self.port.lock().unwrap(), address - WINDOW, data);
+    }
+}
+
+/// `rounds` times: three bytes to THR in memory, the third in a word, then a read of LSR.
+fn in_memory(rounds: u8) -> Program {
+    let mut code = vec![0xb8, 0x00, 0x20, 0x8e, 0xd8]; // mov ax, WINDOW >> 4; mov ds, ax
+    code.extend([0xb9, rounds, 0]); // mov cx, rounds
+    let again = code.len();
+    code.extend([0x88, 0x0e, 0, 0]); // mov [0], cl
+    code.extend([0xb0, b'-', 0xa2, 0, 0]); // mov al, '-'; mov [0], al
+    code.extend([0x89, 0x0e, 0, 0]); // mov [0], cx
+    code.extend([0xa0, 0x14, 0]); // mov al, [5 * 4]
+    let back = code.len() + 2 - again;
+    code.extend([0xe2, 0u8.wrapping_sub(back as u8)]); // loop again
+    code.extend([0xe6, DONE as u8, 0xf4]); // out DONE, al; hlt
+    Program {
+        code,
+        bytes: 3 * usize::from(rounds),
+    }
+}
+
+#[test]
+fn a_port_in_memory_is_coalesced_and_wider_writes_keep_their_place() {
+    let test = "a_port_in_memory_is_coalesced_and_wider_writes_keep_their_place";
+    let Some(mut guest) = guest(test, 1) else {
+        return;
+    };
+    let port = port(&guest);
+    let ring = Arc::new(ring(&guest));
+    ring.add(IoEventAddress::Mmio(WINDOW), port.clone())
+        .unwrap();
+    let mut device = InMemory {
+        port: port.clone(),
+        ring: ring.clone(),
+        writes_by_exit: 0,
+    };
+    guest.vcpus[0].run(&in_memory(200), &mut device).unwrap();
+    let expected: Vec<u8> = (1..=200)
+        .rev()
+        .flat_map(|byte| [byte, b'-', byte])
+        .collect();
+    assert_eq!(port.lock().unwrap().line().sent, expected);
+    // Each word by exit, and the bytes up to when the zone was opened.
+    assert_eq!(
+        device.writes_by_exit as u64 + ring.counters().coalesced,
+        600
+    );
+    assert!(
+        device.writes_by_exit <= 200 + BUSY_WRITES as usize,
+        "{}",
+        device.writes_by_exit
+    );
+}
+
+/// A port whose VMM stops the guest without a drain.
+struct Undrained(Com1);
+
+impl Device for Undrained {
+    fn read(&mut self, offset: u8) -> u8 {
+        self.0.read(offset)
+    }
+
+    fn write(&mut self, offset: u8, value: u8) {
+        self.0.write(offset, value);
+    }
+
+    fn before_access(&mut self, port: u16, is_write: bool) {
+        if port != DONE {
+            self.0.before_access(port, is_write);
+        }
+    }
+}
+
+#[test]
+fn what_the_ring_holds_is_in_the_snapshot_after_a_drain() {
+    let Some(mut guest) = guest("what_the_ring_holds_is_in_the_snapshot_after_a_drain", 1) else {
+        return;
+    };
+    let port = port(&guest);
+    let ring = Arc::new(ring(&guest));
+    ring.add(IoEventAddress::Pio(COM1.into()), port.clone())
+        .unwrap();
+    let mut accesses = vec![Access::Write(0, b'.'); BUSY_WRITES as usize];
+    // Looped back: what the ring holds will be in the receiver.
+    accesses.extend([(3, 0x03), (2, 0x01), (4, 0x10)].map(|(at, value)| Access::Write(at, value)));
+    accesses.extend(b"held".map(|byte| Access::Write(0, byte)));
+    let mut device = Undrained(Com1 {
+        port: port.clone(),
+        ring: Some(ring.clone()),
+    });
+    guest.vcpus[0].run(&script(&accesses), &mut device).unwrap();
+    assert_eq!(port.lock().unwrap().snapshot().received_len, 0);
+    assert_eq!(ring.drain(), 4);
+    let snapshot = port.lock().unwrap().snapshot();
+    assert_eq!(snapshot.received[..snapshot.received_len.into()], *b"held");
+}
+
+#[test]
+fn where_no_zone_can_be_opened_every_byte_exits_and_no_timer_runs() {
+    let test = "where_no_zone_can_be_opened_every_byte_exits_and_no_timer_runs";
+    let Some(mut guest) = guest(test, 1) else {
+        return;
+    };
+    // As many devices as the kernel's bus takes.
+    let full = (0x4000..0x8000).any(|at| {
+        guest
+            .vm
+            .register_coalesced_mmio(IoEventAddress::Pio(at), 1)
+            .is_err()
+    });
+    assert!(full, "this kernel's bus has no bound");
+    let port = port(&guest);
+    let ring = Arc::new(ring(&guest));
+    ring.add(IoEventAddress::Pio(COM1.into()), port.clone())
+        .unwrap();
+    let mut com1 = Com1 {
+        port: port.clone(),
+        ring: Some(ring.clone()),
+    };
+    let program = polled(16, 10);
+    let exits = guest.vcpus[0].run(&program, &mut com1).unwrap();
+    assert_eq!(
+        (exits.serial, port.lock().unwrap().line().sent.len()),
+        (170, 160)
+    );
+    let counters = ring.counters();
+    assert!(
+        counters.failed > 0 && counters.registered == 0,
+        "{counters:?}"
+    );
+    assert!(!is_due(&ring, 30));
+}
+
+#[test]
+fn an_idle_port_has_no_timer() {
+    let Some(mut guest) = guest("an_idle_port_has_no_timer", 1) else {
+        return;
+    };
+    let port = port(&guest);
+    let ring = Arc::new(ring(&guest));
+    ring.add(IoEventAddress::Pio(COM1.into()), port.clone())
+        .unwrap();
+    let mut com1 = Com1 {
+        port: port.clone(),
+        ring: Some(ring.clone()),
+    };
+    assert!(!is_due(&ring, 30), "not before it is used");
+    guest.vcpus[0].run(&polled(16, 10), &mut com1).unwrap();
+    let mut ticks = 0;
+    while is_due(&ring, 999) {
+        ticks += 1;
+        assert!(ticks < 1000, "it never ends");
+        ring.tick();
+    }
+    assert!(ticks > 0, "it ran while the port was busy");
+    // What it takes up again.
+    guest.vcpus[0].run(&polled(16, 10), &mut com1).unwrap();
+    assert_eq!(ring.counters().registered, 2);
+    assert_eq!(port.lock().unwrap().line().sent.len(), 320);
+}
+
+#[test]
+fn a_port_that_falls_idle_loses_its_zone_though_another_is_busy() {
+    let test = "a_port_that_falls_idle_loses_its_zone_though_another_is_busy";
+    let Some(mut guest) = guest(test, 1) else {
+        return;
+    };
+    let (com1, com2) = (port(&guest), port(&guest));
+    let ring = Arc::new(ring(&guest));
+    for (address, port) in [(COM1, &com1), (COM2, &com2)] {
+        ring.add(IoEventAddress::Pio(address.into()), port.clone())
+            .unwrap();
+    }
+    let mut ports = TwoPorts {
+        com1: Com1 {
+            port: com1,
+            ring: Some(ring.clone()),
+        },
+        com2,
+    };
+    guest.vcpus[0].run(&both_ports(250), &mut ports).unwrap();
+    assert_eq!(ring.counters().registered, 2);
+    for _ in 0..=IDLE_TICKS {
+        guest.vcpus[0].run(&polled(16, 10), &mut ports).unwrap();
+        ring.tick();
+    }
+    guest.vcpus[0].run(&both_ports(250), &mut ports).unwrap();
+    assert_eq!(ring.counters().registered, 3, "COM2's anew, COM1's still");
 }

@@ -5,7 +5,7 @@ mod machine;
 use machine::{Ours, Port};
 use proptest::prelude::*;
 use vm_uart::registers::{FCR, IER, IIR, LCR, LSR, MCR, MSR, RBR, THR};
-use vm_uart::{Character, InterruptLine, Line, ModemInputs, Outputs, SerialPort};
+use vm_uart::{Character, Config, InterruptLine, Line, ModemInputs, Outputs, SerialPort};
 
 #[test]
 fn a_byte_reaches_the_line_at_once_and_thre_never_falls() {
@@ -117,6 +117,41 @@ fn outputs_are_told_when_they_change_and_only_then() {
         ..none
     };
     assert_eq!(port.line().0, [dtr, both, none, broken, none]);
+}
+
+#[test]
+fn outputs_are_told_before_the_bytes_that_leave_under_them() {
+    #[derive(Debug, PartialEq)]
+    enum Seen {
+        Dtr(bool),
+        Bytes(Vec<u8>),
+    }
+    #[derive(Default)]
+    struct Recorder(Vec<Seen>);
+    impl Line for Recorder {
+        fn transmit(&mut self, bytes: &[u8]) -> usize {
+            self.0.push(Seen::Bytes(bytes.to_vec()));
+            bytes.len()
+        }
+        fn outputs(&mut self, outputs: Outputs) {
+            self.0.push(Seen::Dtr(outputs.dtr));
+        }
+    }
+    let config = Config {
+        auto_flow_control: true,
+        ..Config::default()
+    };
+    let mut port = SerialPort::with_config(config, (), Recorder::default());
+    port.set_modem_inputs(ModemInputs {
+        cts: false,
+        ..ModemInputs::default()
+    });
+    port.write(FCR, 0x01);
+    port.write(MCR, 0x20);
+    port.write(THR, b'x');
+    assert_eq!(port.line().0, [], "held: nobody is clear to send");
+    port.write(MCR, 0x01);
+    assert_eq!(port.line().0, [Seen::Dtr(true), Seen::Bytes(b"x".to_vec())]);
 }
 
 #[test]

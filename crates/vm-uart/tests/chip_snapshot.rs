@@ -4,7 +4,7 @@ mod machine;
 
 use machine::{Ours, Pin, Port, Terminal};
 use proptest::prelude::*;
-use vm_uart::registers::{FCR, IER, IIR, LCR, LSR, MCR, RBR, SCR, THR};
+use vm_uart::registers::{FCR, IER, IIR, LCR, LSR, MCR, MSR, RBR, SCR, THR};
 use vm_uart::{
     Character, CharacterErrors, CharacterTimeout, Config, FifoDepth, ModemInputs, SerialPort,
     Snapshot, SnapshotError, Uart,
@@ -545,6 +545,16 @@ fn output_that_waited_leaves_after_a_restore_and_thre_comes() {
 }
 
 #[test]
+fn time_that_was_counted_by_the_clock_means_nothing_without_one() {
+    let snapshot = busy().snapshot();
+    assert_eq!(snapshot.idle_ns, 1000);
+    let config = Config::default();
+    assert_eq!(config.character_timeout, CharacterTimeout::WhenDrained);
+    let restored = Uart::restore(config, &snapshot).expect("a good snapshot");
+    assert_eq!(restored.snapshot().idle_ns, 0);
+}
+
+#[test]
 fn a_flush_check_holds_across_a_restore() {
     let mut saved = Ours::new();
     saved.outb(FCR, 0x07);
@@ -666,6 +676,30 @@ mod superio {
                 prop_assert!(serial.is_ok());
             }
         }
+    }
+
+    #[test]
+    fn what_stood_outside_during_loopback_is_forgotten_there_and_a_cable_here() {
+        let state = SerialState {
+            modem_control: 0x1b,
+            modem_status: 0x00,
+            ..SerialState::default()
+        };
+        let (snapshot, _) = Snapshot::from_superio(&state);
+        let mut uart = Uart::restore(Config::default(), &snapshot).expect("a possible state");
+        assert_eq!(uart.read(MSR) & 0xf0, 0xb0, "RTS, DTR and OUT2 looped");
+        uart.write(MCR, 0x00);
+        assert_eq!(uart.read(MSR) & 0xf0, 0xb0, "a terminal is there");
+    }
+
+    #[test]
+    fn an_overrun_goes_over_and_comes_back() {
+        let mut uart = Uart::new(Config::default());
+        uart.receive(b'a'.into());
+        uart.receive(b'b'.into());
+        let state = uart.snapshot().to_superio().expect("nothing held");
+        assert_eq!(state.line_status, 0x63);
+        assert!(Snapshot::from_superio(&state).0.overrun);
     }
 
     #[test]

@@ -380,3 +380,23 @@ proptest! {
         settles(Guest::new(Habit::OneCause, Controller::Latches, fcr, board), &script)?;
     }
 }
+
+#[test]
+fn what_the_trigger_refuses_is_counted_and_the_port_goes_on() {
+    /// An eventfd whose counter is full.
+    struct Full;
+    impl vm_uart::Trigger for Full {
+        type E = ();
+        fn trigger(&self) -> Result<(), ()> {
+            Err(())
+        }
+    }
+    let mut port = SerialPort::new(EdgeLine::new(Full), ());
+    port.write(MCR, MCR_OUT2);
+    assert_eq!(port.interrupt().failures(), 0);
+    port.write(IER, 0x02);
+    port.write(THR, b'x');
+    assert_eq!(port.interrupt().failures(), 2, "one edge each");
+    assert_eq!(port.read(IIR) & 0x0f, 0x02);
+    assert_eq!(port.interrupt().failures(), 2);
+}

@@ -18,9 +18,14 @@
 //! 4. *The interrupt line* is the one thing that a guest sees without an access: THRE may be raised late. Late is bounded by
 //!    [`TICK`], as a slow transmitter would be; a real one takes 87 µs a byte at 115200 baud. A guest that waits for that
 //!    interrupt is found out by the first tick (bytes in the ring, and no access since the last one), and from then on its
-//!    writes exit again.
-//! 5. *Ring full*: the kernel then exits with the write itself, which drains and is handled after all that was before it;
-//!    `rep outsb` likewise, element by element.
+//!    writes exit again. A byte that comes between that tick and the end of the zone waits for the grace period below.
+//! 5. *Ring full*: the kernel then exits with the write itself, which drains and is handled after all that was before it.
+//!    `rep outsb` likewise: KVM's instruction emulator hands it on element by element.
+//! 6. *Wider writes*: the kernel takes a write only if all of it lies in the zone, which is one byte; `outw` to port 0x3f8 exits,
+//!    and so do drivers that use words on a memory-mapped port (`reg-io-width`): right, but nothing is saved there.
+//!
+//! **Not for SEV-ES guests.** Their string I/O goes to the kernel's bus as one piece, and what no longer fits into the ring in the
+//! middle of it is dropped there (`emulator_pio_in_out`).
 //!
 //! # No wakeups while idle
 //!
@@ -65,7 +70,8 @@
 //! # Sharing
 //!
 //! The ring belongs to the VM. Entries of zones that somebody else registered go to the handler given to
-//! [`CoalescedRing::new`].
+//! [`CoalescedRing::new`]. Addresses are told apart by their number alone: a port here and a memory-mapped zone elsewhere must
+//! not have the same.
 
 use std::fmt;
 use std::os::fd::{AsRawFd, RawFd};
@@ -77,7 +83,7 @@ use vmm_sys_util::timerfd::TimerFd;
 
 use crate::{InterruptLine, Line, SerialPort};
 
-/// Longest time that a byte stays in the ring, as long as the timer is served.
+/// Longest time that a byte stays in the ring of an open zone, as long as the timer is served.
 pub const TICK: Duration = Duration::from_millis(5);
 
 /// Writes to the data register that exit before its zone is registered.
@@ -89,8 +95,12 @@ pub const IDLE_TICKS: u32 = 8;
 /// Upper bound of [`BUSY_WRITES`] after it was doubled for guests that wait for the THRE interrupt.
 const MOST_BUSY_WRITES: u32 = 4096;
 
-/// More than a ring page can hold: a drain that took as many has taken all that was there when it began.
-const RING_ENTRIES: usize = 256;
+/// More than a ring can hold (170 entries in a page of 4 KiB, 2,730 in one of 64 KiB): a drain that took as many has taken all
+/// that was there when it began.
+const RING_ENTRIES: usize = 4096;
+
+/// Bytes handed to a port at once.
+const LONGEST_RUN: usize = 256;
 
 /// A port that takes replayed writes to its data register (offset 0).
 pub trait DataRegister: Send + Sync {
@@ -106,7 +116,8 @@ impl<I: InterruptLine + Send, L: Line + Send> DataRegister for Mutex<SerialPort<
     }
 }
 
-/// Takes ring entries of zones that were registered by somebody else: address and data.
+/// Takes ring entries of zones that were registered by somebody else: address and data. It is called with the ring locked, and
+/// must not call the ring.
 pub type ForeignWrites = Box<dyn FnMut(u64, &[u8]) + Send>;
 
 /// Why coalescing could not be set up. The port works without it, at one exit a byte.
@@ -173,13 +184,16 @@ struct Inner {
     zones: Vec<Zone>,
     foreign: ForeignWrites,
     counters: CoalesceCounters,
-    taken_by_access: bool,
 }
 
 struct Zone {
     address: IoEventAddress,
     port: Arc<dyn DataRegister>,
     policy: Policy,
+    /// The drain under way has taken bytes of it.
+    drained: bool,
+    /// A drain before an access has, since the last tick.
+    drained_by_access: bool,
 }
 
 impl fmt::Debug for CoalescedRing {
@@ -214,7 +228,6 @@ impl CoalescedRing {
                 zones: Vec::new(),
                 foreign,
                 counters: CoalesceCounters::default(),
-                taken_by_access: false,
             }),
         })
     }
@@ -248,6 +261,8 @@ impl CoalescedRing {
             address,
             port,
             policy: Policy::new(),
+            drained: false,
+            drained_by_access: false,
         });
         Ok(())
     }
@@ -257,7 +272,9 @@ impl CoalescedRing {
     pub fn before_access(&self, address: u64, is_write: bool) {
         let mut inner = self.lock();
         if inner.drain() > 0 {
-            inner.taken_by_access = true;
+            for zone in &mut inner.zones {
+                zone.drained_by_access |= zone.drained;
+            }
         }
         if is_write
             && let Some(at) = inner
@@ -274,7 +291,8 @@ impl CoalescedRing {
         self.lock().drain()
     }
 
-    /// Serves the timer: applies what is in the ring and gives up zones that are idle or that keep their guest waiting.
+    /// Serves the timer: applies what is in the ring and gives up zones that are idle or that keep their guest waiting. For the
+    /// thread of the event loop: it may wait for a grace period of the kernel's, but never for the timer.
     pub fn tick(&self) {
         let closing = self.lock().tick();
         if closing.is_empty() {
@@ -329,10 +347,13 @@ impl Inner {
     /// Bounded by [`RING_ENTRIES`]: another vCPU may refill the ring as fast as it is emptied.
     fn drain(&mut self) -> usize {
         let mut run = Run {
-            bytes: [0; RING_ENTRIES],
+            bytes: [0; LONGEST_RUN],
             length: 0,
             zone: 0,
         };
+        for zone in &mut self.zones {
+            zone.drained = false;
+        }
         let mut taken = 0;
         while taken < RING_ENTRIES
             && let Ok(Some(entry)) = self.ring.coalesced_mmio_read()
@@ -345,11 +366,12 @@ impl Inner {
                 .position(|zone| place(zone.address) == entry.phys_addr)
             {
                 Some(zone) => {
-                    if zone != run.zone {
+                    if zone != run.zone || run.length == LONGEST_RUN {
                         run.deliver(&self.zones);
                         run.zone = zone;
                     }
                     run.push(data);
+                    self.zones[zone].drained = true;
                     self.counters.coalesced += 1;
                 }
                 None => (self.foreign)(entry.phys_addr, data),
@@ -364,33 +386,32 @@ impl Inner {
         if !zone.policy.write_by_exit() {
             return;
         }
+        zone.policy.enter(State::Open);
+        let address = zone.address;
         // Without the timer a byte could stay in the ring for ever: arm first.
-        let open = self.timer.reset(TICK, Some(TICK)).is_ok()
-            && vm.register_coalesced_mmio(zone.address, 1).is_ok();
-        if open {
-            zone.policy.enter(State::Open);
+        if self.set_timer() && vm.register_coalesced_mmio(address, 1).is_ok() {
             self.counters.registered += 1;
         } else {
-            zone.policy.enter(State::Closed);
+            self.zones[at].policy.enter(State::Closed);
             self.counters.failed += 1;
+            self.set_timer();
         }
     }
 
     /// Returns the zones to close, which is slow and hence done without the lock.
     fn tick(&mut self) -> Vec<IoEventAddress> {
-        // Takes the expiry count away. Cleared meanwhile: nothing to take, and the read would wait for ever.
-        if matches!(self.timer.is_armed(), Ok(true)) {
-            let _expired = self.timer.wait();
-        }
-        let by_tick = self.drain();
-        self.counters.by_tick += by_tick as u64;
-        let by_access = std::mem::take(&mut self.taken_by_access);
+        let before = self.counters.coalesced;
+        self.drain();
+        self.counters.by_tick += self.counters.coalesced - before;
         let closing = self.zones.iter_mut().filter_map(|zone| {
+            let by_access = std::mem::take(&mut zone.drained_by_access);
             zone.policy
-                .tick(by_tick > 0, by_access)
+                .tick(zone.drained, by_access)
                 .then_some(zone.address)
         });
-        closing.collect()
+        let closing = closing.collect();
+        self.set_timer();
+        closing
     }
 
     fn closed(&mut self, addresses: &[IoEventAddress]) {
@@ -404,19 +425,27 @@ impl Inner {
                 zone.policy.enter(State::Closed);
             }
         }
-        if self
+        self.set_timer();
+    }
+
+    /// Lets the timer run as long as there is a zone, and says whether it could be set. Setting it also takes an expiry away,
+    /// which reading could not do without the risk of waiting for one.
+    fn set_timer(&mut self) -> bool {
+        let has_zone = self
             .zones
             .iter()
-            .all(|zone| zone.policy.state == State::Closed)
-        {
-            let _disarmed = self.timer.clear();
+            .any(|zone| zone.policy.state != State::Closed);
+        if has_zone {
+            self.timer.reset(TICK, Some(TICK)).is_ok()
+        } else {
+            self.timer.clear().is_ok()
         }
     }
 }
 
 /// Successive bytes for one port: one lock and one call of the line for a burst.
 struct Run {
-    bytes: [u8; RING_ENTRIES],
+    bytes: [u8; LONGEST_RUN],
     length: usize,
     zone: usize,
 }
