@@ -122,6 +122,21 @@ impl<T: Trigger, EV: SerialEvents, W: Write> Serial<T, EV, W> {
         serial_evts: EV,
         out: W,
     ) -> Result<Self, Error<T::E>> {
+        Self::from_state_with_config(Config::default(), state, trigger, serial_evts, out)
+    }
+
+    /// As [`from_state`](Self::from_state), on another board than a PC: not in vm-superio.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`from_state`](Self::from_state).
+    pub fn from_state_with_config(
+        config: Config,
+        state: &SerialState,
+        trigger: T,
+        serial_evts: EV,
+        out: W,
+    ) -> Result<Self, Error<T::E>> {
         if state.in_buffer.len() > CAPACITY {
             return Err(Error::FullFifo);
         }
@@ -132,7 +147,7 @@ impl<T: Trigger, EV: SerialEvents, W: Write> Serial<T, EV, W> {
             snapshot.received_len = 0;
             snapshot.received.fill(0);
         }
-        let mut serial = Self::with_events(trigger, serial_evts, out);
+        let mut serial = Self::with_config(config, trigger, serial_evts, out);
         serial.port.line_mut().waiting = waiting.into();
         serial
             .port

@@ -4,7 +4,7 @@ mod machine;
 
 use machine::{Ours, Pin, Port, Terminal};
 use proptest::prelude::*;
-use vm_uart::registers::{FCR, IER, IIR, LCR, LSR, MCR, MSR, RBR, SCR, THR};
+use vm_uart::registers::{FCR, IER, IIR, LCR, LSR, MCR, RBR, SCR, THR};
 use vm_uart::{
     Character, CharacterErrors, CharacterTimeout, Config, FifoDepth, ModemInputs, SerialPort,
     Snapshot, SnapshotError, Uart,
@@ -545,6 +545,21 @@ fn output_that_waited_leaves_after_a_restore_and_thre_comes() {
 }
 
 #[test]
+fn a_reset_leaves_the_snapshot_of_power_on_but_for_what_it_spares() {
+    let mut uart = busy();
+    let before = uart.snapshot();
+    uart.reset();
+    let power_on = Uart::new(*uart.config()).snapshot();
+    let expected = Snapshot {
+        divisor: before.divisor,
+        last_received: before.last_received,
+        modem: before.modem & 0xf0,
+        ..power_on
+    };
+    assert_eq!(uart.snapshot(), expected);
+}
+
+#[test]
 fn time_that_was_counted_by_the_clock_means_nothing_without_one() {
     let snapshot = busy().snapshot();
     assert_eq!(snapshot.idle_ns, 1000);
@@ -590,6 +605,7 @@ fn serde_gives_the_same_snapshot_back() {
 mod superio {
     use super::*;
     use vm_superio::SerialState;
+    use vm_uart::registers::MSR;
     use vm_uart::snapshot::HeldOutput;
 
     #[test]

@@ -82,7 +82,7 @@ impl vm_uart::Trigger for Faulty {
     }
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Counters {
     reads: AtomicU64,
     out: AtomicU64,
@@ -569,6 +569,36 @@ mod snapshots_cross {
     }
 
     #[test]
+    fn a_board_without_the_out2_gate_has_none_after_a_restore() {
+        let state = vm_uart::SerialState {
+            interrupt_enable: RDA,
+            modem_control: 0,
+            in_buffer: b"k".to_vec(),
+            ..vm_uart::SerialState::default()
+        };
+        for (interrupt_gate, edges) in [
+            (vm_uart::InterruptGate::None, 1),
+            (vm_uart::InterruptGate::Out2, 0),
+        ] {
+            let event = Event::default();
+            let config = vm_uart::Config {
+                interrupt_gate,
+                ..vm_uart::Config::default()
+            };
+            let events = vm_uart::serial::NoEvents;
+            let restored = vm_uart::Serial::from_state_with_config(
+                config,
+                &state,
+                event.clone(),
+                events,
+                Vec::new(),
+            );
+            assert_eq!(restored.unwrap().state().in_buffer, b"k");
+            assert_eq!(event.take(), edges);
+        }
+    }
+
+    #[test]
     fn an_old_snapshot_loads_with_every_register_and_byte() {
         let event = Event::default();
         let mut serial = vm_uart::Serial::from_state(
@@ -699,6 +729,82 @@ fn same_events<T: vm_superio::serial::SerialEvents>(
     events: &T,
 ) -> &impl vm_uart::serial::SerialEvents {
     events
+}
+
+for_both! {
+    fn every_public_item_is_there_with_its_type(uart) {
+        use uart::serial::{Error, NoEvents, SerialEvents};
+        use uart::{Serial, SerialState, Trigger};
+
+        /// A VMM's own wrapper.
+        #[derive(Debug)]
+        struct Device<T: Trigger, EV: SerialEvents, W: Write>(Serial<T, EV, W>);
+
+        fn sends_between_threads<T: Send>(_: &T) {}
+
+        fn explained(error: &Error<io::Error>) -> String {
+            match error {
+                Error::Trigger(error) | Error::IOError(error) => error.to_string(),
+                Error::FullFifo => (error as &dyn std::error::Error).to_string(),
+            }
+        }
+
+        #[derive(Clone, Debug)]
+        struct Silent;
+        impl Trigger for Silent {
+            type E = io::Error;
+            fn trigger(&self) -> Result<(), Self::E> {
+                Ok(())
+            }
+        }
+
+        let state = SerialState {
+            baud_divisor_low: 1,
+            baud_divisor_high: 0,
+            interrupt_enable: 0,
+            interrupt_identification: 1,
+            line_control: 3,
+            line_status: 0x60,
+            modem_control: 8,
+            modem_status: 0xb0,
+            scratch: 0x5a,
+            in_buffer: b"k".to_vec(),
+        };
+        assert_eq!(state, state.clone());
+        let counters = Arc::new(Counters::default());
+        let sink: Vec<u8> = Vec::new();
+        let restored: Result<Serial<Silent, Arc<Counters>, Vec<u8>>, Error<io::Error>> =
+            Serial::from_state(&state, Silent, Arc::clone(&counters), sink);
+        let mut device = Device(restored.unwrap());
+        sends_between_threads(&device);
+        let _: (&Silent, &Arc<Counters>) = (device.0.interrupt_evt(), device.0.events());
+        let capacity: usize = device.0.fifo_capacity();
+        assert_eq!((capacity, device.0.read(7)), (63, 0x5a));
+        let written: Result<(), Error<io::Error>> = device.0.write(DATA, b'x');
+        written.unwrap();
+        let taken: Result<usize, Error<io::Error>> = device.0.enqueue_raw_bytes(&[0; 100]);
+        assert_eq!(taken.unwrap(), 63);
+        let full = device.0.enqueue_raw_bytes(b"x").unwrap_err();
+        assert_eq!(explained(&full), "No space left in FIFO");
+        assert_eq!(device.0.read(DATA), b'k');
+        assert_eq!(counters.all(), [1, 1, 0, 0]);
+        let saved: SerialState = device.0.state();
+        assert_eq!((saved.scratch, saved.in_buffer.len()), (0x5a, 63));
+        let writer: &mut Vec<u8> = device.0.writer_mut();
+        writer.push(b'y');
+        let writer: &Vec<u8> = device.0.writer();
+        assert_eq!(writer, b"xy");
+        assert!(format!("{device:?}").contains("Device"));
+        let writer: Vec<u8> = device.0.into_writer();
+        assert_eq!(writer, b"xy");
+
+        let events = NoEvents;
+        let copy = events;
+        events.out_byte();
+        let _: Serial<Silent, NoEvents, io::Sink> = Serial::with_events(Silent, copy, io::sink());
+        let _: Serial<Silent, NoEvents, io::Sink> = Serial::new(Silent, io::sink());
+        assert_eq!(SerialState::default().line_status, 0x60);
+    }
 }
 
 /// What VMMs import, by the paths they import it from.
