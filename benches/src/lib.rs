@@ -4,6 +4,7 @@
 //! measured in passes: each pass takes ours and then the peer, so that a noisy neighbour disturbs both alike; the figures are
 //! medians over the passes and the ratio is the median of the passes' ratios.
 
+pub mod cloud;
 pub mod measure;
 pub mod peers;
 pub mod plot;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use vm_serial_bench::{measure, plot, report, rows};
+use vm_serial_bench::{cloud, measure, plot, report, rows};
 
 /// Measures the serial port and its console, peers beside them in the same run.
 #[derive(Parser)]
@@ -80,6 +80,13 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         let row = row.measure(arguments.runs.into(), &machine);
         report::line(&mut out, &row)?;
         measured.push(row);
+    }
+    let load = cloud::Load {
+        guests: 1000.0,
+        bytes_per_second: 10_000.0,
+    };
+    if let Some(host) = cloud::Host::from_rows(&measured, load) {
+        writeln!(out, "\n{host}")?;
     }
     if let Some(path) = &arguments.json {
         report::json(path, &measured)?;

@@ -2,17 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What one pass saw: ours, and the peer beside it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Pass {
     /// Our figure, in the row's unit.
     pub ours: f64,
     /// The peer's, in the same unit; absent where there is none to compare with.
     pub peer: Option<f64>,
     /// What else the pass saw, in words.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
 
@@ -69,7 +69,7 @@ pub struct Row {
 }
 
 /// A measured row, as it stands in the JSON.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Measured {
     /// The row's name.
     pub row: String,
@@ -98,7 +98,7 @@ pub struct Measured {
 }
 
 /// The passes behind a figure.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub struct Runs {
     /// How many.
     pub count: usize,
@@ -114,7 +114,11 @@ impl Row {
     /// Runs `count` passes after one that is thrown away.
     #[must_use]
     pub fn measure(&self, count: usize, machine: &str) -> Measured {
-        let passes = (self.prepare)().and_then(|mut pass| {
+        self.measured((self.prepare)(), count, machine)
+    }
+
+    fn measured(&self, passes: Result<Passes, Skipped>, count: usize, machine: &str) -> Measured {
+        let passes = passes.and_then(|mut pass| {
             pass()?;
             (0..count).map(|_| pass()).collect::<Result<Vec<_>, _>>()
         });
@@ -250,4 +254,90 @@ pub fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     format!("{model}, {cores} cores, Linux {}", kernel.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(bar: Bar, passes: &[(f64, f64)]) -> Measured {
+        let mut passes: Vec<_> = passes.to_vec();
+        passes.insert(0, (f64::NAN, f64::NAN));
+        let count = passes.len() - 1;
+        let row = Row {
+            name: "row",
+            what: "",
+            peer: "peer",
+            unit: "ns",
+            bar,
+            prepare: || Err(Skipped("no means".into())),
+        };
+        let mut passes = passes
+            .into_iter()
+            .map(|(ours, peer)| Pass::pair(ours, peer));
+        row.measured(
+            Ok(Box::new(move || {
+                Ok(passes.next().expect("as many as asked for"))
+            })),
+            count,
+            "here",
+        )
+    }
+
+    #[test]
+    fn the_ratio_is_the_median_of_the_passes_ratios_and_the_first_pass_is_thrown_away() {
+        let row = row(Bar::CostRatio(1.5), &[(2.0, 2.0), (30.0, 10.0), (1.4, 1.0)]);
+        assert_eq!(
+            (row.ours, row.peer, row.ratio),
+            (Some(2.0), Some(2.0), Some(1.4))
+        );
+        assert_eq!(row.runs.ratio_spread, Some((1.0, 3.0)));
+        assert_eq!(row.met, Some(true));
+    }
+
+    #[test]
+    fn each_bar_is_met_from_its_own_side() {
+        let met = |bar| row(bar, &[(2.0, 10.0)]).met;
+        assert_eq!(met(Bar::CostRatio(0.2)), Some(true));
+        assert_eq!(met(Bar::CostRatio(0.19)), Some(false));
+        assert_eq!(met(Bar::Cheaper(5.0)), Some(true));
+        assert_eq!(met(Bar::Cheaper(5.1)), Some(false));
+        assert_eq!(met(Bar::Faster(0.2)), Some(true));
+        assert_eq!(met(Bar::Faster(0.3)), Some(false));
+        assert_eq!(met(Bar::AtMost(2.0)), Some(true));
+        assert_eq!(met(Bar::AtMost(1.9)), Some(false));
+        assert_eq!(met(Bar::AtMostAndCostRatio(2.0, 0.1)), Some(false));
+        assert_eq!(met(Bar::AtMostAndCostRatio(1.0, 0.2)), Some(false));
+        assert_eq!(met(Bar::AtMostAndCostRatio(2.0, 0.2)), Some(true));
+        assert_eq!(met(Bar::None), None);
+    }
+
+    #[test]
+    fn a_row_that_cannot_run_says_why_and_meets_nothing() {
+        let row = Row {
+            name: "row",
+            what: "",
+            peer: "",
+            unit: "",
+            bar: Bar::AtMost(1.0),
+            prepare: || Err(Skipped("no /dev/kvm".into())),
+        };
+        let measured = row.measure(5, "here");
+        assert_eq!(
+            (measured.met, measured.skipped.as_deref()),
+            (None, Some("no /dev/kvm"))
+        );
+    }
+
+    #[test]
+    fn percentiles_are_of_the_sorted_samples() {
+        let samples: Vec<u64> = (0..=1000).rev().collect();
+        let at = |p| Some(percentile(&mut samples.clone(), p));
+        assert_eq!(
+            (at(0.0), at(0.5), at(0.999), at(1.0)),
+            (Some(0.0), Some(500.0), Some(999.0), Some(1000.0))
+        );
+        assert_eq!(median([4.0, 1.0, 3.0, 2.0].into_iter()), Some(2.5));
+        assert_eq!(median(std::iter::empty()), None);
+    }
 }

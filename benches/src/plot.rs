@@ -6,7 +6,10 @@ use plotters::prelude::*;
 
 use crate::measure::Measured;
 
-/// Draws ours beside the peer, on a logarithmic scale, for the rows whose unit is ns/byte.
+/// What is below is no bar on this scale.
+const LEAST: f64 = 0.2;
+
+/// Draws ours beside the peer, on a logarithmic scale: the rows in ns/byte, and those of KVM in what a byte takes there.
 ///
 /// # Errors
 ///
@@ -14,25 +17,36 @@ use crate::measure::Measured;
 pub fn svg(path: &Path, rows: &[Measured]) -> Result<(), Box<dyn std::error::Error>> {
     let bars: Vec<(&str, f64, f64, &str)> = rows
         .iter()
-        .filter(|row| row.unit == "ns/byte")
-        .filter_map(|row| Some((row.row.as_str(), row.ours?, row.peer?, row.peer_is.as_str())))
+        .rev()
+        .filter_map(|row| {
+            let (ours, peer) = (row.ours?, row.peer?);
+            let (ours, peer) = match row.unit.as_str() {
+                "ns/byte" => (ours, peer),
+                "bytes/s" => (1e9 / ours, 1e9 / peer),
+                _ => return None,
+            };
+            Some((row.row.as_str(), ours, peer, row.peer_is.as_str()))
+        })
+        .filter(|bar| bar.1.min(bar.2) >= LEAST)
         .collect();
     if bars.is_empty() {
-        return Err("no row with a peer in ns/byte was measured: name some, or all".into());
+        return Err(
+            "no row with a peer in ns/byte or bytes/s was measured: name some, or all".into(),
+        );
     }
-    let highest = bars.iter().map(|bar| bar.1.max(bar.2)).fold(10.0, f64::max) * 4.0;
+    let highest = bars.iter().map(|bar| bar.1.max(bar.2)).fold(10.0, f64::max) * 100.0;
     let height = 90 + 46 * u32::try_from(bars.len())?;
     let root = SVGBackend::new(path, (900, height)).into_drawing_area();
     root.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&root)
         .caption(
-            "ns per byte on the vCPU thread (log scale, shorter is better)",
+            "ns per byte on the vCPU thread, for kvm-* exits included (log scale, shorter is better)",
             ("sans-serif", 18),
         )
         .margin(10)
         .x_label_area_size(30)
         .y_label_area_size(130)
-        .build_cartesian_2d((0.1..highest).log_scale(), 0..bars.len() * 3)?;
+        .build_cartesian_2d((LEAST..highest).log_scale(), 0..bars.len() * 3)?;
     let names: Vec<String> = bars.iter().map(|bar| bar.0.to_owned()).collect();
     chart
         .configure_mesh()
@@ -51,11 +65,11 @@ pub fn svg(path: &Path, rows: &[Measured]) -> Result<(), Box<dyn std::error::Err
         let base = at * 3;
         chart.draw_series([
             Rectangle::new(
-                [(0.1, base + 1), (*peer, base + 2)],
+                [(LEAST, base + 1), (*peer, base + 2)],
                 RGBColor(190, 190, 190).filled(),
             ),
             Rectangle::new(
-                [(0.1, base), (*ours, base + 1)],
+                [(LEAST, base), (*ours, base + 1)],
                 RGBColor(30, 110, 180).filled(),
             ),
         ])?;

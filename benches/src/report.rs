@@ -41,7 +41,7 @@ pub fn line(out: &mut impl Write, row: &Measured) -> io::Result<()> {
     }
 }
 
-/// The heading of [`line`]s.
+/// The heading of the lines.
 ///
 /// # Errors
 ///
