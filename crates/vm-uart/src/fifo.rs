@@ -43,135 +43,15 @@ impl From<u8> for Character {
     }
 }
 
-/// The receive FIFO: characters with their errors (section 8.4: "this error is associated with the particular
-/// character in the FIFO it applies to").
+/// Bytes, oldest first. By itself it is the transmit FIFO: what the line has not taken yet, empty unless the line refuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ReceiveFifo {
-    /// Oldest first; zero from `len` on.
-    pub(crate) bytes: [u8; MAX_DEPTH],
-    /// Bit i of each mask belongs to `bytes[i]`; zero from `len` on.
-    pub(crate) parity: u64,
-    pub(crate) framing: u64,
-    pub(crate) breaks: u64,
-    pub(crate) len: u8,
-}
-
-impl ReceiveFifo {
-    pub(crate) const fn new() -> Self {
-        Self {
-            bytes: [0; MAX_DEPTH],
-            parity: 0,
-            framing: 0,
-            breaks: 0,
-            len: 0,
-        }
-    }
-
-    #[inline]
-    pub(crate) const fn len(&self) -> usize {
-        self.len as usize
-    }
-
-    #[inline]
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Whether any character in it has an error (LSR bit 7).
-    #[inline]
-    pub(crate) const fn has_errors(&self) -> bool {
-        self.parity | self.framing | self.breaks != 0
-    }
-
-    /// The errors of the character at the top, where LSR shows them; none if empty.
-    #[inline]
-    pub(crate) const fn top_errors(&self) -> u8 {
-        ((self.parity & 1) << 2 | (self.framing & 1) << 3 | (self.breaks & 1) << 4) as u8
-    }
-
-    /// Forgets the errors of the character at the top: what reading LSR does.
-    #[inline]
-    pub(crate) const fn clear_top_errors(&mut self) {
-        self.parity &= !1;
-        self.framing &= !1;
-        self.breaks &= !1;
-    }
-
-    /// The character at `index`, counted from the top.
-    pub(crate) const fn get(&self, index: usize) -> Option<Character> {
-        if index >= self.len() {
-            return None;
-        }
-        let errors = (self.parity >> index & 1) << 2
-            | (self.framing >> index & 1) << 3
-            | (self.breaks >> index & 1) << 4;
-        Some(Character {
-            byte: self.bytes[index],
-            errors: CharacterErrors::from_bits_truncate(errors as u8),
-        })
-    }
-
-    /// Puts a character at the end of a FIFO of `depth`; false if it is full.
-    pub(crate) fn push(&mut self, character: Character, depth: usize) -> bool {
-        let index = self.len();
-        if index >= depth || index >= MAX_DEPTH {
-            return false;
-        }
-        self.set(index, character);
-        self.len += 1;
-        true
-    }
-
-    /// Replaces whatever is there by one character: how 16450 mode overruns (section 8.4, bit 1).
-    pub(crate) fn replace(&mut self, character: Character) {
-        self.clear();
-        self.set(0, character);
-        self.len = 1;
-    }
-
-    fn set(&mut self, index: usize, character: Character) {
-        self.bytes[index] = character.byte;
-        let bit = 1 << index;
-        if character.errors.contains(CharacterErrors::PARITY) {
-            self.parity |= bit;
-        }
-        if character.errors.contains(CharacterErrors::FRAMING) {
-            self.framing |= bit;
-        }
-        if character.errors.contains(CharacterErrors::BREAK) {
-            self.breaks |= bit;
-        }
-    }
-
-    /// Takes the byte at the top; its errors go with it.
-    #[inline]
-    pub(crate) fn pop(&mut self) -> Option<u8> {
-        if self.is_empty() {
-            return None;
-        }
-        let byte = self.bytes[0];
-        self.bytes = shifted(&self.bytes, 1);
-        self.parity >>= 1;
-        self.framing >>= 1;
-        self.breaks >>= 1;
-        self.len -= 1;
-        Some(byte)
-    }
-
-    pub(crate) fn clear(&mut self) {
-        *self = Self::new();
-    }
-}
-
-/// The transmit FIFO: bytes the line has not taken yet. It is empty unless the line refuses.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TransmitFifo {
-    /// Oldest first; zero from `len` on.
+pub(crate) struct ByteFifo {
+    /// Zero from `len` on.
     pub(crate) bytes: [u8; MAX_DEPTH],
     pub(crate) len: u8,
 }
 
-impl TransmitFifo {
+impl ByteFifo {
     pub(crate) const fn new() -> Self {
         Self {
             bytes: [0; MAX_DEPTH],
@@ -212,11 +92,121 @@ impl TransmitFifo {
         self.len = 1;
     }
 
+    /// Takes the oldest byte.
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<u8> {
+        let byte = *self.as_slice().first()?;
+        self.bytes = shifted(&self.bytes, 1);
+        self.len -= 1;
+        Some(byte)
+    }
+
     /// Takes up to `count` bytes off the front.
     pub(crate) fn drop_front(&mut self, count: usize) {
         let count = count.min(self.len());
         self.bytes = shifted(&self.bytes, count);
         self.len -= count as u8;
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::new();
+    }
+}
+
+/// The receive FIFO: characters with their errors (section 8.4: "this error is associated with the particular
+/// character in the FIFO it applies to").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ReceiveFifo {
+    pub(crate) data: ByteFifo,
+    /// Bit i of each mask belongs to byte i; zero from the length on.
+    pub(crate) parity: u64,
+    pub(crate) framing: u64,
+    pub(crate) breaks: u64,
+}
+
+impl ReceiveFifo {
+    pub(crate) const fn new() -> Self {
+        Self {
+            data: ByteFifo::new(),
+            parity: 0,
+            framing: 0,
+            breaks: 0,
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn len(&self) -> usize {
+        self.data.len()
+    }
+
+    #[inline]
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.data.is_empty()
+    }
+
+    /// Whether any character in it has an error (LSR bit 7).
+    #[inline]
+    pub(crate) const fn has_errors(&self) -> bool {
+        self.parity | self.framing | self.breaks != 0
+    }
+
+    /// The errors of the character at the top, where LSR shows them; none if empty.
+    #[inline]
+    pub(crate) fn top_errors(&self) -> u8 {
+        self.errors(0)
+    }
+
+    /// The errors of the character at `index`, counted from the top, where LSR shows them.
+    #[inline]
+    fn errors(&self, index: usize) -> u8 {
+        let bit = |mask: u64| (mask >> index & 1) as u8;
+        bit(self.parity) << 2 | bit(self.framing) << 3 | bit(self.breaks) << 4
+    }
+
+    /// Forgets the errors of the character at the top: what reading LSR does.
+    #[inline]
+    pub(crate) const fn clear_top_errors(&mut self) {
+        self.parity &= !1;
+        self.framing &= !1;
+        self.breaks &= !1;
+    }
+
+    /// The characters, the one at the top first.
+    pub(crate) fn characters(&self) -> impl Iterator<Item = Character> {
+        let bytes = self.data.as_slice().iter().enumerate();
+        bytes.map(|(index, &byte)| Character {
+            byte,
+            errors: CharacterErrors::from_bits_truncate(self.errors(index)),
+        })
+    }
+
+    /// Puts a character at the end of a FIFO of `depth`; false if it is full.
+    pub(crate) fn push(&mut self, character: Character, depth: usize) -> bool {
+        let index = self.len();
+        let has_room = self.data.push(character.byte, depth);
+        if has_room {
+            let bit = |error| u64::from(character.errors.contains(error)) << index;
+            self.parity |= bit(CharacterErrors::PARITY);
+            self.framing |= bit(CharacterErrors::FRAMING);
+            self.breaks |= bit(CharacterErrors::BREAK);
+        }
+        has_room
+    }
+
+    /// Replaces whatever is there by one character: how 16450 mode overruns (section 8.4, bit 1).
+    pub(crate) fn replace(&mut self, character: Character) {
+        self.clear();
+        self.push(character, 1);
+    }
+
+    /// Takes the byte at the top; its errors go with it.
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<u8> {
+        let byte = self.data.pop()?;
+        self.parity >>= 1;
+        self.framing >>= 1;
+        self.breaks >>= 1;
+        Some(byte)
     }
 
     pub(crate) fn clear(&mut self) {

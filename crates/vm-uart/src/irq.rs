@@ -96,12 +96,13 @@ mod edge {
     ///
     /// # Errors of the trigger
     ///
-    /// They are counted by [`failures`](Self::failures). A non-blocking eventfd refuses only when its counter is full, that is
+    /// They are counted by [`failures`](Self::failures), and the first is kept for [`take_error`](Self::take_error). A non-blocking eventfd refuses only when its counter is full, that is
     /// when an interrupt is pending anyway.
     #[derive(Debug)]
     pub struct EdgeLine<T: Trigger> {
         trigger: T,
         failures: u64,
+        error: Option<T::E>,
     }
 
     impl<T: Trigger> EdgeLine<T> {
@@ -110,6 +111,7 @@ mod edge {
             Self {
                 trigger,
                 failures: 0,
+                error: None,
             }
         }
 
@@ -128,9 +130,15 @@ mod edge {
             self.failures
         }
 
+        /// The first error of the trigger since this was last asked.
+        pub const fn take_error(&mut self) -> Option<T::E> {
+            self.error.take()
+        }
+
         fn edge(&mut self) {
-            if self.trigger.trigger().is_err() {
+            if let Err(error) = self.trigger.trigger() {
                 self.failures = self.failures.saturating_add(1);
+                self.error.get_or_insert(error);
             }
         }
     }

@@ -65,7 +65,7 @@ pub use vm_superio::serial::{Error, NoEvents, SerialEvents, SerialState};
 
 use crate::config::Config;
 use crate::fifo::Character;
-use crate::irq::InterruptLine;
+use crate::irq::EdgeLine;
 use crate::line::Line;
 use crate::port::SerialPort;
 use crate::registers::{LCR, Lcr, MCR, Mcr, RBR, REGISTERS};
@@ -83,7 +83,7 @@ const CAPACITY: usize = 64;
 /// * `W` takes the guest's output, one byte and one flush at a time.
 #[derive(Debug)]
 pub struct Serial<T: Trigger, EV: SerialEvents, W: Write> {
-    port: SerialPort<TriggerLine<T>, WriterLine<EV, W>>,
+    port: SerialPort<EdgeLine<T>, WriterLine<EV, W>>,
 }
 
 impl<T: Trigger, W: Write> Serial<T, NoEvents, W> {
@@ -103,7 +103,7 @@ impl<T: Trigger, EV: SerialEvents, W: Write> Serial<T, EV, W> {
     pub fn with_config(config: Config, trigger: T, serial_evts: EV, out: W) -> Self {
         let mut port = SerialPort::with_config(
             config,
-            TriggerLine::new(trigger),
+            EdgeLine::new(trigger),
             WriterLine::new(serial_evts, out),
         );
         port.write(LCR, (Lcr::WORD_LENGTH_LOW | Lcr::WORD_LENGTH_HIGH).bits());
@@ -185,7 +185,7 @@ impl<T: Trigger, EV: SerialEvents, W: Write> Serial<T, EV, W> {
 
     /// Where interrupts go.
     pub fn interrupt_evt(&self) -> &T {
-        &self.port.interrupt().trigger
+        self.port.interrupt().trigger()
     }
 
     /// What is told what happens.
@@ -263,47 +263,8 @@ impl<T: Trigger, EV: SerialEvents, W: Write> Serial<T, EV, W> {
     fn triggered(&mut self) -> Result<(), Error<T::E>> {
         self.port
             .interrupt_mut()
-            .error
-            .take()
+            .take_error()
             .map_or(Ok(()), |error| Err(Error::Trigger(error)))
-    }
-}
-
-/// An edge line that keeps the first error of its trigger until a caller can be told.
-#[derive(Debug)]
-struct TriggerLine<T: Trigger> {
-    trigger: T,
-    error: Option<T::E>,
-}
-
-impl<T: Trigger> TriggerLine<T> {
-    fn new(trigger: T) -> Self {
-        Self {
-            trigger,
-            error: None,
-        }
-    }
-
-    fn edge(&mut self) {
-        if let Err(error) = self.trigger.trigger() {
-            self.error.get_or_insert(error);
-        }
-    }
-}
-
-impl<T: Trigger> InterruptLine for TriggerLine<T> {
-    fn assert(&mut self) {
-        self.edge();
-    }
-
-    fn deassert(&mut self) {}
-
-    fn pulse(&mut self) {
-        self.edge();
-    }
-
-    fn next_cause(&mut self) {
-        self.edge();
     }
 }
 

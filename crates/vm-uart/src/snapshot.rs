@@ -34,7 +34,7 @@
 use core::fmt;
 
 use crate::config::{CharacterTimeout, Config};
-use crate::fifo::{ReceiveFifo, TransmitFifo};
+use crate::fifo::{ByteFifo, ReceiveFifo};
 use crate::line::ModemInputs;
 use crate::registers::{Fcr, Ier, Lcr, Mcr, Msr, TriggerLevel};
 use crate::uart::Uart;
@@ -160,44 +160,26 @@ impl Snapshot {
     /// The documented [layout](self).
     #[must_use]
     pub fn to_bytes(&self) -> [u8; Self::SIZE] {
-        let Self {
-            version,
-            ier,
-            lcr,
-            mcr,
-            fcr,
-            scr,
-            divisor,
-            modem,
-            last_received,
-            overrun,
-            thr_interrupt,
-            timed_out,
-            rts_held,
-            idle_ns,
-            received_len,
-            received,
-            received_parity,
-            received_framing,
-            received_break,
-            transmit_len,
-            transmit,
-        } = self;
-        let flags = u8::from(*overrun)
-            | u8::from(*thr_interrupt) << 1
-            | u8::from(*timed_out) << 2
-            | u8::from(*rts_held) << 3;
+        let flags = u8::from(self.overrun)
+            | u8::from(self.thr_interrupt) << 1
+            | u8::from(self.timed_out) << 2
+            | u8::from(self.rts_held) << 3;
         let mut bytes = [0; Self::SIZE];
-        bytes[0..2].copy_from_slice(&version.to_le_bytes());
-        bytes[2..8].copy_from_slice(&[flags, *ier, *lcr, *mcr, *fcr, *scr]);
-        bytes[8..10].copy_from_slice(&divisor.to_le_bytes());
-        bytes[10..14].copy_from_slice(&[*modem, *last_received, *received_len, *transmit_len]);
-        bytes[16..24].copy_from_slice(&idle_ns.to_le_bytes());
-        bytes[24..32].copy_from_slice(&received_parity.to_le_bytes());
-        bytes[32..40].copy_from_slice(&received_framing.to_le_bytes());
-        bytes[40..48].copy_from_slice(&received_break.to_le_bytes());
-        bytes[48..112].copy_from_slice(received);
-        bytes[112..176].copy_from_slice(transmit);
+        bytes[0..2].copy_from_slice(&self.version.to_le_bytes());
+        bytes[2..8].copy_from_slice(&[flags, self.ier, self.lcr, self.mcr, self.fcr, self.scr]);
+        bytes[8..10].copy_from_slice(&self.divisor.to_le_bytes());
+        bytes[10..14].copy_from_slice(&[
+            self.modem,
+            self.last_received,
+            self.received_len,
+            self.transmit_len,
+        ]);
+        bytes[16..24].copy_from_slice(&self.idle_ns.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.received_parity.to_le_bytes());
+        bytes[32..40].copy_from_slice(&self.received_framing.to_le_bytes());
+        bytes[40..48].copy_from_slice(&self.received_break.to_le_bytes());
+        bytes[48..112].copy_from_slice(&self.received);
+        bytes[112..176].copy_from_slice(&self.transmit);
         bytes
     }
 
@@ -407,16 +389,11 @@ impl Uart {
             transmitter,
         } = self;
         let ReceiveFifo {
-            bytes: received,
+            data,
             parity,
             framing,
             breaks,
-            len: received_len,
         } = receiver;
-        let TransmitFifo {
-            bytes: transmit,
-            len: transmit_len,
-        } = transmitter;
         Snapshot {
             version: Snapshot::VERSION,
             ier: ier.bits(),
@@ -432,13 +409,13 @@ impl Uart {
             timed_out: *timed_out,
             rts_held: *rts_held,
             idle_ns: *idle_ns,
-            received_len: *received_len,
-            received: *received,
+            received_len: data.len,
+            received: data.bytes,
             received_parity: *parity,
             received_framing: *framing,
             received_break: *breaks,
-            transmit_len: *transmit_len,
-            transmit: *transmit,
+            transmit_len: transmitter.len,
+            transmit: transmitter.bytes,
         }
     }
 
@@ -499,11 +476,13 @@ impl Uart {
             inputs: ModemInputs::from_msr(Msr::from_bits_retain(*modem)),
             deltas: Msr::from_bits_retain(modem & Msr::DELTAS),
             receiver: ReceiveFifo {
-                bytes: *received,
+                data: ByteFifo {
+                    bytes: *received,
+                    len: *received_len,
+                },
                 parity: *received_parity,
                 framing: *received_framing,
                 breaks: *received_break,
-                len: *received_len,
             },
             last_received: *last_received,
             overrun: *overrun,
@@ -515,7 +494,7 @@ impl Uart {
                 CharacterTimeout::WhenDrained => 0,
             },
             rts_held: *rts_held,
-            transmitter: TransmitFifo {
+            transmitter: ByteFifo {
                 bytes: *transmit,
                 len: *transmit_len,
             },

@@ -19,7 +19,7 @@
 //! * **Auto flow control** (TL16C550C) acts in FIFO mode only, as its RTS is steered by the trigger level.
 
 use crate::config::{CharacterTimeout, Config, InterruptGate, ReceiveAhead, ReceiveGate};
-use crate::fifo::{Character, ReceiveFifo, TransmitFifo};
+use crate::fifo::{ByteFifo, Character, ReceiveFifo};
 use crate::interrupt::{Causes, pending};
 use crate::line::{ModemInputs, Outputs};
 use crate::registers::{DLL, FCR, IER, IIR, LCR, LSR, MCR, MSR, RBR, SCR, THR};
@@ -79,7 +79,7 @@ pub struct Uart {
     pub(crate) idle_ns: u64,
     /// Auto flow control holds RTS back until the FIFO has been read.
     pub(crate) rts_held: bool,
-    pub(crate) transmitter: TransmitFifo,
+    pub(crate) transmitter: ByteFifo,
 }
 
 /// What became of a character from outside.
@@ -120,7 +120,7 @@ impl Uart {
             timed_out: false,
             idle_ns: 0,
             rts_held: false,
-            transmitter: TransmitFifo::new(),
+            transmitter: ByteFifo::new(),
         }
     }
 
@@ -560,10 +560,9 @@ impl Uart {
     /// In loopback the transmitter's output is the receiver's input (section 8.8).
     fn loop_back(&mut self) {
         while self.loops_back() {
-            let Some(&byte) = self.transmitter.as_slice().first() else {
+            let Some(byte) = self.transmitter.pop() else {
                 return;
             };
-            self.transmitter.drop_front(1);
             self.store(Character::from(byte & self.lcr.word_mask()));
             if self.transmitter.is_empty() {
                 self.transmitter_emptied();
@@ -584,7 +583,7 @@ impl Uart {
 
     /// The characters in the receiver, the one RBR shows first.
     pub fn received(&self) -> impl Iterator<Item = Character> {
-        (0..self.receiver.len()).filter_map(|index| self.receiver.get(index))
+        self.receiver.characters()
     }
 
     /// The interrupt that IIR would report now. Nothing is acknowledged by asking.

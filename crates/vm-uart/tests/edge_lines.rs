@@ -383,15 +383,16 @@ proptest! {
 
 #[test]
 fn what_the_trigger_refuses_is_counted_and_the_port_goes_on() {
-    /// An eventfd whose counter is full.
-    struct Full;
+    /// An eventfd whose counter is full: each error has its number.
+    struct Full(std::cell::Cell<u64>);
     impl vm_uart::Trigger for Full {
-        type E = ();
-        fn trigger(&self) -> Result<(), ()> {
-            Err(())
+        type E = u64;
+        fn trigger(&self) -> Result<(), u64> {
+            self.0.set(self.0.get() + 1);
+            Err(self.0.get())
         }
     }
-    let mut port = SerialPort::new(EdgeLine::new(Full), ());
+    let mut port = SerialPort::new(EdgeLine::new(Full(0.into())), ());
     port.write(MCR, MCR_OUT2);
     assert_eq!(port.interrupt().failures(), 0);
     port.write(IER, 0x02);
@@ -399,4 +400,6 @@ fn what_the_trigger_refuses_is_counted_and_the_port_goes_on() {
     assert_eq!(port.interrupt().failures(), 2, "one edge each");
     assert_eq!(port.read(IIR) & 0x0f, 0x02);
     assert_eq!(port.interrupt().failures(), 2);
+    let errors = [(); 2].map(|()| port.interrupt_mut().take_error());
+    assert_eq!(errors, [Some(1), None], "the first, once");
 }

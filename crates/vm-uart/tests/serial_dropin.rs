@@ -732,6 +732,23 @@ fn same_events<T: vm_superio::serial::SerialEvents>(
 }
 
 for_both! {
+    fn a_guest_that_polls_reads_restored_input_at_once(uart) {
+        let state = uart::SerialState {
+            line_status: 0x61,
+            in_buffer: b"ab".to_vec(),
+            ..uart::SerialState::default()
+        };
+        let events = uart::serial::NoEvents;
+        let mut serial =
+            uart::Serial::from_state(&state, Event::default(), events, io::sink()).unwrap();
+        assert_eq!([serial.read(DATA), serial.read(DATA)], *b"ab");
+        let mut serial =
+            uart::Serial::from_state(&state, Event::default(), events, io::sink()).unwrap();
+        assert_eq!(serial.read(LSR), 0x61);
+    }
+}
+
+for_both! {
     fn every_public_item_is_there_with_its_type(uart) {
         use uart::serial::{Error, NoEvents, SerialEvents};
         use uart::{Serial, SerialState, Trigger};
