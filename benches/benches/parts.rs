@@ -1,20 +1,16 @@
 //! The parts by themselves, for `cargo bench`: where a change in the table comes from.
 
 use std::hint::black_box;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use vm_console::{BootLog, LogConfig};
 use vm_serial_bench::peers::{BareRing, Irq, Memory, superio};
-use vm_serial_bench::rigs::logged_port;
+use vm_serial_bench::rigs::{lock, logged_port};
 use vm_uart::{EdgeLine, Line, SerialPort};
 
 const LSR: u8 = 5;
 const BURST: [u8; 16] = [b'x'; 16];
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 fn port<L: Line>(line: L) -> Mutex<SerialPort<EdgeLine<Irq>, L>> {
     Mutex::new(SerialPort::new(EdgeLine::new(Irq::new()), line))

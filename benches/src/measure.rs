@@ -49,6 +49,12 @@ pub enum Bar {
 #[derive(Debug)]
 pub struct Skipped(pub String);
 
+impl<E: std::error::Error> From<E> for Skipped {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
 /// A row that is ready to run: each call is one pass.
 pub type Passes = Box<dyn FnMut() -> Result<Pass, Skipped>>;
 
@@ -111,6 +117,25 @@ pub struct Runs {
 }
 
 impl Row {
+    /// A row of what a byte costs.
+    #[must_use]
+    pub const fn a_byte(
+        name: &'static str,
+        what: &'static str,
+        peer: &'static str,
+        bar: Bar,
+        prepare: fn() -> Result<Passes, Skipped>,
+    ) -> Self {
+        Self {
+            name,
+            what,
+            peer,
+            unit: "ns/byte",
+            bar,
+            prepare,
+        }
+    }
+
     /// Runs `count` passes after one that is thrown away.
     #[must_use]
     pub fn measure(&self, count: usize, machine: &str) -> Measured {

@@ -2,7 +2,7 @@
 
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use vm_console::service::{ConsoleHandle, Service, ServiceHandle};
@@ -18,8 +18,9 @@ use crate::peers::Irq;
 /// A port whose bytes end in a boot log.
 pub type LoggedPort = SerialPort<EdgeLine<Irq>, ConsoleLine>;
 
-fn skipped(error: impl std::fmt::Display) -> Skipped {
-    Skipped(error.to_string())
+/// Locks as a VMM does: a panic elsewhere leaves a port whole.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The line of a console that no service serves.
@@ -28,10 +29,8 @@ fn skipped(error: impl std::fmt::Display) -> Skipped {
 ///
 /// If memory or descriptors are exhausted.
 pub fn logged_port(config: LogConfig) -> Result<ConsoleLine, Skipped> {
-    let (writer, _) = BootLog::in_memory(config).map_err(skipped)?;
-    Ok(Console::new(ConsoleConfig::default(), writer)
-        .map_err(skipped)?
-        .0)
+    let (writer, _) = BootLog::in_memory(config)?;
+    Ok(Console::new(ConsoleConfig::default(), writer)?.0)
 }
 
 /// A console without limits of time, named `name`.
@@ -71,21 +70,21 @@ impl Served {
     ///
     /// If memory or descriptors are exhausted.
     pub fn new(config: LogConfig) -> Result<Self, Skipped> {
-        let directory = tempfile::tempdir().map_err(skipped)?;
+        let directory = tempfile::tempdir()?;
         let (socket, observers) = (
             directory.path().join("console"),
             directory.path().join("observers"),
         );
         // Blocking, so that a guest can wait for its interrupts by reading.
-        let irq = Irq(vmm_sys_util::eventfd::EventFd::new(0).map_err(skipped)?);
-        let seen = irq.0.try_clone().map_err(skipped)?;
-        let (writer, log) = BootLog::in_memory(config).map_err(skipped)?;
-        let (line, console) = Console::new(unlimited("bench"), writer).map_err(skipped)?;
+        let irq = Irq(vmm_sys_util::eventfd::EventFd::new(0)?);
+        let seen = irq.0.try_clone()?;
+        let (writer, log) = BootLog::in_memory(config)?;
+        let (line, console) = Console::new(unlimited("bench"), writer)?;
         let port = Arc::new(Mutex::new(SerialPort::new(EdgeLine::new(irq), line)));
-        let (service, thread) = Service::spawn().map_err(skipped)?;
+        let (service, thread) = Service::spawn()?;
         let listeners = vec![
-            Listener::raw(UnixSocket::bind(&socket).map_err(skipped)?),
-            Listener::observers(UnixSocket::bind(&observers).map_err(skipped)?),
+            Listener::raw(UnixSocket::bind(&socket)?),
+            Listener::observers(UnixSocket::bind(&observers)?),
         ];
         let console = service.add(console, port.clone(), listeners);
         Ok(Self {
@@ -107,7 +106,7 @@ impl Served {
     ///
     /// If it cannot connect.
     pub fn attach(&self) -> Result<UnixStream, Skipped> {
-        UnixStream::connect(&self.socket).map_err(skipped)
+        Ok(UnixStream::connect(&self.socket)?)
     }
 
     /// A read-only client.
@@ -116,7 +115,7 @@ impl Served {
     ///
     /// If it cannot connect.
     pub fn observe(&self) -> Result<UnixStream, Skipped> {
-        UnixStream::connect(&self.observers).map_err(skipped)
+        Ok(UnixStream::connect(&self.observers)?)
     }
 }
 

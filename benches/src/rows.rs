@@ -1,7 +1,5 @@
 //! The rows, one module for each place where time goes.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use crate::measure::Row;
 
 pub use many::memory_of;
@@ -27,8 +25,4 @@ pub fn all() -> Vec<Row> {
     .into_iter()
     .flatten()
     .collect()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,10 +11,9 @@ use std::time::{Duration, Instant};
 
 use vm_console::LogConfig;
 
-use super::lock;
 use crate::measure::{Bar, Pass, Passes, Row, Skipped, percentile};
 use crate::peers::drained;
-use crate::rigs::{LoggedPort, Served};
+use crate::rigs::{LoggedPort, Served, lock};
 
 const WRITES: usize = 200_000;
 const PACE: Duration = Duration::from_micros(1);

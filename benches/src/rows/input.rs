@@ -8,10 +8,9 @@ use rustix::event::{PollFd, PollFlags, poll};
 use vm_console::LogConfig;
 use vmm_sys_util::eventfd::EventFd;
 
-use super::lock;
 use super::many::service_switches;
 use crate::measure::{Bar, Pass, Passes, Row, Skipped, median, per};
-use crate::rigs::Served;
+use crate::rigs::{Served, lock};
 
 const KEYS: usize = 500;
 const PASTE: usize = 1 << 20;
@@ -44,17 +43,13 @@ pub(super) fn rows() -> Vec<Row> {
     ]
 }
 
-fn skipped(error: impl std::fmt::Display) -> Skipped {
-    Skipped(error.to_string())
-}
-
 fn keystroke() -> Result<Passes, Skipped> {
     let served = Served::new(LogConfig::default())?;
     open_port(&served, 0x01);
     let mut client = served.attach()?;
-    let bare_irq = EventFd::new(0).map_err(skipped)?;
-    let (mut bare_client, mut bare_end) = UnixStream::pair().map_err(skipped)?;
-    let raised = bare_irq.try_clone().map_err(skipped)?;
+    let bare_irq = EventFd::new(0)?;
+    let (mut bare_client, mut bare_end) = UnixStream::pair()?;
+    let raised = bare_irq.try_clone()?;
     std::thread::spawn(move || {
         let mut byte = [0];
         // An event loop as ours is, with nothing behind it.

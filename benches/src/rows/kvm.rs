@@ -12,10 +12,9 @@ use vm_uart::bus::coalesced::CoalescedRing;
 use vm_uart::{EdgeLine, SerialPort};
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 
-use super::lock;
 use crate::measure::{Bar, Pass, Passes, Row, Skipped};
 use crate::peers::{Irq, Memory, Superio};
-use crate::rigs::{LoggedPort, logged_port};
+use crate::rigs::{LoggedPort, lock, logged_port};
 
 /// The rows of this module.
 pub(super) fn rows() -> Vec<Row> {
@@ -148,7 +147,7 @@ fn passes(
         Guest::new(1).map_err(Skipped)?,
         Guest::new(1).map_err(Skipped)?,
     );
-    let irq = |guest: &Guest| guest.irq.try_clone().map(Irq).map_err(skipped);
+    let irq = |guest: &Guest| guest.irq.try_clone().map(Irq);
     let line = logged_port(LogConfig::default())?;
     let port = Arc::new(Mutex::new(SerialPort::new(
         EdgeLine::new(irq(&guest)?),
@@ -168,10 +167,6 @@ fn passes(
     }))
 }
 
-fn skipped(error: impl std::fmt::Display) -> Skipped {
-    Skipped(error.to_string())
-}
-
 /// A ring whose timer is served by a thread, as a VMM's event loop does.
 struct Ticking {
     ring: Arc<CoalescedRing>,
@@ -181,19 +176,15 @@ struct Ticking {
 impl Ticking {
     fn new(guest: &Guest, port: &Arc<Mutex<LoggedPort>>) -> Result<Self, Skipped> {
         let vcpu = guest.second_vcpu_descriptor().map_err(Skipped)?;
-        let ring =
-            CoalescedRing::new(guest.vm.clone(), vcpu, Box::new(|_, _| {})).map_err(skipped)?;
-        ring.add(IoEventAddress::Pio(COM1.into()), port.clone())
-            .map_err(skipped)?;
+        let ring = CoalescedRing::new(guest.vm.clone(), vcpu, Box::new(|_, _| {}))?;
+        ring.add(IoEventAddress::Pio(COM1.into()), port.clone())?;
         let (ring, stop) = (Arc::new(ring), Arc::new(AtomicBool::new(false)));
-        let epoll = Epoll::new().map_err(skipped)?;
-        epoll
-            .ctl(
-                ControlOperation::Add,
-                ring.as_raw_fd(),
-                EpollEvent::new(EventSet::IN, 0),
-            )
-            .map_err(skipped)?;
+        let epoll = Epoll::new()?;
+        epoll.ctl(
+            ControlOperation::Add,
+            ring.as_raw_fd(),
+            EpollEvent::new(EventSet::IN, 0),
+        )?;
         std::thread::spawn({
             let (ring, stop) = (ring.clone(), stop.clone());
             move || {

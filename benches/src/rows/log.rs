@@ -4,31 +4,17 @@ use std::hint::black_box;
 
 use vm_console::{BootLog, LogConfig, LogWriter, Read, Start};
 
-use crate::measure::{Bar, Pass, Passes, Row, Skipped, ns_each};
+use crate::measure::{Bar, Pass, Row, ns_each};
 
 const CHUNK: usize = 4096;
 const BYTES: usize = 1 << 24;
 
 /// The rows of this module.
 pub(super) fn rows() -> Vec<Row> {
-    fn row(
-        name: &'static str,
-        what: &'static str,
-        peer: &'static str,
-        prepare: fn() -> Result<Passes, Skipped>,
-    ) -> Row {
-        Row {
-            name,
-            what,
-            peer,
-            unit: "ns/byte",
-            bar: Bar::None,
-            prepare,
-        }
-    }
+    let row = |name, what, peer, prepare| Row::a_byte(name, what, peer, Bar::None, prepare);
     vec![
         row("log-append", "append in 4 KiB chunks", "memcpy", || {
-            let (mut writer, _) = BootLog::in_memory(LogConfig::default()).map_err(skipped)?;
+            let (mut writer, _) = BootLog::in_memory(LogConfig::default())?;
             let chunk = vec![b'x'; CHUNK];
             let mut copy = vec![0; 1 << 20];
             Ok(Box::new(move || {
@@ -43,7 +29,7 @@ pub(super) fn rows() -> Vec<Row> {
             }))
         }),
         row("log-snapshot", "read a full 1 MiB log", "memcpy", || {
-            let (mut writer, log) = BootLog::in_memory(LogConfig::default()).map_err(skipped)?;
+            let (mut writer, log) = BootLog::in_memory(LogConfig::default())?;
             append(&mut writer, &vec![b'x'; CHUNK]);
             let whole = LogConfig::default().tail as usize;
             let mut buffer = vec![0; whole];
@@ -67,11 +53,10 @@ pub(super) fn rows() -> Vec<Row> {
             "append 4 KiB chunks to a mapped file",
             "in memory",
             || {
-                let directory = tempfile::tempdir().map_err(skipped)?;
+                let directory = tempfile::tempdir()?;
                 let (mut mapped, _) =
-                    BootLog::create_file(directory.path().join("log"), LogConfig::default())
-                        .map_err(skipped)?;
-                let (mut heap, _) = BootLog::in_memory(LogConfig::default()).map_err(skipped)?;
+                    BootLog::create_file(directory.path().join("log"), LogConfig::default())?;
+                let (mut heap, _) = BootLog::in_memory(LogConfig::default())?;
                 let chunk = vec![b'x'; CHUNK];
                 Ok(Box::new(move || {
                     // Keeps the file until the last pass.
@@ -84,10 +69,6 @@ pub(super) fn rows() -> Vec<Row> {
             },
         ),
     ]
-}
-
-fn skipped(error: impl std::fmt::Display) -> Skipped {
-    Skipped(error.to_string())
 }
 
 fn append(writer: &mut LogWriter, chunk: &[u8]) -> f64 {

@@ -15,9 +15,8 @@ use vm_console::{BootLog, Console, ConsoleLine, LogConfig, LogWriter};
 use vm_uart::SerialPort;
 
 use super::heavy::resident_kib;
-use super::lock;
 use crate::measure::{Bar, Pass, Passes, Row, Skipped, per};
-use crate::rigs::unlimited;
+use crate::rigs::{lock, unlimited};
 
 /// The rows of this module.
 pub(super) fn rows() -> Vec<Row> {
@@ -92,21 +91,17 @@ struct Consoles {
     directory: tempfile::TempDir,
 }
 
-fn skipped(error: impl std::fmt::Display) -> Skipped {
-    Skipped(error.to_string())
-}
-
 fn logs(count: usize) -> Result<Vec<LogWriter>, Skipped> {
     (0..count)
-        .map(|_| Ok(BootLog::in_memory(LogConfig::default()).map_err(skipped)?.0))
+        .map(|_| Ok(BootLog::in_memory(LogConfig::default())?.0))
         .collect()
 }
 
 impl Consoles {
     /// One listener each, and a client each if asked.
     fn new(logs: Vec<LogWriter>, with_clients: bool) -> Result<Self, Skipped> {
-        let directory = tempfile::tempdir().map_err(skipped)?;
-        let (service, thread) = Service::spawn().map_err(skipped)?;
+        let directory = tempfile::tempdir()?;
+        let (service, thread) = Service::spawn()?;
         let mut consoles = Self {
             ports: Vec::new(),
             clients: Vec::new(),
@@ -115,22 +110,22 @@ impl Consoles {
             directory,
         };
         for (n, writer) in logs.into_iter().enumerate() {
-            let (line, console) = Console::new(unlimited("vm"), writer).map_err(skipped)?;
+            let (line, console) = Console::new(unlimited("vm"), writer)?;
             let port = Arc::new(Mutex::new(SerialPort::new((), line)));
             let listeners = if with_clients {
                 Vec::new()
             } else {
                 let path = consoles.directory.path().join(n.to_string());
-                vec![Listener::raw(UnixSocket::bind(path).map_err(skipped)?)]
+                vec![Listener::raw(UnixSocket::bind(path)?)]
             };
             let handle = consoles.service.add(console, port.clone(), listeners);
             if with_clients {
-                let (ours, theirs) = UnixStream::pair().map_err(skipped)?;
+                let (ours, theirs) = UnixStream::pair()?;
                 drop(handle.attach(FdClient::from_socket(ours.into())));
-                theirs.set_nonblocking(true).map_err(skipped)?;
+                theirs.set_nonblocking(true)?;
                 consoles.clients.push(theirs);
             }
-            handle.status(Duration::from_mins(1)).map_err(skipped)?;
+            handle.status(Duration::from_mins(1))?;
             consoles.ports.push(port);
         }
         Ok(consoles)
@@ -165,10 +160,9 @@ fn idle_wakeups(count: usize) -> Result<Passes, Skipped> {
 
 /// Measured in a process of its own: here, what an earlier row freed would be used again and not be seen.
 fn memory_each(count: usize) -> Result<Pass, Skipped> {
-    let output = std::process::Command::new(std::env::current_exe().map_err(skipped)?)
+    let output = std::process::Command::new(std::env::current_exe()?)
         .args(["--memory-of", &count.to_string()])
-        .output()
-        .map_err(skipped)?;
+        .output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let ours = text
         .trim()

@@ -1,6 +1,5 @@
 //! What a transmitted byte costs on the vCPU thread, the port's lock included.
 
-use std::fs::File;
 use std::hint::black_box;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
@@ -9,10 +8,9 @@ use std::sync::Mutex;
 use vm_console::LogConfig;
 use vm_uart::{EdgeLine, Line, SerialPort};
 
-use super::lock;
 use crate::measure::{Bar, Pass, Passes, Row, Skipped, ns_each};
 use crate::peers::{BareRing, Irq, Memory, Superio, drained, superio};
-use crate::rigs::{LoggedPort, Served, logged_port};
+use crate::rigs::{LoggedPort, Served, lock, logged_port};
 
 const LSR: u8 = 5;
 const BURST: usize = 16;
@@ -24,22 +22,7 @@ const SLOW: usize = 1 << 17;
 /// The rows of this module.
 #[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn rows() -> Vec<Row> {
-    fn row(
-        name: &'static str,
-        what: &'static str,
-        peer: &'static str,
-        bar: Bar,
-        prepare: fn() -> Result<Passes, Skipped>,
-    ) -> Row {
-        Row {
-            name,
-            what,
-            peer,
-            unit: "ns/byte",
-            bar,
-            prepare,
-        }
-    }
+    let row = Row::a_byte;
     vec![
         row(
             "device-1",
@@ -123,7 +106,7 @@ pub(super) fn rows() -> Vec<Row> {
             Bar::None,
             || {
                 against_superio(SLOW, || {
-                    let (mut reader, writer) = std::io::pipe().map_err(skipped)?;
+                    let (mut reader, writer) = std::io::pipe()?;
                     // Ends when the writer is dropped.
                     std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
                     Ok(writer)
@@ -135,11 +118,7 @@ pub(super) fn rows() -> Vec<Row> {
             "device + log, LSR once per 16 bytes",
             "vm-superio into a file",
             Bar::None,
-            || {
-                against_superio(SLOW, || {
-                    tempfile::tempfile().map_err(skipped) as Result<File, _>
-                })
-            },
+            || against_superio(SLOW, || Ok(tempfile::tempfile()?)),
         ),
         row(
             "client-1",
@@ -161,10 +140,6 @@ pub(super) fn rows() -> Vec<Row> {
     ]
 }
 
-fn skipped(error: impl std::fmt::Display) -> Skipped {
-    Skipped(error.to_string())
-}
-
 fn port() -> Result<Mutex<LoggedPort>, Skipped> {
     Ok(Mutex::new(SerialPort::new(
         EdgeLine::new(Irq::new()),
@@ -173,7 +148,7 @@ fn port() -> Result<Mutex<LoggedPort>, Skipped> {
 }
 
 fn unix_sink() -> Result<UnixStream, Skipped> {
-    let (ours, theirs) = UnixStream::pair().map_err(skipped)?;
+    let (ours, theirs) = UnixStream::pair()?;
     let _running = drained(theirs);
     Ok(ours)
 }
