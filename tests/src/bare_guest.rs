@@ -290,6 +290,12 @@ impl Guest {
         unsafe { self.vm.create_vcpu_from_rawfd(fd.into_raw_fd()) }.map_err(|e| e.to_string())
     }
 
+    /// The guest's memory: how a test and a program tell each other how far they are.
+    #[must_use]
+    pub fn memory(&self) -> Arc<GuestMemoryMmap> {
+        Arc::clone(&self.memory)
+    }
+
     /// The first `count` bytes that a [`script`] read.
     ///
     /// # Errors

@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use kvm_ioctls::IoEventAddress;
 use rustix::event::{PollFd, PollFlags, poll};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 use vm_serial_tests::bare_guest::{
     Access, COM1, DONE, Device, Exits, Guest, Program, interrupt_driven, polled, script,
     take_turns, write_and_halt,
 };
 use vm_serial_tests::requirement;
 use vm_superio::Trigger;
-use vm_uart::bus::coalesced::{BUSY_WRITES, CoalescedRing, IDLE_TICKS};
+use vm_uart::bus::coalesced::{BUSY_WRITES, CoalescedRing, DataRegister, IDLE_TICKS};
 use vm_uart::bus::mmio::{Mmio, Stride};
 use vm_uart::{Character, EdgeLine, Line, SerialPort};
 use vmm_sys_util::eventfd::EventFd;
@@ -624,4 +625,84 @@ fn a_port_that_falls_idle_loses_its_zone_though_another_is_busy() {
     }
     guest.vcpus[0].run(&both_ports(250), &mut ports).unwrap();
     assert_eq!(ring.counters().registered, 3, "COM2's anew, COM1's still");
+}
+
+/// Where [`two_steps`] and the test tell each other how far they are.
+const STEP: GuestAddress = GuestAddress(0x500);
+
+/// Sends a dot as often as it takes to open the zone and once more, and makes [`STEP`] 1; when it is 2, sends "last" and makes
+/// it 3; when it is 4, ends. Nothing exits in between.
+fn two_steps() -> Program {
+    let mut code = vec![0x31, 0xc0, 0x8e, 0xd8, 0xba, 0xf8, 0x03]; // xor ax, ax; mov ds, ax; mov dx, COM1
+    let send = |code: &mut Vec<u8>, bytes: &[u8]| {
+        code.extend(bytes.iter().flat_map(|&byte| [0xb0, byte, 0xee])); // mov al, byte; out dx, al
+    };
+    let step = |step| [0xc6, 0x06, 0x00, 0x05, step]; // mov byte [STEP], step
+    let wait = |step| [0x80, 0x3e, 0x00, 0x05, step, 0x75, 0xf9]; // again: cmp byte [STEP], step; jne again
+    send(&mut code, &[b'.'; BUSY_WRITES as usize + 1]);
+    code.extend(step(1));
+    code.extend(wait(2));
+    send(&mut code, b"last");
+    code.extend(step(3));
+    code.extend(wait(4));
+    code.extend([0xe6, DONE as u8, 0xf4]); // out DONE, al; hlt
+    Program {
+        code,
+        bytes: BUSY_WRITES as usize + 5,
+    }
+}
+
+/// Waits until the guest has come to this step.
+fn until(memory: &GuestMemoryMmap, step: u8) {
+    while memory.read_obj::<u8>(STEP).unwrap() != step {
+        std::thread::yield_now();
+    }
+}
+
+/// A data register at whose first byte from the ring the guest sends more.
+struct Slow {
+    memory: Arc<GuestMemoryMmap>,
+    sent: Mutex<Vec<u8>>,
+}
+
+impl DataRegister for Slow {
+    fn write_data(&self, bytes: &[u8]) {
+        let mut sent = self.sent.lock().unwrap();
+        sent.extend(bytes);
+        if sent.len() == 1 {
+            self.memory.write_obj(2_u8, STEP).unwrap();
+            until(&self.memory, 3);
+        }
+    }
+}
+
+#[test]
+fn what_comes_while_a_zone_is_being_closed_is_fetched_at_its_end() {
+    let test = "what_comes_while_a_zone_is_being_closed_is_fetched_at_its_end";
+    let Some(mut guest) = guest(test, 1) else {
+        return;
+    };
+    let memory = guest.memory();
+    let slow = Arc::new(Slow {
+        memory: memory.clone(),
+        sent: Mutex::default(),
+    });
+    let ring = Arc::new(ring(&guest));
+    ring.add(IoEventAddress::Pio(COM1.into()), slow.clone())
+        .unwrap();
+    let mut device = Undrained(Com1 {
+        port: port(&guest),
+        ring: Some(ring.clone()),
+    });
+    std::thread::scope(|scope| {
+        let vcpu = &mut guest.vcpus[0];
+        scope.spawn(move || vcpu.run(&two_steps(), &mut device).unwrap());
+        until(&memory, 1);
+        // It finds a dot that no access has fetched, and closes the zone.
+        ring.tick();
+        let sent = slow.sent.lock().unwrap().clone();
+        memory.write_obj(4_u8, STEP).unwrap();
+        assert_eq!(sent, b".last");
+    });
+    assert!(!is_due(&ring, 30));
 }
