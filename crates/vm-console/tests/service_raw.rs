@@ -403,3 +403,26 @@ fn r22_firmware_is_reachable_the_log_from_byte_0_and_input_before_any_driver() {
     rig.print(b"Kernel panic");
     assert_eq!(client.read(12), b"Kernel panic");
 }
+
+#[test]
+fn asking_whether_somebody_listens_disturbs_nobody() {
+    let rig = Rig::new();
+    let mut holder = rig.attach("raw");
+    let before = rig.console.console().counters();
+    // On the last of these a connection would take the console away.
+    for name in ["raw", "watch", "control", "force"] {
+        let taken = UnixSocket::bind(rig.path(name)).unwrap_err();
+        assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
+    }
+    // The holder's word is carried out after whatever the attempts have left behind.
+    holder.send(b"still me");
+    assert_eq!(rig.read_input(8), b"still me");
+    let after = rig.console.console().counters();
+    assert_eq!(after.connections, before.connections);
+    assert_eq!(after.ended, before.ended);
+    // A socket of another kind is somebody's, too.
+    let path = rig.path("datagrams");
+    let _theirs = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    let taken = UnixSocket::bind(&path).unwrap_err();
+    assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
+}

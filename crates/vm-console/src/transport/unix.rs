@@ -148,7 +148,7 @@ impl BindOptions {
         )
         .map_err(error("cannot open its directory"))?;
         let fresh = Draft::new(&dir, name);
-        let socket = stream_socket().map_err(error("cannot make a socket"))?;
+        let socket = socket_of(SocketType::STREAM).map_err(error("cannot make a socket"))?;
         // The file that bind makes takes its mode from the socket, so it is never wider than this, whatever the umask.
         rustix::fs::fchmod(&socket, Mode::from_raw_mode(0o600))
             .map_err(error("cannot set the mode"))?;
@@ -221,7 +221,7 @@ impl UnixSocket {
         let bind = || {
             let address =
                 SocketAddrUnix::new_abstract_name(name).map_err(error("name too long"))?;
-            let socket = stream_socket().map_err(error("cannot make a socket"))?;
+            let socket = socket_of(SocketType::STREAM).map_err(error("cannot make a socket"))?;
             rustix::net::bind(&socket, &address).map_err(error("cannot bind"))?;
             rustix::net::listen(&socket, BACKLOG).map_err(error("cannot listen"))?;
             Ok(socket)
@@ -262,10 +262,10 @@ impl UnixSocket {
     }
 }
 
-fn stream_socket() -> Result<OwnedFd, Errno> {
+fn socket_of(kind: SocketType) -> Result<OwnedFd, Errno> {
     rustix::net::socket_with(
         AddressFamily::UNIX,
-        SocketType::STREAM,
+        kind,
         SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
         None,
     )
@@ -357,9 +357,12 @@ fn is_listening(dir: &OwnedFd, name: &OsStr) -> Result<bool, Errno> {
     if rustix::fs::FileType::from_raw_mode(file.st_mode) != rustix::fs::FileType::Socket {
         return Err(Errno::NOTSOCK);
     }
-    match rustix::net::connect(stream_socket()?, &address_in(dir, name)?) {
-        // A full backlog is somebody's, too.
-        Ok(()) | Err(Errno::AGAIN) => Ok(true),
+    // Asked with a datagram socket, which a stream socket turns away only if it is open: a connection would be an attach,
+    // and where that is by force it would end the session of whoever is there.
+    let probe = socket_of(SocketType::DGRAM)?;
+    match rustix::net::connect(probe, &address_in(dir, name)?) {
+        // It is somebody's, if only bound so far, or of another kind than ours.
+        Ok(()) | Err(Errno::PROTOTYPE | Errno::PERM) => Ok(true),
         Err(Errno::CONNREFUSED) => Ok(false),
         Err(error) => Err(error),
     }
