@@ -85,6 +85,8 @@ pub mod audit;
 pub mod client;
 mod console;
 mod counters;
+#[cfg(test)]
+mod doorbell_model;
 pub mod escape;
 mod line;
 pub mod log;

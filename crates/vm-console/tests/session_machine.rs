@@ -1,5 +1,6 @@
 //! The session machine alone: never two holders, one reason for each end, and limits that hold on any clock.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -357,4 +358,37 @@ fn a_million_racing_takeovers_leave_one_holder_each_time() {
         assert!(session.input(Duration::from_micros(n), lease));
         holder = Some(lease);
     }
+}
+
+#[test]
+fn a_million_takeovers_from_threads_that_race_leave_one_holder_each_time() {
+    const RACERS: u64 = 8;
+    const EACH: u64 = 125_000;
+    let session = Mutex::new(Session::new(SessionPolicy::default()));
+    std::thread::scope(|scope| {
+        for racer in 0..RACERS {
+            let session = &session;
+            scope.spawn(move || {
+                let me = who(&racer.to_string());
+                for _ in 0..EACH {
+                    let taken = session.lock().unwrap().attach(s(0), me.clone(), true);
+                    let lease = taken.lease.unwrap();
+                    // Exactly the one before it ended, and by this one.
+                    let ended = taken
+                        .ended
+                        .map(|ended| (ended.lease.number(), ended.reason));
+                    let before = lease.number() - 1;
+                    let by_me = EndReason::TakenOver { by: me.clone() };
+                    assert_eq!(ended, (before > 0).then_some((before, by_me)));
+                    // Others may have come in between: whoever holds it may type, and nobody else.
+                    let mut session = session.lock().unwrap();
+                    let holds = session.holder().map(vm_console::session::Holder::lease);
+                    assert_eq!(session.input(s(0), lease), holds == Some(lease));
+                }
+            });
+        }
+    });
+    let session = session.into_inner().unwrap();
+    let last = session.holder().unwrap().lease().number();
+    assert_eq!(last, RACERS * EACH);
 }
