@@ -78,7 +78,7 @@ pub enum Audited {
         /// Who.
         who: Identity,
     },
-    /// A client's window changed.
+    /// The holder's window changed.
     Resized {
         /// Width in characters.
         columns: u16,

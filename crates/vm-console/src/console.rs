@@ -61,7 +61,8 @@ pub struct ConsoleConfig {
     pub max_connections: usize,
     /// A limit on the output sent to each client. Default: none.
     pub rate_limit: Option<RateLimit>,
-    /// Disconnects a client that is behind by more than this many bytes. Default: never.
+    /// Disconnects a client that is behind by more than this many bytes, those not counted that were written before it
+    /// attached. Default: never.
     pub max_behind: Option<u64>,
     /// Holds the guest's output (THRE stays low) while the holder is more than a log's tail behind, for at most this
     /// long at a time; after that the guest goes on and the client has a gap, until it has caught up. Linux waits 10 ms

@@ -404,6 +404,12 @@ fn a_passed_socket_is_served_raw() {
     wait_until("the console is free", || rig.status().holder.is_none());
     // The control connection that passed it is of no further use to it.
     assert!(control.status().unwrap().holder.is_none());
+    // It is told the true reason.
+    rig.console.power_off();
+    wait_until("it is off", || !rig.status().powered);
+    assert!(
+        matches!(control.attach_socket(&named("bob"), &second), Err(ClientError::Refused(refusal)) if refusal.reason == 1 && refusal.holder.is_none())
+    );
 }
 
 #[test]
@@ -612,4 +618,71 @@ fn counters_status_and_audit_tell_the_same_story() {
     });
     drop(client);
     rig.audited("end", |what| matches!(what, Audited::Ended { .. }));
+}
+
+#[test]
+fn boots_without_end_are_told_in_bounded_memory() {
+    const RESETS: u64 = 5000;
+    let rig = Rig::new();
+    let mut client = connect(&rig);
+    client.attach(&named("asleep")).unwrap();
+    for _ in 0..RESETS {
+        rig.console.reset();
+        // The service has seen it when it answers.
+        rig.status();
+    }
+    rig.print(b".");
+    let mut told = Vec::new();
+    while let Some(ServerFrame::Boot { epoch, .. }) = client.next_frame().unwrap() {
+        told.push(epoch);
+    }
+    // What fits in the socket's buffer, and the newest.
+    assert!(told.len() < RESETS as usize / 2, "{} are held", told.len());
+    assert_eq!(told.last(), Some(&rig.log.epoch()));
+    assert!(told.is_sorted());
+}
+
+#[test]
+fn a_tcp_peer_that_goes_frees_the_console_of_a_silent_guest() {
+    let rig = Rig::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (passed, _) = listener.accept().unwrap();
+    let mut control = connect(&rig);
+    control.attach_socket(&named("ada"), &passed).unwrap();
+    drop(passed);
+    peer.write_all(b"bye").unwrap();
+    drop(peer);
+    assert_eq!(rig.read_input(3), b"bye");
+    wait_until("the console is free", || rig.status().holder.is_none());
+}
+
+#[test]
+fn descriptors_passed_along_are_not_leaked() {
+    use std::os::fd::AsFd;
+    let rig = Rig::new();
+    let (passed, mut other_end) = std::io::pipe().unwrap();
+    let mut status = Vec::new();
+    ClientFrame::Status.encode(&mut status);
+    let stream = UnixStream::connect(rig.path("control")).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    for count in [1, 2, 3, 100, 0, 1] {
+        let along = vec![passed.as_fd(); count];
+        let mut space = vec![std::mem::MaybeUninit::uninit(); 1024];
+        let mut message = rustix::net::SendAncillaryBuffer::new(&mut space);
+        if count > 0 {
+            assert!(message.push(rustix::net::SendAncillaryMessage::ScmRights(&along)));
+        }
+        let slices = [std::io::IoSlice::new(&status)];
+        let flags = rustix::net::SendFlags::empty();
+        rustix::net::sendmsg(&stream, &slices, &mut message, flags).unwrap();
+    }
+    let mut client = ControlClient::from_stream(stream).unwrap();
+    for _ in 0..6 {
+        let answer = client.next_frame().unwrap();
+        assert!(matches!(answer, Some(ServerFrame::Status(_))), "{answer:?}");
+    }
+    // A pipe whose every reader is closed tells its writer so.
+    drop((client, passed));
+    wait_until("all are closed", || other_end.write(b"x").is_err());
 }

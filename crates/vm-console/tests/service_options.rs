@@ -195,6 +195,52 @@ fn a_client_too_far_behind_can_be_disconnected() {
 }
 
 #[test]
+fn what_was_written_before_does_not_count_as_behind() {
+    let mut config = ConsoleConfig::named("vm");
+    config.max_behind = Some(10_000);
+    let rig = Rig::with(config);
+    let all = pattern(0, 900_000);
+    rig.print(&all);
+    let mut client = rig.attach("raw");
+    assert!(client.read(all.len()) == all);
+    rig.print(b"live");
+    assert_eq!(client.read(4), b"live");
+}
+
+/// epoll refuses to watch epolls nested so deep; what else makes it refuse, a full table of the user's, cannot be had
+/// in a test.
+#[test]
+fn a_client_that_cannot_be_watched_does_not_keep_the_console() {
+    use rustix::event::epoll;
+    let rig = Rig::new();
+    let make = || epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+    let mut chain = vec![make()];
+    for _ in 0..6 {
+        let next = make();
+        let inner = chain.last().unwrap();
+        if epoll::add(
+            &next,
+            inner,
+            epoll::EventData::new_u64(0),
+            epoll::EventFlags::IN,
+        )
+        .is_err()
+        {
+            break;
+        }
+        chain.push(next);
+    }
+    let screen = std::fs::File::create(rig.path("screen")).unwrap();
+    let client = FdClient::from_files(chain.last().unwrap(), &screen).unwrap();
+    let outcome = rig.console.attach(client).wait();
+    assert!(
+        matches!(outcome, Some(Outcome::Ended(EndReason::Error(_)))),
+        "{outcome:?}"
+    );
+    rig.attach("raw");
+}
+
+#[test]
 fn observers_are_bounded() {
     let mut config = ConsoleConfig::named("vm");
     config.max_observers = 2;

@@ -18,7 +18,7 @@
 //! | `0x03` | attach the descriptor sent along (`SCM_RIGHTS`, a connected stream socket), to be served raw | as attach |
 //! | `0x04` | data | `bytes` typed |
 //! | `0x05` | break | – |
-//! | `0x06` | resize hint | `u16` columns, `u16` rows |
+//! | `0x06` | resize hint | `u16` columns, `u16` rows; ignored unless from the holder |
 //! | `0x07` | status | – |
 //! | `0x08` | log read | `u32` id, `u8` replay kind, `u64` replay value, `u32` most bytes wanted |
 //! | `0x09` | detach | – |

@@ -99,6 +99,8 @@ pub(super) struct Client {
     view: Option<View>,
     pending: Vec<u8>,
     sent: usize,
+    /// The newest boot that it is to be told of, and where that begins. One, not a queue: a guest may reset in a loop.
+    pub(super) boot: Option<(u64, u64)>,
     pub(super) behind: bool,
     bucket: Option<TokenBucket>,
     pub(super) quiet_until: Option<Duration>,
@@ -147,6 +149,7 @@ impl Client {
             view: None,
             pending: Vec::new(),
             sent: 0,
+            boot: None,
             behind: false,
             bucket,
             quiet_until: None,
@@ -213,9 +216,12 @@ impl Client {
         self.view.as_ref().map(|view| view.cursor.offset() >= head)
     }
 
-    /// Bytes written and not yet read for it.
+    /// Bytes written since it attached and not yet read for it.
     pub(super) fn bytes_behind(&self) -> u64 {
-        self.view.as_ref().map_or(0, |view| view.cursor.behind())
+        self.view.as_ref().map_or(0, |view| {
+            let written = view.cursor.log().head().saturating_sub(view.live_from);
+            written.min(view.cursor.behind())
+        })
     }
 
     pub(super) fn stop_showing(&mut self, counters: &Counters) {
@@ -226,6 +232,7 @@ impl Client {
             }
         }
         self.view = None;
+        self.boot = None;
     }
 
     /// Queues a frame. Only for control connections.
@@ -280,6 +287,10 @@ impl Client {
             }
             if self.hung_up.is_some() {
                 return Sent::All;
+            }
+            if let Some((epoch, offset)) = self.boot.take() {
+                self.answer(&ServerFrame::Boot { epoch, offset });
+                continue;
             }
             let control = self.is_control();
             let last = match &self.part {

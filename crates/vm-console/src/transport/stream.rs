@@ -75,6 +75,17 @@ impl Stream {
         }
     }
 
+    /// Whether a peer that is gone shows otherwise than by the end of its input. On a TCP socket it does not until
+    /// something is written, and a silent guest's console would be held by nobody.
+    pub(crate) fn tells_when_closed(&self) -> bool {
+        match self {
+            Self::Socket(fd) => {
+                rustix::net::sockopt::socket_domain(fd) == Ok(rustix::net::AddressFamily::UNIX)
+            }
+            Self::Files { .. } | Self::File(_) => true,
+        }
+    }
+
     /// Says that nothing more will be written, where the other side can tell.
     pub(crate) fn finish_output(&self) {
         if let Self::Socket(fd) = self {
@@ -89,7 +100,8 @@ fn receive_with_descriptor(
     buffer: &mut [u8],
     passed: &mut Option<OwnedFd>,
 ) -> Result<usize, Errno> {
-    // Room for one: the kernel closes what does not fit, and what arrives beside a frame that wants none is dropped.
+    // Room for one, which is kept for the next frame that wants one. The kernel closes what does not fit; a second, for
+    // which alignment may leave room, replaces the first.
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;

@@ -3,15 +3,16 @@
 use crate::audit::Audited;
 use crate::log::Read;
 use crate::protocol::{
-    AttachRequest, ClientFrame, Decoder, FrameError, Held, LogData, PowerAction, Refusal, Replay,
+    AttachRequest, ClientFrame, Decoder, FrameError, Held, LogData, PowerAction, Replay,
     ServerFrame, Status, error_code,
 };
-use crate::service::client::{Client, Farewell, Leaving, Part, Wire, start_of};
+use crate::service::client::{Client, Part, Wire, start_of};
 use crate::service::core::Core;
 use crate::session::{EndReason, Identity, Right, Transport};
 use crate::transport::stream::Stream;
 
 use super::Hosted;
+use super::sessions::refusal;
 
 /// Most bytes in the answer to one log read.
 const LOG_READ: usize = 64 << 10;
@@ -100,8 +101,11 @@ impl Hosted {
                     "no session to send BREAK in",
                 ),
             },
+            // A hint: of no interest from anybody but the holder.
             ClientFrame::Resize { columns, rows } => {
-                self.audit(core, Audited::Resized { columns, rows });
+                if client.lease().is_some() {
+                    self.audit(core, Audited::Resized { columns, rows });
+                }
             }
             ClientFrame::Status => {
                 let status = self.status_with(core, Some(&*client));
@@ -162,26 +166,16 @@ impl Hosted {
             Wire::Raw { escape: None },
             core,
         );
-        self.attach(&mut other, request, core);
-        if other.has_session() {
-            client.answer(&ServerFrame::Attached {
+        let answer = match self.attach(&mut other, request, core) {
+            None => ServerFrame::Attached {
                 read_only: other.part == Part::Observer,
                 start: other.resume_offset(),
                 head: other.live_from(),
                 epoch: self.console.log.epoch(),
-            });
-        } else if let Part::Leaving(Leaving {
-            farewell: Farewell::Line(line),
-            ..
-        }) = &other.part
-        {
-            let text = line.trim_end().to_owned();
-            client.answer(&ServerFrame::Refused(Refusal {
-                reason: 0,
-                holder: self.held(core),
-                text,
-            }));
-        }
+            },
+            Some(why) => ServerFrame::Refused(refusal(&why)),
+        };
+        client.answer(&answer);
         self.take_in(other);
     }
 

@@ -60,11 +60,10 @@ impl Hosted {
                 Ok(Arrived::End) => {
                     client.input_open = false;
                     // A raw client that has closed only its own side still watches. Frames go both ways or not at all.
-                    let watches = !client.is_control() && client.has_session();
-                    if !watches
-                        && client.typed.is_empty()
-                        && !matches!(client.part, Part::Leaving(_))
-                    {
+                    let watches = !client.is_control()
+                        && client.has_session()
+                        && client.stream.tells_when_closed();
+                    if !watches && !matches!(client.part, Part::Leaving(_)) {
                         self.finish(client, EndReason::ClientClosed, core);
                     }
                     return;

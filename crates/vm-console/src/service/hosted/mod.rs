@@ -18,7 +18,6 @@ use crate::audit::Audited;
 use crate::console::{Console, ConsoleConfig};
 use crate::line::{ConsoleLine, Power};
 use crate::port::GuestPort;
-use crate::protocol::ServerFrame;
 use crate::service::client::{Client, Part};
 use crate::service::core::{ConsoleId, Core, Role};
 use crate::session::{EndReason, Session};
@@ -222,10 +221,7 @@ impl Hosted {
             .values_mut()
             .filter(|client| client.is_control() && client.has_session())
         {
-            client.answer(&ServerFrame::Boot {
-                epoch,
-                offset: begins,
-            });
+            client.boot = Some((epoch, begins));
         }
     }
 

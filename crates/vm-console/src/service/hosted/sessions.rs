@@ -21,7 +21,13 @@ impl Hosted {
         self.config().authorizer.permits(&self.name, who, right)
     }
 
-    pub(super) fn attach(&mut self, client: &mut Client, request: &AttachRequest, core: &mut Core) {
+    /// Lets a client in as it asks, or tells it why not; gives back why not.
+    pub(super) fn attach(
+        &mut self,
+        client: &mut Client,
+        request: &AttachRequest,
+        core: &mut Core,
+    ) -> Option<Refused> {
         let may_read =
             self.session.boot_log_is_on() && self.permits(&client.identity, Right::ReadLog);
         let granted = if request.read_only {
@@ -30,8 +36,8 @@ impl Hosted {
             self.admit_holder(client, request.force, core)
         };
         if let Err(why) = granted {
-            self.refuse(client, why, core);
-            return;
+            self.refuse(client, &why, core);
+            return Some(why);
         }
         let replay = if may_read {
             request.replay
@@ -54,6 +60,7 @@ impl Hosted {
                 epoch: self.console.log.epoch(),
             });
         }
+        None
     }
 
     pub(super) fn admit_observer(
@@ -144,7 +151,7 @@ impl Hosted {
         Ok(())
     }
 
-    pub(super) fn refuse(&mut self, client: &mut Client, why: Refused, core: &mut Core) {
+    pub(super) fn refuse(&mut self, client: &mut Client, why: &Refused, core: &mut Core) {
         self.console.counters.refused[why.index()].add(1);
         self.audit(
             core,
@@ -153,43 +160,11 @@ impl Hosted {
                 why: why.clone(),
             },
         );
-        let mut text = why.to_string();
-        if let Refused::Busy {
-            holder,
-            held_for,
-            idle_for,
-        } = &why
-        {
-            let since = SystemTime::now()
-                .checked_sub(*held_for)
-                .unwrap_or(SystemTime::UNIX_EPOCH);
-            text = format!(
-                "in use by {holder} since {} ({}), last input {} ago",
-                UnixTime::from(since),
-                Span(*held_for),
-                Span(*idle_for)
-            );
-        }
+        let refusal = refusal(why);
         if client.is_control() {
-            let holder = match &why {
-                Refused::Busy {
-                    holder,
-                    held_for,
-                    idle_for,
-                } => Some(Held {
-                    by: holder.to_string(),
-                    held_for: *held_for,
-                    idle_for: *idle_for,
-                }),
-                _ => None,
-            };
-            client.answer(&ServerFrame::Refused(Refusal {
-                reason: why.index() as u8,
-                holder,
-                text,
-            }));
+            client.answer(&ServerFrame::Refused(refusal));
         } else {
-            let line = self.line_of(&text);
+            let line = self.line_of(&refusal.text);
             client.part = Part::Leaving(Leaving {
                 drain_to: 0,
                 until: core.now() + self.config().linger,
@@ -198,7 +173,7 @@ impl Hosted {
         }
         if let Some(outcome) = client.outcome.take() {
             // Who asked may not care any more.
-            let _ = outcome.send(Outcome::Refused(why));
+            let _ = outcome.send(Outcome::Refused(why.clone()));
         }
     }
 
@@ -285,6 +260,39 @@ impl Hosted {
             }
             Part::Guest | Part::Leaving(_) | Part::Closing { .. } => client.gone = true,
         }
+    }
+}
+
+/// What a refused client is told.
+pub(super) fn refusal(why: &Refused) -> Refusal {
+    let (holder, text) = match why {
+        Refused::Busy {
+            holder,
+            held_for,
+            idle_for,
+        } => {
+            let since = SystemTime::now()
+                .checked_sub(*held_for)
+                .unwrap_or(SystemTime::UNIX_EPOCH);
+            let text = format!(
+                "in use by {holder} since {} ({}), last input {} ago",
+                UnixTime::from(since),
+                Span(*held_for),
+                Span(*idle_for)
+            );
+            let holder = Held {
+                by: holder.to_string(),
+                held_for: *held_for,
+                idle_for: *idle_for,
+            };
+            (Some(holder), text)
+        }
+        _ => (None, why.to_string()),
+    };
+    Refusal {
+        reason: why.index() as u8,
+        holder,
+        text,
     }
 }
 

@@ -24,6 +24,8 @@ impl Hosted {
         self.send(core);
         self.reap(core, ops);
         self.watch(core, ops);
+        // Those that could not be watched.
+        self.reap(core, ops);
         let at = self.next_deadline(core.now());
         core.wake_at(self.id, &mut self.alarm, at);
     }
@@ -111,6 +113,10 @@ impl Hosted {
             let Some(mut client) = self.clients.remove(&id) else {
                 continue;
             };
+            if client.has_session() {
+                let why = EndReason::Error("its descriptor cannot be watched".into());
+                self.end_part(&mut client, why, core);
+            }
             client.stop_showing(&self.console.counters);
             unwatch(&mut client, core, ops);
             if let Some(index) = client.listener {
@@ -158,7 +164,7 @@ impl Hosted {
             client.always_ready =
                 client.watched.is_none() || output_fd.is_some() && client.watched_output.is_none();
         }
-        if again {
+        if again && !core.again.contains(&console) {
             core.again.push(console);
         }
     }

@@ -1,0 +1,240 @@
+//! Every counter moves: one that nothing adds to would tell an operator that all is well.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::num::NonZeroU32;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use support::{PATIENCE, Rig, pattern, wait_until};
+use vm_console::audit::AUDIT_LIMIT;
+use vm_console::client::ControlClient;
+use vm_console::protocol::{AttachRequest, PowerAction, Replay};
+use vm_console::service::Outcome;
+use vm_console::session::{EndReason, Refused};
+use vm_console::transport::stdio::FdClient;
+use vm_console::{ConsoleConfig, CounterValues, GapPolicy, LogConfig, PowerControl, RateLimit};
+
+/// Lets `play` at a console, and gives back what was counted.
+fn counted(change: impl FnOnce(&mut ConsoleConfig), play: impl FnOnce(&Rig)) -> CounterValues {
+    let mut config = ConsoleConfig::named("vm");
+    change(&mut config);
+    let sizes = LogConfig {
+        tail: 64 << 10,
+        head: 0,
+        ..LogConfig::default()
+    };
+    let rig = Rig::with_log(config, sizes);
+    play(&rig);
+    // Once it answers, or is gone, everything before is counted.
+    let _ = rig.console.status(PATIENCE);
+    rig.console.console().counters()
+}
+
+fn control(rig: &Rig) -> ControlClient {
+    let stream = UnixStream::connect(rig.path("control")).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    ControlClient::from_stream(stream).unwrap()
+}
+
+fn counts(rig: &Rig) -> CounterValues {
+    rig.console.console().counters()
+}
+
+struct NoPower;
+
+impl PowerControl for NoPower {
+    fn stop(&self) {}
+    fn start(&self) {}
+    fn restart(&self) {}
+}
+
+fn a_typist_an_observer_and_a_taker() -> Vec<CounterValues> {
+    vec![counted(
+        |config| config.power = Some(Arc::new(NoPower)),
+        |rig| {
+            rig.print(b"shown\x1b[6n");
+            let mut first = rig.attach("raw");
+            first.read(5);
+            rig.connect("watch").read(5);
+            first.send(&pattern(0, 100));
+            wait_until("it is typed", || counts(rig).input == 100);
+            assert!(rig.connect("raw").read_to_end().contains("in use"));
+            rig.attach("force");
+            wait_until("the taker has closed", || rig.status().holder.is_none());
+            let mut client = control(rig);
+            client.attach(&AttachRequest::default()).unwrap();
+            client.typist().unwrap().send_break().unwrap();
+            client.power(PowerAction::Restart).unwrap();
+            let mut other = control(rig);
+            for _ in 0..=AUDIT_LIMIT {
+                other.read_log(Replay::Nothing, 1).unwrap();
+            }
+            rig.console.disconnect(EndReason::Revoked);
+            let mut bad = UnixStream::connect(rig.path("control")).unwrap();
+            bad.write_all(&[0; 4]).unwrap();
+            wait_until("it is understood that it is not", || {
+                counts(rig).bad_frames > 0
+            });
+        },
+    )]
+}
+
+fn limits() -> Vec<CounterValues> {
+    let idle = counted(
+        |config| {
+            config.session.idle_limit = Duration::from_millis(100);
+            config.session.warn_before = Duration::from_millis(50);
+        },
+        |rig| drop(rig.attach("raw").read_to_end()),
+    );
+    let absolute = counted(
+        |config| config.session.absolute_limit = Duration::from_millis(50),
+        |rig| drop(rig.attach("raw").read_to_end()),
+    );
+    vec![idle, absolute]
+}
+
+fn gates() -> Vec<CounterValues> {
+    let power = counted(
+        |_| {},
+        |rig| {
+            let mut holder = rig.attach("raw");
+            rig.console.power_off();
+            holder.read_to_end();
+            rig.connect("raw").read_to_end();
+        },
+    );
+    let log = counted(
+        |config| config.session.requires_boot_log = true,
+        |rig| {
+            let mut holder = rig.attach("raw");
+            rig.console.set_boot_log(false);
+            holder.read_to_end();
+            rig.connect("raw").read_to_end();
+        },
+    );
+    let rights = counted(
+        |config| {
+            config.authorizer = Arc::new(|_: &str, _: &vm_console::session::Identity, right| {
+                right == vm_console::session::Right::ReadLog
+            });
+            config.max_observers = 0;
+        },
+        |rig| {
+            rig.connect("raw").read_to_end();
+            rig.connect("watch").read_to_end();
+        },
+    );
+    let crowd = counted(
+        |config| config.max_connections = 1,
+        |rig| {
+            let _holder = rig.attach("raw");
+            rig.connect("raw").read_to_end();
+        },
+    );
+    let closing = counted(
+        |_| {},
+        |rig| {
+            // A client that does not read keeps the console from being done.
+            let mut holder = rig.attach("raw");
+            wait_until("its socket is full", || {
+                rig.print(&pattern(0, 4096));
+                rig.status();
+                rig.log.head() > counts(rig).output_delivered + 100_000
+            });
+            rig.console.remove();
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            let late = rig.console.attach(FdClient::from_socket(theirs.into()));
+            assert_eq!(late.wait(), Some(Outcome::Refused(Refused::ShuttingDown)));
+            drop(ours);
+            assert!(holder.read_to_end().contains("shutting down"));
+        },
+    );
+    vec![power, log, rights, crowd, closing]
+}
+
+fn slow_clients() -> Vec<CounterValues> {
+    let flood = |rig: &Rig| {
+        for chunk in pattern(0, 4 << 20).chunks(4096) {
+            rig.print(chunk);
+        }
+        rig.print(b"END");
+    };
+    let lost = counted(
+        |config| config.gaps = GapPolicy::Silent,
+        |rig| {
+            let mut clients = [rig.attach("raw"), rig.connect("watch")];
+            wait_until("it watches", || rig.status().observers == 1);
+            flood(rig);
+            for client in &mut clients {
+                client.read_until("END");
+            }
+            wait_until("it is counted", || {
+                counts(rig).output_lost > 0 && counts(rig).observed_lost > 0
+            });
+        },
+    );
+    let cut = counted(
+        |config| config.gaps = GapPolicy::Disconnect,
+        |rig| {
+            let mut client = rig.attach("raw");
+            flood(rig);
+            client.read_to_end();
+        },
+    );
+    let throttled = counted(
+        |config| {
+            let rate = NonZeroU32::new(1000).unwrap();
+            config.rate_limit = Some(RateLimit {
+                bytes_per_second: rate,
+                burst: NonZeroU32::MIN,
+            });
+        },
+        |rig| {
+            rig.print(b"slowly");
+            rig.attach("raw").read(6);
+        },
+    );
+    let held = counted(
+        |config| {
+            config.lossless = Some(Duration::from_millis(5));
+            config.lossless_window = 4096;
+        },
+        |rig| {
+            let mut client = rig.attach("raw");
+            rig.print(b"x");
+            client.read(1);
+            // The line takes what it may; the port keeps the rest, and is asked for more until it has all been given up.
+            wait_until("holding is given up", || {
+                rig.print(&pattern(0, 4096));
+                counts(rig).output_holds_expired > 0
+            });
+        },
+    );
+    vec![lost, cut, throttled, held]
+}
+
+#[test]
+fn every_counter_moves() {
+    let mut moved: BTreeMap<String, u64> = BTreeMap::new();
+    for values in [
+        a_typist_an_observer_and_a_taker(),
+        limits(),
+        gates(),
+        slow_clients(),
+    ]
+    .concat()
+    {
+        for (name, value) in values.iter() {
+            *moved.entry(name).or_default() += value;
+        }
+    }
+    // That one takes a process without descriptors: `service_descriptors` shows it.
+    moved.remove("listener pauses");
+    let still: Vec<_> = moved.iter().filter(|(_, value)| **value == 0).collect();
+    assert!(still.is_empty(), "{still:?}");
+}
