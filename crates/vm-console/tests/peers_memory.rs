@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Rig, wait_until};
+use support::{Rig, resident, wait_until};
 
 #[test]
 fn a_gibibyte_past_a_client_that_does_not_read_stays_within_bounds() {
@@ -22,18 +22,4 @@ fn a_gibibyte_past_a_client_that_does_not_read_stays_within_bounds() {
     assert_eq!(rig.log.head(), (1 << 30) + (2 << 20));
     let grown = resident().saturating_sub(before);
     assert!(grown < 4 << 20, "{grown} bytes more");
-}
-
-fn resident() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap();
-    line.split_whitespace()
-        .next()
-        .unwrap()
-        .parse::<usize>()
-        .unwrap()
-        << 10
 }

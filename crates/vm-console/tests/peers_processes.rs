@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use support::{Rig, has, pattern, wait_until};
+use support::{Rig, has, pattern, resident, wait_until};
 use vm_console::transport::{Listener, pty::Pty};
 use vm_console::{ConsoleConfig, LogConfig};
 
@@ -163,20 +163,6 @@ fn a_stopped_client_disturbs_nobody_and_is_told_its_exact_gap() {
     received += rest.len();
     assert!(lost > 0);
     assert_eq!(received + lost, total + 3);
-}
-
-fn resident() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap();
-    line.split_whitespace()
-        .next()
-        .unwrap()
-        .parse::<usize>()
-        .unwrap()
-        << 10
 }
 
 #[test]

@@ -111,6 +111,78 @@ fn lossless_mode_gives_up_on_a_client_that_does_not() {
     assert_eq!(rig.log.head(), printed + 100_000);
 }
 
+#[test]
+fn output_that_is_held_goes_on_when_the_session_ends_however_it_ends() {
+    let ends: [fn(&Rig); 3] = [
+        |rig| rig.console.power_off(),
+        |rig| rig.console.disconnect(EndReason::Revoked),
+        |rig| drop(rig.attach("force")),
+    ];
+    for end in ends {
+        let mut config = ConsoleConfig::named("vm");
+        config.lossless = Some(PATIENCE * 2);
+        config.lossless_window = 4096;
+        let rig = Rig::with(config);
+        let mut client = rig.attach("raw");
+        rig.print(b"seen");
+        assert_eq!(client.read(4), b"seen");
+        let may_send = || rig.port.lock().unwrap().read(5) & 0x20 != 0;
+        let mut printed = 4;
+        wait_until("output is held", || {
+            for _ in 0..10_000 {
+                if may_send() {
+                    rig.port.lock().unwrap().write(0, b'x');
+                    printed += 1;
+                }
+            }
+            !may_send() && rig.console.console().counters().output_holds > 0
+        });
+        end(&rig);
+        wait_until("output goes on", may_send);
+        assert_eq!(rig.log.head(), printed);
+    }
+}
+
+#[test]
+fn a_console_that_floods_does_not_starve_its_neighbour() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Mutex};
+    use vm_console::{BootLog, Console};
+    let rig = Rig::new();
+    let (writer, log) = BootLog::in_memory(LogConfig::default()).unwrap();
+    let (line, console) = Console::new(ConsoleConfig::named("flood"), writer).unwrap();
+    let port = Arc::new(Mutex::new(line));
+    let socket = UnixSocket::bind(rig.path("flood")).unwrap();
+    rig.service
+        .add(console, port.clone(), vec![Listener::raw(socket)]);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                port.lock().unwrap().transmit(&[b'x'; 256]);
+            }
+        });
+        scope.spawn(|| {
+            let mut client = UnixStream::connect(rig.path("flood")).unwrap();
+            client.set_read_timeout(Some(PATIENCE)).unwrap();
+            let mut buffer = vec![0; 64 << 10];
+            while !stop.load(Ordering::Relaxed) {
+                assert!(client.read(&mut buffer).unwrap() > 0);
+            }
+        });
+        let mut quiet = rig.attach("raw");
+        for round in 0..50u8 {
+            let before = log.head();
+            quiet.send(&[round]);
+            assert_eq!(rig.read_input(1), [round]);
+            rig.print(&[round]);
+            assert_eq!(quiet.read(1), [round]);
+            wait_until("the flood goes on", || log.head() > before);
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
 const DCD: u8 = 0x80;
 const DSR: u8 = 0x20;
 

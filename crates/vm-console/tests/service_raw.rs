@@ -5,6 +5,7 @@ mod support;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use support::{Client, Rig, pattern, wait_until};
 use vm_console::audit::Audited;
@@ -425,4 +426,53 @@ fn asking_whether_somebody_listens_disturbs_nobody() {
     let _theirs = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
     let taken = UnixSocket::bind(&path).unwrap_err();
     assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
+}
+
+#[test]
+fn what_one_typed_and_the_guest_has_not_taken_is_not_the_next_ones() {
+    let rig = Rig::new();
+    let mut first = rig.attach("raw");
+    first.send(&[b'o'; 100]);
+    let counters = || rig.console.console().counters();
+    wait_until("it is typed", || counters().input == 100);
+    // Who closes by itself has its say, until the next one comes.
+    drop(first);
+    wait_until("the console is free", || rig.status().holder.is_none());
+    assert_eq!(counters().input_discarded, 0);
+    let mut second = rig.attach("raw");
+    second.send(b"new");
+    wait_until("it is typed", || counters().input == 103);
+    // What the chip's FIFO had taken is the guest's already.
+    let mut taken = Vec::new();
+    wait_until("the new one's arrives", || {
+        taken.extend(rig.take_input());
+        taken.ends_with(b"new")
+    });
+    let old = taken.len() - 3;
+    assert!(old <= 16 && taken[..old].iter().all(|byte| *byte == b'o'));
+    assert_eq!(counters().input_discarded, 100 - old as u64);
+}
+
+#[test]
+fn a_holder_that_stands_still_is_taken_over_at_once_and_let_go_in_bounded_time() {
+    let mut config = vm_console::ConsoleConfig::named("vm");
+    config.linger = Duration::from_millis(100);
+    let rig = Rig::with(config);
+    let mut first = rig.attach("raw");
+    let counters = || rig.console.console().counters();
+    wait_until("its socket is full", || {
+        rig.print(&pattern(0, 4096));
+        rig.status();
+        rig.log.head() > counters().output_delivered + 100_000
+    });
+    let mut second = rig.attach("force");
+    second.send(b"mine");
+    assert_eq!(rig.read_input(4), b"mine");
+    rig.print(b"END");
+    second.read_until("END");
+    // It still has not read a byte; nobody waits for it any longer.
+    wait_until("it is let go", || {
+        std::io::Write::write(&mut first.stream, b"x").is_err()
+    });
+    first.read_to_end();
 }

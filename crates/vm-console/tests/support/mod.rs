@@ -222,3 +222,18 @@ pub fn pattern(from: u64, count: usize) -> Vec<u8> {
         .map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8 & 0x3f | 0x40)
         .collect()
 }
+
+/// Memory of this process that is in use, in bytes.
+pub fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap();
+    line.split_whitespace()
+        .next()
+        .unwrap()
+        .parse::<usize>()
+        .unwrap()
+        << 10
+}
