@@ -9,7 +9,7 @@
 use libfuzzer_sys::fuzz_target;
 use vm_console::protocol::{ClientFrame, Decoder, FrameError, ServerFrame};
 
-/// The first byte is the size of the pieces.
+// The first byte is the size of the pieces.
 fuzz_target!(|input: &[u8]| {
     let Some((&size, stream)) = input.split_first() else {
         return;

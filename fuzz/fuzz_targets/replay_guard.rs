@@ -8,7 +8,7 @@
 use libfuzzer_sys::fuzz_target;
 use vm_console::replay_guard::ReplayGuard;
 
-/// The first byte is the size of the pieces.
+// The first byte is the size of the pieces.
 fuzz_target!(|input: &[u8]| {
     let Some((&size, replayed)) = input.split_first() else {
         return;
