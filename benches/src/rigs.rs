@@ -9,7 +9,7 @@ use vm_console::service::{ConsoleHandle, Service, ServiceHandle};
 use vm_console::session::SessionPolicy;
 use vm_console::transport::Listener;
 use vm_console::transport::unix::UnixSocket;
-use vm_console::{BootLog, Console, ConsoleConfig, ConsoleLine, LogConfig};
+use vm_console::{BootLog, Console, ConsoleConfig, ConsoleLine, GapPolicy, LogConfig};
 use vm_uart::{EdgeLine, SerialPort};
 
 use crate::measure::Skipped;
@@ -42,7 +42,9 @@ pub fn unlimited(name: &str) -> ConsoleConfig {
         absolute_limit: std::time::Duration::ZERO,
         ..SessionPolicy::default()
     };
+    // Nothing but the guest's bytes, so that what a client got can be counted.
     config.notices = false;
+    config.gaps = GapPolicy::Silent;
     config
 }
 

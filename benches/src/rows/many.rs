@@ -61,6 +61,8 @@ pub(super) fn rows() -> Vec<Row> {
     }
     vec![
         idle!("1", 1, Bar::AtMost(0.0)),
+        idle!("10", 10, Bar::AtMost(0.0)),
+        idle!("100", 100, Bar::AtMost(0.0)),
         idle!("1000", 1000, Bar::AtMost(0.0)),
         idle!("5000", 5000, Bar::AtMost(0.0)),
         memory!("100", 100, Bar::None),
@@ -78,6 +80,7 @@ pub(super) fn rows() -> Vec<Row> {
         throughput!("10", 10),
         throughput!("100", 100),
         throughput!("1000", 1000),
+        throughput!("5000", 5000),
     ]
 }
 
