@@ -12,21 +12,19 @@ use support::{Client, Rig, wait_until};
 fn when_descriptors_run_out_the_holder_is_undisturbed_and_others_wait() {
     let rig = Rig::new();
     let mut holder = rig.attach("raw");
-    // One connection is made before the last descriptors go, and is not accepted until some are free.
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let low = rustix::process::Rlimit {
         current: Some(200),
         maximum: limit.maximum,
     };
     rustix::process::setrlimit(rustix::process::Resource::Nofile, low).unwrap();
-    let mut waiting = UnixStream::pair().unwrap();
     let mut hoard = Vec::new();
     while let Ok(file) = File::open("/dev/null") {
         hoard.push(file);
     }
-    // A socket was needed for the attempt itself.
+    // The one that is needed for the attempt itself: there is none to accept it with.
     drop(hoard.pop());
-    waiting.0 = UnixStream::connect(rig.path("watch")).unwrap();
+    let waiting = UnixStream::connect(rig.path("watch")).unwrap();
     let counters = || rig.console.console().counters();
     wait_until("the listener pauses", || counters().listener_pauses > 0);
     rig.print(b"output");
@@ -34,10 +32,11 @@ fn when_descriptors_run_out_the_holder_is_undisturbed_and_others_wait() {
     holder.send(b"input");
     assert_eq!(rig.read_input(5), b"input");
     // It tries again once a second, not in a loop.
+    assert_eq!(counters().connections, 1, "it waits");
     let pauses = counters().listener_pauses;
     std::thread::sleep(Duration::from_millis(300));
     assert!(counters().listener_pauses <= pauses + 1);
     drop(hoard);
-    let mut client = Client::new(waiting.0.try_clone().unwrap());
+    let mut client = Client::new(waiting);
     assert_eq!(client.read(6), b"output");
 }

@@ -56,18 +56,19 @@ fn idle_consoles_take_no_time_and_little_memory() {
         ports[n * 10].0.lock().unwrap().write(0, b'x');
         assert_eq!(client.read(1), b"x");
     }
-    let mut last = switches();
+    let mut last = activity();
     wait_until("the service sleeps for half a second", || {
         std::thread::sleep(Duration::from_millis(500));
-        let now = switches();
+        let now = activity();
         std::mem::replace(&mut last, now) == now
     });
     service.shut_down();
     thread.join().unwrap();
 }
 
-/// How often the service's thread has gone to sleep.
-fn switches() -> u64 {
+/// How often the service's thread has gone to sleep, and for how long it has run, in ticks: one that never sleeps does
+/// not switch, either.
+fn activity() -> (u64, u64) {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
     let task = tasks
         .map(|task| task.path())
@@ -75,10 +76,14 @@ fn switches() -> u64 {
             std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == "vm-console")
         })
         .expect("the service's thread");
-    field(
+    let switches = field(
         &std::fs::read_to_string(task.join("status")).unwrap(),
         "voluntary_ctxt_switches:",
-    )
+    );
+    let stat = std::fs::read_to_string(task.join("stat")).unwrap();
+    let after_name = stat.rsplit_once(") ").unwrap().1;
+    let ticks = after_name.split(' ').skip(11).take(2);
+    (switches, ticks.map(|n| n.parse::<u64>().unwrap()).sum())
 }
 
 /// Resident memory of this process, in bytes.
