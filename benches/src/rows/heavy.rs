@@ -69,18 +69,34 @@ pub(super) fn rows() -> Vec<Row> {
         ),
         row(
             "attach-full-guest",
-            "guest's write while a client attaches to a full 1 MiB log",
+            "guest's write while clients attach to a full 1 MiB log, one after another",
             Bar::CostRatio(2.0),
             || {
-                let served = full()?;
+                let served = Arc::new(full()?);
                 let alone = full()?;
                 Ok(Box::new(move || {
-                    let peer = tail(&mut timed_writes(&alone.port));
-                    let client = served.attach()?;
-                    let reader = std::thread::spawn(move || read_mebibyte(client));
-                    let mut writes = timed_writes_until(&served.port, || reader.is_finished());
-                    let _ = reader.join();
-                    Ok(Pass::pair(tail(&mut writes), peer))
+                    let stop = Arc::new(AtomicBool::new(false));
+                    let attaching = std::thread::spawn({
+                        let (served, stop) = (served.clone(), stop.clone());
+                        move || {
+                            let mut attaches = 0;
+                            while !stop.load(Ordering::Relaxed) {
+                                // Refused while the last one is being seen off: try again.
+                                attaches +=
+                                    u64::from(served.attach().and_then(read_mebibyte).is_ok());
+                            }
+                            attaches
+                        }
+                    });
+                    let mut ours = timed_writes(&served.port);
+                    stop.store(true, Ordering::Relaxed);
+                    let attaches = attaching.join().unwrap_or(0);
+                    let mut peer = timed_writes(&alone.port);
+                    let detail = format!("{attaches} attaches during {WRITES} writes");
+                    Ok(Pass {
+                        detail: Some(detail),
+                        ..Pass::pair(tail(&mut ours), tail(&mut peer))
+                    })
                 }))
             },
         ),

@@ -15,8 +15,9 @@ use super::{Hold, Hosted};
 /// Rounds of sending and arming the doorbell before others get their turn.
 const ROUNDS_A_TURN: usize = 4;
 /// While output flows it is looked for at this interval, and the doorbell stays unarmed: a ring is a system call on the
-/// vCPU's thread, and wakes this one for a byte or two. What follows a silence rings and is sent at once.
-const OUTPUT_INTERVAL: Duration = Duration::from_millis(1);
+/// vCPU's thread, and wakes this one for a byte or two. What follows a silence rings and is sent at once. Shorter than
+/// anybody sees, and each look at a busy console costs a write to its client, whatever it finds.
+const OUTPUT_INTERVAL: Duration = Duration::from_millis(4);
 
 impl Hosted {
     /// Sends to every client what it can take; then, if some have seen everything, asks to be woken for more.
