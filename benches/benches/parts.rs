@@ -5,15 +5,15 @@ use std::sync::Mutex;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use vm_console::{BootLog, LogConfig};
-use vm_serial_bench::peers::{BareRing, Irq, Memory, superio};
+use vm_serial_bench::peers::{BareRing, Irqfd, Memory, superio, unread_irq};
 use vm_serial_bench::rigs::{lock, logged_port};
 use vm_uart::{EdgeLine, Line, SerialPort};
 
 const LSR: u8 = 5;
 const BURST: [u8; 16] = [b'x'; 16];
 
-fn port<L: Line>(line: L) -> Mutex<SerialPort<EdgeLine<Irq>, L>> {
-    Mutex::new(SerialPort::new(EdgeLine::new(Irq::new()), line))
+fn port<L: Line>(line: L) -> Mutex<SerialPort<EdgeLine<Irqfd>, L>> {
+    Mutex::new(SerialPort::new(EdgeLine::new(unread_irq()), line))
 }
 
 fn a_byte(criterion: &mut Criterion) {

@@ -5,45 +5,28 @@ use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 use std::thread::JoinHandle;
 
+use vm_superio::Serial;
 use vm_superio::serial::NoEvents;
-use vm_superio::{Serial, Trigger};
 use vmm_sys_util::eventfd::EventFd;
 
-/// An eventfd as the interrupt line, as every VMM has it.
-pub struct Irq(pub EventFd);
+pub use vm_serial_tests::irqfd::Irqfd;
 
-impl Trigger for Irq {
-    type E = std::io::Error;
-
-    fn trigger(&self) -> std::io::Result<()> {
-        self.0.write(1)
-    }
-}
-
-impl Irq {
-    /// One that nobody reads.
-    ///
-    /// # Panics
-    ///
-    /// If descriptors are exhausted.
-    #[must_use]
-    pub fn new() -> Self {
-        Self(EventFd::new(vmm_sys_util::eventfd::EFD_NONBLOCK).expect("an eventfd"))
-    }
-}
-
-impl Default for Irq {
-    fn default() -> Self {
-        Self::new()
-    }
+/// An interrupt line that nobody reads.
+///
+/// # Panics
+///
+/// If descriptors are exhausted.
+#[must_use]
+pub fn unread_irq() -> Irqfd {
+    Irqfd(EventFd::new(vmm_sys_util::eventfd::EFD_NONBLOCK).expect("an eventfd"))
 }
 
 /// vm-superio's port into a sink.
-pub type Superio<W> = Mutex<Serial<Irq, NoEvents, W>>;
+pub type Superio<W> = Mutex<Serial<Irqfd, NoEvents, W>>;
 
 /// vm-superio's port into `sink`.
 pub fn superio<W: Write>(sink: W) -> Superio<W> {
-    Mutex::new(Serial::new(Irq::new(), sink))
+    Mutex::new(Serial::new(unread_irq(), sink))
 }
 
 /// A `Vec` that is emptied when it holds a mebibyte: the fastest sink that vm-superio can have.

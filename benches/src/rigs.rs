@@ -13,10 +13,10 @@ use vm_console::{BootLog, Console, ConsoleConfig, ConsoleLine, GapPolicy, LogCon
 use vm_uart::{EdgeLine, SerialPort};
 
 use crate::measure::Skipped;
-use crate::peers::Irq;
+use crate::peers::Irqfd;
 
 /// A port whose bytes end in a boot log.
-pub type LoggedPort = SerialPort<EdgeLine<Irq>, ConsoleLine>;
+pub type LoggedPort = SerialPort<EdgeLine<Irqfd>, ConsoleLine>;
 
 /// Locks as a VMM does: a panic elsewhere leaves a port whole.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -78,7 +78,7 @@ impl Served {
             directory.path().join("observers"),
         );
         // Blocking, so that a guest can wait for its interrupts by reading.
-        let irq = Irq(vmm_sys_util::eventfd::EventFd::new(0)?);
+        let irq = Irqfd(vmm_sys_util::eventfd::EventFd::new(0)?);
         let seen = irq.0.try_clone()?;
         let (writer, log) = BootLog::in_memory(config)?;
         let (line, console) = Console::new(unlimited("bench"), writer)?;

@@ -4,6 +4,7 @@
 
 pub mod bare_guest;
 pub mod flood;
+pub mod irqfd;
 pub mod requirement;
 pub mod running;
 pub mod sum;

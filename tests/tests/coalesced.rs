@@ -13,22 +13,11 @@ use vm_serial_tests::bare_guest::{
     Access, COM1, DONE, Device, Exits, Guest, Program, interrupt_driven, polled, script,
     take_turns, write_and_halt,
 };
+use vm_serial_tests::irqfd::Irqfd;
 use vm_serial_tests::requirement;
-use vm_superio::Trigger;
 use vm_uart::bus::coalesced::{BUSY_WRITES, CoalescedRing, DataRegister, IDLE_TICKS};
 use vm_uart::bus::mmio::{Mmio, Stride};
 use vm_uart::{Character, EdgeLine, Line, SerialPort};
-use vmm_sys_util::eventfd::EventFd;
-
-struct Irq(EventFd);
-
-impl Trigger for Irq {
-    type E = std::io::Error;
-
-    fn trigger(&self) -> std::io::Result<()> {
-        self.0.write(1)
-    }
-}
 
 /// Keeps what was sent; gives what it was given.
 #[derive(Default)]
@@ -48,7 +37,7 @@ impl Line for Wire {
     }
 }
 
-type Port = SerialPort<EdgeLine<Irq>, Wire>;
+type Port = SerialPort<EdgeLine<Irqfd>, Wire>;
 
 fn port(guest: &Guest) -> Arc<Mutex<Port>> {
     let wire = Wire {
@@ -56,7 +45,7 @@ fn port(guest: &Guest) -> Arc<Mutex<Port>> {
         input: (0..=255).collect(),
     };
     Arc::new(Mutex::new(SerialPort::new(
-        EdgeLine::new(Irq(guest.irq.try_clone().unwrap())),
+        EdgeLine::new(Irqfd(guest.irq.try_clone().unwrap())),
         wire,
     )))
 }

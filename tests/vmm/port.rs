@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use vm_console::{ConsoleLine, MarkKind};
-use vm_superio::Trigger;
+use vm_serial_tests::irqfd::Irqfd;
 use vm_uart::bus::{Width, pio};
 use vm_uart::{Config, EdgeLine, InterruptLine, ReceiveGate, SerialPort};
 use vmm_sys_util::eventfd::EventFd;
@@ -46,18 +46,6 @@ impl<I: InterruptLine + Send> SerialIo for Port<I> {
         let mut port = lock(self);
         port.reset();
         port.line_mut().begin_boot(MarkKind::Reset);
-    }
-}
-
-/// An irqfd as an edge line.
-#[derive(Debug)]
-pub(crate) struct Irqfd(pub(crate) EventFd);
-
-impl Trigger for Irqfd {
-    type E = std::io::Error;
-
-    fn trigger(&self) -> Result<(), Self::E> {
-        self.0.write(1)
     }
 }
 

@@ -14,7 +14,7 @@ use vmm_sys_util::eventfd::EventFd;
 
 use super::many::service_switches;
 use crate::measure::{Bar, Pass, Passes, Row, Skipped, median, per};
-use crate::peers::Irq;
+use crate::peers::Irqfd;
 use crate::rigs::{Served, lock};
 
 const KEYS: usize = 500;
@@ -121,7 +121,7 @@ fn keystroke() -> Result<Passes, Skipped> {
     }))
 }
 
-fn open_port<L: Line>(port: &Mutex<SerialPort<EdgeLine<Irq>, L>>, fcr: u8) {
+fn open_port<L: Line>(port: &Mutex<SerialPort<EdgeLine<Irqfd>, L>>, fcr: u8) {
     let mut port = lock(port);
     port.write(FCR, fcr);
     port.write(MCR, 0x0b);
@@ -159,7 +159,7 @@ fn paste() -> Result<Pass, Skipped> {
 
     let irq = EventFd::new(0)?;
     let at_hand = Mutex::new(SerialPort::new(
-        EdgeLine::new(Irq(irq.try_clone()?)),
+        EdgeLine::new(Irqfd(irq.try_clone()?)),
         AtHand(PASTE),
     ));
     open_port(&at_hand, TRIGGER_8);
@@ -176,7 +176,7 @@ fn paste() -> Result<Pass, Skipped> {
 }
 
 /// Until all is read; each access takes 0.3 µs, and the lock is free meanwhile as during an exit. Returns how many interrupts it took.
-fn read_by_interrupt<L: Line>(port: &Mutex<SerialPort<EdgeLine<Irq>, L>>, irq: &EventFd) -> u64 {
+fn read_by_interrupt<L: Line>(port: &Mutex<SerialPort<EdgeLine<Irqfd>, L>>, irq: &EventFd) -> u64 {
     let access = |register| {
         let start = Instant::now();
         while start.elapsed() < Duration::from_nanos(300) {

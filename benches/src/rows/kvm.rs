@@ -13,7 +13,7 @@ use vm_uart::{EdgeLine, SerialPort};
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 
 use crate::measure::{Bar, Pass, Passes, Row, Skipped};
-use crate::peers::{Irq, Memory, Superio};
+use crate::peers::{Irqfd, Memory, Superio};
 use crate::rigs::{LoggedPort, lock, logged_port};
 
 /// The rows of this module.
@@ -147,7 +147,7 @@ fn passes(
         Guest::new(1).map_err(Skipped)?,
         Guest::new(1).map_err(Skipped)?,
     );
-    let irq = |guest: &Guest| guest.irq.try_clone().map(Irq);
+    let irq = |guest: &Guest| guest.irq.try_clone().map(Irqfd);
     let line = logged_port(LogConfig::default())?;
     let port = Arc::new(Mutex::new(SerialPort::new(
         EdgeLine::new(irq(&guest)?),

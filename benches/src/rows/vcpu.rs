@@ -9,7 +9,7 @@ use vm_console::LogConfig;
 use vm_uart::{EdgeLine, Line, SerialPort};
 
 use crate::measure::{Bar, Pass, Passes, Row, Skipped, ns_each};
-use crate::peers::{BareRing, Irq, Memory, Superio, drained, superio};
+use crate::peers::{BareRing, Irqfd, Memory, Superio, drained, superio, unread_irq};
 use crate::rigs::{LoggedPort, Served, lock, logged_port};
 
 const LSR: u8 = 5;
@@ -30,7 +30,7 @@ pub(super) fn rows() -> Vec<Row> {
             "vm-superio into a Vec",
             Bar::None,
             || {
-                let port = Mutex::new(SerialPort::new(EdgeLine::new(Irq::new()), ()));
+                let port = Mutex::new(SerialPort::new(EdgeLine::new(unread_irq()), ()));
                 let peer = superio(Memory::default());
                 Ok(Box::new(move || {
                     Ok(Pass::pair(polled(&port, FAST), superio_polled(&peer, FAST)))
@@ -43,7 +43,7 @@ pub(super) fn rows() -> Vec<Row> {
             "vm-superio into a Vec, byte by byte",
             Bar::None,
             || {
-                let port = Mutex::new(SerialPort::new(EdgeLine::new(Irq::new()), ()));
+                let port = Mutex::new(SerialPort::new(EdgeLine::new(unread_irq()), ()));
                 let peer = superio(Memory::default());
                 Ok(Box::new(move || {
                     Ok(Pass::pair(bursts(&port, FAST), superio_polled(&peer, FAST)))
@@ -142,7 +142,7 @@ pub(super) fn rows() -> Vec<Row> {
 
 fn port() -> Result<Mutex<LoggedPort>, Skipped> {
     Ok(Mutex::new(SerialPort::new(
-        EdgeLine::new(Irq::new()),
+        EdgeLine::new(unread_irq()),
         logged_port(LogConfig::default())?,
     )))
 }
@@ -167,7 +167,7 @@ fn against_superio<W: Write + 'static>(
     }))
 }
 
-fn polled<L: Line>(port: &Mutex<SerialPort<EdgeLine<Irq>, L>>, count: usize) -> f64 {
+fn polled<L: Line>(port: &Mutex<SerialPort<EdgeLine<Irqfd>, L>>, count: usize) -> f64 {
     ns_each(count, || {
         for i in 0..count {
             if i % BURST == 0 {
@@ -178,7 +178,7 @@ fn polled<L: Line>(port: &Mutex<SerialPort<EdgeLine<Irq>, L>>, count: usize) -> 
     })
 }
 
-fn bursts<L: Line>(port: &Mutex<SerialPort<EdgeLine<Irq>, L>>, count: usize) -> f64 {
+fn bursts<L: Line>(port: &Mutex<SerialPort<EdgeLine<Irqfd>, L>>, count: usize) -> f64 {
     ns_each(count, || {
         for _ in 0..count / BURST {
             lock(port).write_string(0, black_box(&[b'x'; BURST]));

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use support::{Client, wait_until};
+use support::{Client, resident, wait_until};
 use vm_console::service::Service;
 use vm_console::transport::{Listener, unix::UnixSocket};
 use vm_console::{BootLog, Console, ConsoleConfig, LogConfig};
@@ -84,12 +84,6 @@ fn activity() -> (u64, u64) {
     let after_name = stat.rsplit_once(") ").unwrap().1;
     let ticks = after_name.split(' ').skip(11).take(2);
     (switches, ticks.map(|n| n.parse::<u64>().unwrap()).sum())
-}
-
-/// Resident memory of this process, in bytes.
-fn resident() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    usize::try_from(field(&status, "VmRSS:")).unwrap() << 10
 }
 
 fn field(status: &str, name: &str) -> u64 {
