@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use vm_console::Start;
 use vm_console::client::{ClientError, ControlClient, Typist};
 use vm_console::escape::{Escape, Typed};
-use vm_console::protocol::{AttachRequest, Replay, ServerFrame};
+use vm_console::protocol::{AttachRequest, ServerFrame};
 use vm_console::replay_guard::ReplayGuard;
 use vm_console::transport::stdio::Terminal;
 
@@ -75,7 +76,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
             lines,
             name,
         } => {
-            let replay = lines.map_or(Replay::Everything, Replay::Lines);
+            let replay = lines.map_or(Start::Oldest, Start::Lines);
             let request = AttachRequest {
                 force,
                 read_only,
@@ -86,12 +87,9 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
             attach(&mut client, &request)
         }
         Command::Status => status(&mut client),
-        Command::Log { start } => log(
-            &mut client,
-            start.map_or(Replay::Everything, Replay::Offset),
-        ),
+        Command::Log { start } => log(&mut client, start.map_or(Start::Oldest, Start::Offset)),
         Command::Break { force } => {
-            let replay = Replay::Nothing;
+            let replay = Start::Now;
             client.attach(&AttachRequest {
                 force,
                 replay,
@@ -195,7 +193,7 @@ fn status(client: &mut ControlClient) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn log(client: &mut ControlClient, start: Replay) -> Result<(), Box<dyn Error>> {
+fn log(client: &mut ControlClient, start: Start) -> Result<(), Box<dyn Error>> {
     let mut guard = ReplayGuard::default();
     let mut out = io::stdout().lock();
     let mut from = start;
@@ -210,6 +208,6 @@ fn log(client: &mut ControlClient, start: Replay) -> Result<(), Box<dyn Error>> 
         if data.next >= data.head {
             return Ok(out.flush()?);
         }
-        from = Replay::Offset(data.next);
+        from = Start::Offset(data.next);
     }
 }

@@ -9,8 +9,7 @@ use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 use crate::counters::{CounterValues, Counters};
 use crate::line::ConsoleLine;
-use crate::log::{BootLog, GapPolicy, LogWriter};
-use crate::protocol::Replay;
+use crate::log::{BootLog, GapPolicy, LogWriter, Start};
 use crate::rate::RateLimit;
 use crate::session::{Authorizer, Everyone, SessionPolicy, printable};
 
@@ -47,7 +46,7 @@ pub struct ConsoleConfig {
     /// Stop and restart, for clients that may attach. Default: not available.
     pub power: Option<Arc<dyn PowerControl>>,
     /// What a client is shown at attach that does not say. Default: everything kept.
-    pub replay: Replay,
+    pub replay: Start,
     /// Takes terminal queries out of replays to raw clients; see [`replay_guard`](crate::replay_guard). Default: on.
     pub guard_replay: bool,
     /// What a client sees where output was overwritten before it could read it. Default: a note.
@@ -93,7 +92,7 @@ impl ConsoleConfig {
             session: SessionPolicy::default(),
             authorizer: Arc::new(Everyone),
             power: None,
-            replay: Replay::Everything,
+            replay: Start::Oldest,
             guard_replay: true,
             gaps: GapPolicy::Note,
             notices: true,

@@ -20,6 +20,7 @@ fn start() -> impl Strategy<Value = Start> {
     prop_oneof![
         Just(Start::Oldest),
         Just(Start::Now),
+        Just(Start::ThisBoot),
         (0_u64..40_000).prop_map(Start::Newest),
         (0_u64..200_000).prop_map(Start::Offset),
         (0_u64..300).prop_map(Start::Lines),
@@ -146,6 +147,7 @@ impl Model {
             Start::Oldest => self.kept_from(0),
             Start::Newest(count) => len.saturating_sub(count as usize).max(self.newest_run()),
             Start::Offset(offset) => len.min(offset as usize),
+            Start::ThisBoot => self.resolve(Start::Boot(self.epoch)),
             Start::Boot(epoch) => self
                 .table
                 .iter()

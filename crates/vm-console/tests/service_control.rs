@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use support::{PATIENCE, Rig, pattern, wait_until};
+use vm_console::Start;
 use vm_console::audit::Audited;
 use vm_console::client::{ClientError, ControlClient};
 use vm_console::protocol::{
-    AttachRequest, ClientFrame, Decoder, FRAME_LIMIT, PowerAction, Replay, ServerFrame, SessionEnd,
+    AttachRequest, ClientFrame, Decoder, FRAME_LIMIT, PowerAction, ServerFrame, SessionEnd,
     error_code,
 };
 use vm_console::session::{Identity, Limit, Right};
@@ -75,7 +76,7 @@ fn attach_type_watch_and_detach() {
     // The connection goes on, and so does the offset.
     rig.print(b"more");
     let request = AttachRequest {
-        replay: Replay::Offset(end.resume),
+        replay: Start::Offset(end.resume),
         ..named("ada")
     };
     client.attach(&request).unwrap();
@@ -156,36 +157,36 @@ fn r10_r15_the_log_can_be_read_without_a_session_and_with_the_power_off() {
     let mut holder = connect(&rig);
     holder.attach(&named("ada")).unwrap();
     let mut reader = connect(&rig);
-    let all = reader.read_log(Replay::Everything, 1000).unwrap();
+    let all = reader.read_log(Start::Oldest, 1000).unwrap();
     assert_eq!(
         (all.start, all.next, all.bytes.as_slice()),
         (0, 14, &b"one\ntwo\nthree\n"[..])
     );
     // Read again during a session: the same bytes.
     assert_eq!(
-        reader.read_log(Replay::Everything, 1000).unwrap().bytes,
+        reader.read_log(Start::Oldest, 1000).unwrap().bytes,
         all.bytes
     );
     assert_eq!(
-        reader.read_log(Replay::Lines(1), 1000).unwrap().bytes,
+        reader.read_log(Start::Lines(1), 1000).unwrap().bytes,
         b"three\n"
     );
     assert_eq!(
-        reader.read_log(Replay::Bytes(4), 1000).unwrap().bytes,
+        reader.read_log(Start::Newest(4), 1000).unwrap().bytes,
         b"ree\n"
     );
-    assert_eq!(reader.read_log(Replay::Offset(4), 3).unwrap().bytes, b"two");
-    assert_eq!(reader.read_log(Replay::Offset(99), 3).unwrap().bytes, b"");
+    assert_eq!(reader.read_log(Start::Offset(4), 3).unwrap().bytes, b"two");
+    assert_eq!(reader.read_log(Start::Offset(99), 3).unwrap().bytes, b"");
     rig.console.power_off();
     assert_eq!(ended(&mut holder).reason, 4);
     assert_eq!(
-        reader.read_log(Replay::Everything, 1000).unwrap().bytes,
+        reader.read_log(Start::Oldest, 1000).unwrap().bytes,
         all.bytes
     );
     rig.console.power_on();
     rig.print(b"new");
     assert_eq!(
-        reader.read_log(Replay::ThisBoot, 1000).unwrap().bytes,
+        reader.read_log(Start::ThisBoot, 1000).unwrap().bytes,
         b"new"
     );
 }
@@ -199,9 +200,7 @@ fn a_log_read_shows_what_is_lost() {
     };
     let rig = Rig::with_log(ConsoleConfig::named("vm"), sizes);
     rig.print(&pattern(0, 10_000));
-    let data = connect(&rig)
-        .read_log(Replay::Offset(100), 1 << 20)
-        .unwrap();
+    let data = connect(&rig).read_log(Start::Offset(100), 1 << 20).unwrap();
     assert_eq!((data.asked, data.next, data.head), (100, 10_000, 10_000));
     assert!(data.start >= 10_000 - 4096);
     assert_eq!(data.bytes, pattern(0, 10_000)[data.start as usize..]);
@@ -222,7 +221,7 @@ fn r15_attach_and_read_log_are_separate_rights() {
     let attached = typist.attach(&named("typist")).unwrap();
     assert_eq!(attached.start, 6);
     assert!(matches!(
-        typist.read_log(Replay::Everything, 9),
+        typist.read_log(Start::Oldest, 9),
         Err(ClientError::Service {
             code: error_code::NOT_PERMITTED,
             ..
@@ -239,10 +238,7 @@ fn r15_attach_and_read_log_are_separate_rights() {
         })
         .unwrap();
     assert_eq!(output(&mut auditor, 0, 6), b"secret");
-    assert_eq!(
-        auditor.read_log(Replay::Everything, 9).unwrap().bytes,
-        b"secret"
-    );
+    assert_eq!(auditor.read_log(Start::Oldest, 9).unwrap().bytes, b"secret");
     auditor.typist().unwrap().type_bytes(b"x").unwrap();
     let error = auditor.next_frame().unwrap();
     assert!(matches!(
@@ -495,7 +491,7 @@ fn a_client_that_asks_and_never_reads_is_bounded() {
     let mut request = Vec::new();
     ClientFrame::LogRead {
         id: 1,
-        start: Replay::Everything,
+        start: Start::Oldest,
         max: u32::MAX,
     }
     .encode(&mut request);
@@ -545,7 +541,7 @@ fn replayed_queries_are_taken_out_and_live_ones_are_not() {
         b"a\x1b[6nb\x1b[c\x1b[6n"
     );
     assert_eq!(
-        client.read_log(Replay::Everything, 99).unwrap().bytes,
+        client.read_log(Start::Oldest, 99).unwrap().bytes,
         b"a\x1b[6nb\x1b[c\x1b[6n"
     );
     assert_eq!(rig.console.console().counters().guarded, 7);
@@ -559,13 +555,13 @@ fn replay_choices() {
     rig.print(b"one\ntwo\nthree");
     let mut client = connect(&rig);
     for (replay, shown) in [
-        (Replay::Nothing, &b""[..]),
-        (Replay::Everything, b"old boot\none\ntwo\nthree"),
-        (Replay::Lines(2), b"two\nthree"),
-        (Replay::Bytes(3), b"ree"),
-        (Replay::Offset(9), b"one\ntwo\nthree"),
-        (Replay::Offset(1000), b""),
-        (Replay::ThisBoot, b"one\ntwo\nthree"),
+        (Start::Now, &b""[..]),
+        (Start::Oldest, b"old boot\none\ntwo\nthree"),
+        (Start::Lines(2), b"two\nthree"),
+        (Start::Newest(3), b"ree"),
+        (Start::Offset(9), b"one\ntwo\nthree"),
+        (Start::Offset(1000), b""),
+        (Start::ThisBoot, b"one\ntwo\nthree"),
     ] {
         let attached = client
             .attach(&AttachRequest {

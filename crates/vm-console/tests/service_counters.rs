@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use support::{PATIENCE, Rig, pattern, wait_until};
+use vm_console::Start;
 use vm_console::audit::AUDIT_LIMIT;
 use vm_console::client::ControlClient;
-use vm_console::protocol::{AttachRequest, PowerAction, Replay};
+use vm_console::protocol::{AttachRequest, PowerAction};
 use vm_console::service::Outcome;
 use vm_console::session::{EndReason, Refused};
 use vm_console::transport::stdio::FdClient;
@@ -71,7 +72,7 @@ fn a_typist_an_observer_and_a_taker() -> Vec<CounterValues> {
             client.power(PowerAction::Restart).unwrap();
             let mut other = control(rig);
             for _ in 0..=AUDIT_LIMIT {
-                other.read_log(Replay::Nothing, 1).unwrap();
+                other.read_log(Start::Now, 1).unwrap();
             }
             rig.console.disconnect(EndReason::Revoked);
             let mut bad = UnixStream::connect(rig.path("control")).unwrap();

@@ -9,8 +9,8 @@ use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
 use support::{Client, PATIENCE, Rig, pattern, wait_until};
+use vm_console::Start;
 use vm_console::audit::Audited;
-use vm_console::protocol::Replay;
 use vm_console::service::Outcome;
 use vm_console::session::{EndReason, Refused};
 use vm_console::transport::Listener;
@@ -414,7 +414,7 @@ fn files_that_cannot_be_watched_are_served_all_the_same() {
     let input = std::fs::File::open(&script).unwrap();
     let client = FdClient::from_files(&input, &screen)
         .unwrap()
-        .replay(Replay::Everything);
+        .replay(Start::Oldest);
     let attachment = rig.console.attach(client);
     assert!(rig.read_input(typed.len()) == typed);
     rig.print(b"after");
@@ -502,7 +502,7 @@ fn a_console_moves_with_its_guest_and_its_client_resumes_where_it_stopped() {
         .service
         .add(console, port, vec![Listener::control(socket)]);
     let mut client = ControlClient::connect(there.path("moved")).unwrap();
-    let replay = Replay::Offset(resume);
+    let replay = Start::Offset(resume);
     client
         .attach(&AttachRequest {
             replay,

@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use support::{PATIENCE, Rig, wait_until};
+use vm_console::Start;
 use vm_console::audit::Audited;
 use vm_console::client::{ClientError, ControlClient};
-use vm_console::protocol::{AttachRequest, Replay, ServerFrame};
+use vm_console::protocol::{AttachRequest, ServerFrame};
 use vm_console::{ConsoleConfig, LogConfig};
 
 /// SplitMix64: a number that any seed repeats.
@@ -57,11 +58,11 @@ fn one_session(path: &Path, dice: &mut Dice, stop: &AtomicBool) {
         read_only,
         unguarded: dice.roll(2) == 0,
         replay: match dice.roll(5) {
-            0 => Replay::Nothing,
-            1 => Replay::Everything,
-            2 => Replay::Lines(dice.roll(100)),
-            3 => Replay::Bytes(dice.roll(100_000)),
-            _ => Replay::Offset(dice.roll(1 << 22)),
+            0 => Start::Now,
+            1 => Start::Oldest,
+            2 => Start::Lines(dice.roll(100)),
+            3 => Start::Newest(dice.roll(100_000)),
+            _ => Start::Offset(dice.roll(1 << 22)),
         },
         name: "stress".into(),
     };
@@ -256,7 +257,7 @@ fn racing_takeovers_leave_one_holder() {
                 for _ in 0..rounds / 4 {
                     let request = AttachRequest {
                         force: true,
-                        replay: Replay::Nothing,
+                        replay: Start::Now,
                         ..AttachRequest::default()
                     };
                     client.attach(&request).unwrap();

@@ -3,21 +3,22 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use vm_console::Start;
 use vm_console::protocol::{
     AttachRequest, ClientFrame, Decoder, FRAME_LIMIT, FrameError, Held, LogData, Output,
-    PowerAction, Refusal, Replay, ServerFrame, SessionEnd, Status, Warning,
+    PowerAction, Refusal, ServerFrame, SessionEnd, Status, Warning,
 };
 use vm_console::session::Limit;
 
-fn replay() -> impl Strategy<Value = Replay> {
+fn replay() -> impl Strategy<Value = Start> {
     prop_oneof![
-        Just(Replay::Nothing),
-        Just(Replay::Everything),
-        any::<u64>().prop_map(Replay::Lines),
-        any::<u64>().prop_map(Replay::Bytes),
-        any::<u64>().prop_map(Replay::Offset),
-        Just(Replay::ThisBoot),
-        any::<u64>().prop_map(Replay::Boot),
+        Just(Start::Now),
+        Just(Start::Oldest),
+        any::<u64>().prop_map(Start::Lines),
+        any::<u64>().prop_map(Start::Newest),
+        any::<u64>().prop_map(Start::Offset),
+        Just(Start::ThisBoot),
+        any::<u64>().prop_map(Start::Boot),
     ]
 }
 

@@ -33,9 +33,10 @@ use std::path::Path;
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 
+use crate::log::Start;
 use crate::protocol::{
     AttachRequest, ClientFrame, Decoder, FRAME_LIMIT, FrameError, LogData, PowerAction, Refusal,
-    Replay, ServerFrame, SessionEnd, Status, VERSION,
+    ServerFrame, SessionEnd, Status, VERSION,
 };
 
 /// Bytes typed in one frame.
@@ -229,7 +230,7 @@ impl ControlClient {
     ///
     /// # Errors
     /// No right to read the log.
-    pub fn read_log(&mut self, start: Replay, max: u32) -> Result<LogData, ClientError> {
+    pub fn read_log(&mut self, start: Start, max: u32) -> Result<LogData, ClientError> {
         self.last_read = self.last_read.wrapping_add(1);
         let id = self.last_read;
         self.send(&ClientFrame::LogRead { id, start, max })?;

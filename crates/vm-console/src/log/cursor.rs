@@ -2,10 +2,11 @@
 
 use super::reader::{BootLog, Fetch};
 
-/// Where a [`Cursor`] begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where a reader of the log begins: a [`Cursor`], a client at attach, a log read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Start {
     /// At the oldest byte that is kept.
+    #[default]
     Oldest,
     /// So many bytes before the end, or at the oldest byte from which nothing is missing.
     Newest(u64),
@@ -16,7 +17,9 @@ pub enum Start {
     Lines(u64),
     /// At the first byte of this boot, or of the next one that is kept; at the end if there is none.
     Boot(u64),
-    /// At the end.
+    /// At the first byte of the boot that is running.
+    ThisBoot,
+    /// At the end: nothing of what was printed before.
     Now,
 }
 
@@ -184,6 +187,7 @@ fn resolve(log: &BootLog, start: Start) -> u64 {
         Start::Newest(count) => head.saturating_sub(count).max(log.newest_run(head)),
         Start::Offset(offset) => offset.min(head),
         Start::Lines(count) => log.newest_lines(head, count),
+        Start::ThisBoot => resolve(log, Start::Boot(log.epoch())),
         Start::Boot(epoch) => {
             let table = log.boot_table(head);
             table

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::codec::{FrameError, RawFrame, Reader, Writer};
+use crate::log::Start;
 use crate::session::Limit;
 
 /// The protocol version spoken here.
@@ -24,53 +25,31 @@ pub mod error_code {
     pub const NOT_SUPPORTED: u8 = 6;
 }
 
-/// Which part of the log a client is shown at attach, or reads.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Replay {
-    /// Nothing: live output only.
-    Nothing,
-    /// Everything that is kept.
-    #[default]
-    Everything,
-    /// The last so many lines.
-    Lines(u64),
-    /// The last so many bytes.
-    Bytes(u64),
-    /// From this absolute offset on: how a client resumes.
-    Offset(u64),
-    /// From the start of the current boot.
-    ThisBoot,
-    /// From the start of this boot (its epoch).
-    Boot(u64),
+fn put_start(start: Start, to: &mut Writer<'_>) {
+    let (kind, value) = match start {
+        Start::Now => (0, 0),
+        Start::Oldest => (1, 0),
+        Start::Lines(n) => (2, n),
+        Start::Newest(n) => (3, n),
+        Start::Offset(offset) => (4, offset),
+        Start::ThisBoot => (5, 0),
+        Start::Boot(epoch) => (6, epoch),
+    };
+    to.u8(kind).u64(value);
 }
 
-impl Replay {
-    fn put(self, to: &mut Writer<'_>) {
-        let (kind, value) = match self {
-            Self::Nothing => (0, 0),
-            Self::Everything => (1, 0),
-            Self::Lines(n) => (2, n),
-            Self::Bytes(n) => (3, n),
-            Self::Offset(offset) => (4, offset),
-            Self::ThisBoot => (5, 0),
-            Self::Boot(epoch) => (6, epoch),
-        };
-        to.u8(kind).u64(value);
-    }
-
-    fn get(from: &mut Reader<'_>) -> Result<Self, FrameError> {
-        let (kind, value) = (from.u8()?, from.u64()?);
-        Ok(match kind {
-            0 => Self::Nothing,
-            1 => Self::Everything,
-            2 => Self::Lines(value),
-            3 => Self::Bytes(value),
-            4 => Self::Offset(value),
-            5 => Self::ThisBoot,
-            6 => Self::Boot(value),
-            _ => return Err(from.malformed("a replay kind from 0 to 6")),
-        })
-    }
+fn get_start(from: &mut Reader<'_>) -> Result<Start, FrameError> {
+    let (kind, value) = (from.u8()?, from.u64()?);
+    Ok(match kind {
+        0 => Start::Now,
+        1 => Start::Oldest,
+        2 => Start::Lines(value),
+        3 => Start::Newest(value),
+        4 => Start::Offset(value),
+        5 => Start::ThisBoot,
+        6 => Start::Boot(value),
+        _ => return Err(from.malformed("a start kind from 0 to 6")),
+    })
 }
 
 /// How a client wants to attach.
@@ -83,7 +62,7 @@ pub struct AttachRequest {
     /// Leave terminal queries in the replay; for a client that is not a terminal.
     pub unguarded: bool,
     /// What to be shown of what was printed before.
-    pub replay: Replay,
+    pub replay: Start,
     /// The name to go by.
     pub name: String,
 }
@@ -131,7 +110,7 @@ pub enum ClientFrame {
         /// Comes back in the answer.
         id: u32,
         /// Where to begin.
-        start: Replay,
+        start: Start,
         /// Most bytes wanted; the answer may be shorter.
         max: u32,
     },
@@ -163,7 +142,7 @@ impl ClientFrame {
                     | u8::from(request.read_only) << 1
                     | u8::from(request.unguarded) << 2;
                 w.u8(flags);
-                request.replay.put(&mut w);
+                put_start(request.replay, &mut w);
                 w.str(&request.name);
             }
             Self::Data(bytes) => {
@@ -179,7 +158,7 @@ impl ClientFrame {
             Self::LogRead { id, start, max } => {
                 w = Writer::begin(out, 0x08);
                 w.u32(*id);
-                start.put(&mut w);
+                put_start(*start, &mut w);
                 w.u32(*max);
             }
             Self::Detach => w = Writer::begin(out, 0x09),
@@ -212,7 +191,7 @@ impl ClientFrame {
                     force: flags & 1 != 0,
                     read_only: flags & 2 != 0,
                     unguarded: flags & 4 != 0,
-                    replay: Replay::get(&mut r)?,
+                    replay: get_start(&mut r)?,
                     name: r.str()?,
                 };
                 if kind == 0x02 {
@@ -230,7 +209,7 @@ impl ClientFrame {
             0x07 => Self::Status,
             0x08 => Self::LogRead {
                 id: r.u32()?,
-                start: Replay::get(&mut r)?,
+                start: get_start(&mut r)?,
                 max: r.u32()?,
             },
             0x09 => Self::Detach,

@@ -14,17 +14,17 @@
 //! | type | frame | body |
 //! |---|---|---|
 //! | `0x01` | hello | `u16` version, `str` program |
-//! | `0x02` | attach | `u8` flags (1 force, 2 read-only, 4 replay unguarded), `u8` replay kind, `u64` replay value, `str` name |
+//! | `0x02` | attach | `u8` flags (1 force, 2 read-only, 4 replay unguarded), `u8` start kind, `u64` start value, `str` name |
 //! | `0x03` | attach the descriptor sent along (`SCM_RIGHTS`, a connected stream socket), to be served raw | as attach |
 //! | `0x04` | data | `bytes` typed |
 //! | `0x05` | break | – |
 //! | `0x06` | resize hint | `u16` columns, `u16` rows; ignored unless from the holder |
 //! | `0x07` | status | – |
-//! | `0x08` | log read | `u32` id, `u8` replay kind, `u64` replay value, `u32` most bytes wanted |
+//! | `0x08` | log read | `u32` id, `u8` start kind, `u64` start value, `u32` most bytes wanted |
 //! | `0x09` | detach | – |
 //! | `0x0a` | power | `u8` action: 1 stop, 2 start, 3 restart |
 //!
-//! Replay kinds: 0 nothing, 1 everything kept, 2 the last *value* lines, 3 the last *value* bytes, 4 from offset *value*,
+//! Start kinds: 0 nothing, 1 everything kept, 2 the last *value* lines, 3 the last *value* bytes, 4 from offset *value*,
 //! 5 this boot, 6 boot number *value*.
 //!
 //! # From the service
@@ -59,6 +59,6 @@ mod frames;
 pub use codec::{Decoder, FRAME_LIMIT, FrameError, RawFrame};
 pub(crate) use frames::output_frame;
 pub use frames::{
-    AttachRequest, ClientFrame, Held, LogData, Output, PowerAction, Refusal, Replay, ServerFrame,
+    AttachRequest, ClientFrame, Held, LogData, Output, PowerAction, Refusal, ServerFrame,
     SessionEnd, Status, VERSION, Warning, error_code,
 };

@@ -14,7 +14,7 @@ use crate::counters::Counters;
 use crate::escape::Escape;
 use crate::line::Input;
 use crate::log::{BootLog, Cursor, End, GapPolicy, Read, Start};
-use crate::protocol::{Decoder, Replay, ServerFrame, output_frame};
+use crate::protocol::{Decoder, ServerFrame, output_frame};
 use crate::rate::TokenBucket;
 use crate::replay_guard::ReplayGuard;
 use crate::session::{EndReason, Identity, Lease};
@@ -182,13 +182,13 @@ impl Client {
     pub(super) fn show(
         &mut self,
         log: &BootLog,
-        replay: Replay,
+        replay: Start,
         gaps: GapPolicy,
         guarded: bool,
         observer: bool,
     ) -> u64 {
         let live_from = log.head();
-        let cursor = log.cursor(start_of(replay, log)).with_gap_policy(gaps);
+        let cursor = log.cursor(replay).with_gap_policy(gaps);
         let start = cursor.offset();
         let guard = (guarded && start < live_from).then(ReplayGuard::default);
         self.view = Some(View {
@@ -482,18 +482,6 @@ impl View {
             counters.output_delivered.add(seen);
             counters.output_lost.add(missed);
         }
-    }
-}
-
-pub(super) fn start_of(replay: Replay, log: &BootLog) -> Start {
-    match replay {
-        Replay::Nothing => Start::Now,
-        Replay::Everything => Start::Oldest,
-        Replay::Lines(n) => Start::Lines(n),
-        Replay::Bytes(n) => Start::Newest(n),
-        Replay::Offset(offset) => Start::Offset(offset),
-        Replay::ThisBoot => Start::Boot(log.epoch()),
-        Replay::Boot(epoch) => Start::Boot(epoch),
     }
 }
 

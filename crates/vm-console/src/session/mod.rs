@@ -40,12 +40,12 @@
 //! | input arrives after the idle limit, before the tick that would have noticed | it is refused; it cannot revive the session |
 
 mod authorizer;
-mod identity;
 mod machine;
 mod reason;
 
+pub use crate::transport::Transport;
+pub(crate) use crate::transport::identity::printable;
+pub use crate::transport::identity::{Credentials, Identity, NAME_LIMIT};
 pub use authorizer::{Authorizer, Everyone, Right};
-pub(crate) use identity::printable;
-pub use identity::{Credentials, Identity, NAME_LIMIT, Transport};
 pub use machine::{Attach, Ended, Holder, Lease, Limit, Session, SessionPolicy, Tick};
 pub use reason::{EndReason, Refused};

@@ -8,15 +8,45 @@
 //! | [stdio] | bytes, with [escapes](crate::escape) if wanted | of this process | as the owner says | `~B` |
 //! | [pty] | bytes | none | no | no |
 
+pub(crate) mod identity;
 pub mod pty;
 pub mod stdio;
 pub(crate) mod stream;
 pub mod unix;
 
+use std::fmt;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 
 use unix::{Peers, UnixSocket};
+
+/// How a client reached the console.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Transport {
+    /// A unix stream socket that carries raw bytes.
+    Unix,
+    /// A control socket that carries frames.
+    Control,
+    /// The slave side of a pseudo-terminal.
+    Pty,
+    /// A pair of descriptors that the owner handed over, as standard input and output.
+    Stdio,
+    /// A connected socket that arrived as a descriptor.
+    Passed,
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unix => "unix socket",
+            Self::Control => "control socket",
+            Self::Pty => "pty",
+            Self::Stdio => "terminal",
+            Self::Passed => "passed socket",
+        })
+    }
+}
 
 /// Where a console's clients come in. Made by the owner, who so learns at once if a socket cannot be had; then given to
 /// [`ServiceHandle::add`](crate::service::ServiceHandle::add).

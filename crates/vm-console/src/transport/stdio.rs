@@ -8,10 +8,11 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::termios::{OptionalActions, Termios};
 
+use super::Transport;
+use super::identity::{Credentials, Identity};
 use super::stream::Stream;
 use crate::escape::Escape;
-use crate::protocol::Replay;
-use crate::session::{Credentials, Identity, Transport};
+use crate::log::Start;
 
 /// A pair of descriptors to be served as a raw client; see
 /// [`ConsoleHandle::attach`](crate::service::ConsoleHandle::attach).
@@ -22,7 +23,7 @@ pub struct FdClient {
     pub(crate) escape: Option<Escape>,
     pub(crate) force: bool,
     pub(crate) read_only: bool,
-    pub(crate) replay: Option<Replay>,
+    pub(crate) replay: Option<Start>,
 }
 
 impl FdClient {
@@ -101,7 +102,7 @@ impl FdClient {
 
     /// Is shown this at attach, instead of the console's default.
     #[must_use]
-    pub fn replay(mut self, replay: Replay) -> Self {
+    pub fn replay(mut self, replay: Start) -> Self {
         self.replay = Some(replay);
         self
     }

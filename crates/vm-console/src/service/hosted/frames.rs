@@ -1,12 +1,12 @@
 //! What clients of a control socket ask for.
 
 use crate::audit::Audited;
-use crate::log::Read;
+use crate::log::{Read, Start};
 use crate::protocol::{
-    AttachRequest, ClientFrame, Decoder, FrameError, Held, LogData, PowerAction, Replay,
-    ServerFrame, Status, error_code,
+    AttachRequest, ClientFrame, Decoder, FrameError, Held, LogData, PowerAction, ServerFrame,
+    Status, error_code,
 };
-use crate::service::client::{Client, Part, Wire, start_of};
+use crate::service::client::{Client, Part, Wire};
 use crate::service::core::Core;
 use crate::session::{EndReason, Identity, Right, Transport};
 use crate::transport::stream::Stream;
@@ -215,7 +215,7 @@ impl Hosted {
         &mut self,
         client: &mut Client,
         id: u32,
-        start: Replay,
+        start: Start,
         max: u32,
         core: &mut Core,
     ) {
@@ -227,9 +227,9 @@ impl Hosted {
             );
         }
         let log = &self.console.log;
-        let mut cursor = log.cursor(start_of(start, log));
+        let mut cursor = log.cursor(start);
         let asked = match start {
-            Replay::Offset(offset) => offset.min(log.head()),
+            Start::Offset(offset) => offset.min(log.head()),
             _ => cursor.offset(),
         };
         let mut bytes = vec![0; LOG_READ.min(max as usize)];

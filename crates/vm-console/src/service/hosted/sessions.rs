@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::audit::Audited;
 use crate::console::ConsoleConfig;
-use crate::log::{MarkKind, UnixTime};
-use crate::protocol::{AttachRequest, Held, Refusal, Replay, ServerFrame};
+use crate::log::{MarkKind, Start, UnixTime};
+use crate::protocol::{AttachRequest, Held, Refusal, ServerFrame};
 use crate::service::client::{Client, Farewell, Leaving, Part};
 use crate::service::core::Core;
 use crate::service::handle::Outcome;
@@ -39,11 +39,7 @@ impl Hosted {
             self.refuse(client, &why, core);
             return Some(why);
         }
-        let replay = if may_read {
-            request.replay
-        } else {
-            Replay::Nothing
-        };
+        let replay = if may_read { request.replay } else { Start::Now };
         let guarded = self.config().guard_replay && !request.unguarded;
         let start = client.show(
             &self.console.log,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Transport;
+
 /// Longest name kept, in bytes. A longer one is cut at a character border.
 pub const NAME_LIMIT: usize = 128;
 
@@ -14,34 +16,6 @@ pub struct Credentials {
     pub gid: u32,
     /// Process id when it connected; 0 if the process is in a namespace we cannot see.
     pub pid: u32,
-}
-
-/// How a client reached the console.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Transport {
-    /// A unix stream socket that carries raw bytes.
-    Unix,
-    /// A control socket that carries frames.
-    Control,
-    /// The slave side of a pseudo-terminal.
-    Pty,
-    /// A pair of descriptors that the owner handed over, as standard input and output.
-    Stdio,
-    /// A connected socket that arrived as a descriptor.
-    Passed,
-}
-
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unix => "unix socket",
-            Self::Control => "control socket",
-            Self::Pty => "pty",
-            Self::Stdio => "terminal",
-            Self::Passed => "passed socket",
-        })
-    }
 }
 
 /// Who a client is, as shown to others and as recorded for audit.
