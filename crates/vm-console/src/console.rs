@@ -131,6 +131,8 @@ impl fmt::Debug for ConsoleConfig {
 #[derive(Clone, Debug)]
 pub struct Console {
     pub(crate) config: Arc<ConsoleConfig>,
+    /// As in the configuration, in a form that many events can share.
+    pub(crate) name: Arc<str>,
     pub(crate) log: BootLog,
     pub(crate) bell: Arc<EventFd>,
     pub(crate) counters: Arc<Counters>,
@@ -155,6 +157,7 @@ impl Console {
         Ok((
             line,
             Self {
+                name: config.name.as_str().into(),
                 config: Arc::new(config),
                 log,
                 bell,

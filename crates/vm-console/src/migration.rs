@@ -14,7 +14,7 @@ const VERSION: u32 = 1;
 /// Everything of a console that goes with the guest: the log with its offsets, marks and boot count, and the counters.
 ///
 /// Sessions do not move: they end as *shutting down*, and the end tells each client the offset to resume at. A client
-/// that attaches on the other host with [`Start::Offset`](crate::protocol::Start::Offset) misses nothing and sees
+/// that attaches on the other host with [`Start::Offset`](crate::Start::Offset) misses nothing and sees
 /// nothing twice.
 ///
 /// ```

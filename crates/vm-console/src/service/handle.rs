@@ -1,13 +1,13 @@
 //! What the owner holds: commands to the service, and a console in it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use vmm_sys_util::eventfd::EventFd;
 
-use super::core::ConsoleId;
+use super::kernel::ConsoleId;
 use crate::audit::AuditEvent;
 use crate::console::Console;
 use crate::log::MarkKind;
@@ -35,7 +35,7 @@ pub struct ServiceHandle {
     pub(super) commands: Sender<Command>,
     pub(super) kick: Arc<EventFd>,
     pub(super) finished: Arc<AtomicBool>,
-    pub(super) next_console: Arc<AtomicU32>,
+    pub(super) next_console: Arc<AtomicU64>,
     pub(super) audit: Receiver<AuditEvent>,
 }
 

@@ -35,25 +35,31 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod client;
-mod core;
+mod agenda;
+mod connection;
+mod console;
+mod event_loop;
 mod handle;
-mod hosted;
+mod kernel;
+mod turn;
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 use event_manager::{EventManager, EventOps, Events, MutEventSubscriber, SubscriberOps};
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
-use self::core::{ConsoleId, Core, Role};
+use self::console::ServedConsole;
+use self::event_loop::{EventLoop, RealKernel, readiness};
 use self::handle::Command;
-use self::hosted::Hosted;
+use self::kernel::{ConsoleId, Interest, Kernel, Readiness, Watched};
+use self::turn::{Shared, Turn};
 use crate::audit::AUDIT_LIMIT;
 
 pub use self::handle::{Attachment, ConsoleHandle, Outcome, ServiceHandle};
@@ -63,18 +69,26 @@ const COMMANDS_A_TURN: usize = 256;
 
 /// Serves consoles; see the [module](self).
 pub struct Service {
-    core: Core,
-    consoles: HashMap<ConsoleId, Hosted>,
+    events: EventLoop,
+    desk: Desk,
+}
+
+/// The service without its event loop.
+struct Desk {
+    shared: Shared,
+    consoles: HashMap<ConsoleId, ServedConsole>,
     commands: Receiver<Command>,
     kick: Arc<EventFd>,
     finished: Arc<AtomicBool>,
     shutting_down: bool,
+    /// The moment that the kernel's alarm is set to.
+    alarm: Option<Duration>,
 }
 
 impl std::fmt::Debug for Service {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Service")
-            .field("consoles", &self.consoles.len())
+            .field("consoles", &self.desk.consoles.len())
             .finish_non_exhaustive()
     }
 }
@@ -93,18 +107,20 @@ impl Service {
             commands: sender,
             kick: Arc::clone(&kick),
             finished: Arc::clone(&finished),
-            next_console: Arc::new(AtomicU32::new(0)),
+            next_console: Arc::new(AtomicU64::new(0)),
             audit,
         };
-        let service = Self {
-            core: Core::new(audit_sender)?,
+        let desk = Desk {
+            shared: Shared::new(audit_sender),
             consoles: HashMap::new(),
             commands,
             kick,
             finished,
             shutting_down: false,
+            alarm: None,
         };
-        Ok((service, handle))
+        let events = EventLoop::new()?;
+        Ok((Self { events, desk }, handle))
     }
 
     /// A service on a thread of its own, which ends after [`ServiceHandle::shut_down`].
@@ -129,52 +145,138 @@ impl Service {
             })?;
         Ok((handle, thread))
     }
+}
 
-    fn on_commands(&mut self, ops: &mut EventOps<'_>) {
+impl MutEventSubscriber for Service {
+    fn process(&mut self, event: Events, ops: &mut EventOps<'_>) {
+        if let Some(watched) = self.events.watched(event) {
+            let events = &mut self.events;
+            let mut kernel = RealKernel { events, ops };
+            self.desk.handle(watched, readiness(event), &mut kernel);
+            if self.desk.is_finished() {
+                self.desk.finish(kernel.events.timer(), &mut kernel);
+            }
+        }
+    }
+
+    fn init(&mut self, ops: &mut EventOps<'_>) {
+        let timer = self.events.timer();
+        let events = &mut self.events;
+        let mut kernel = RealKernel { events, ops };
+        if let Err(error) = self.desk.begin(timer, &mut kernel) {
+            ::log::error!("the console service cannot watch its own descriptors: {error}");
+            self.desk.finished.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl Desk {
+    /// Starts to watch the service's own descriptors.
+    fn begin(&mut self, timer: RawFd, kernel: &mut dyn Kernel) -> io::Result<()> {
+        let own = [
+            (self.kick.as_raw_fd(), Watched::Commands),
+            (timer, Watched::Alarm),
+        ];
+        for (fd, what) in own {
+            kernel.watch(fd, what, Interest::READABLE)?;
+        }
+        Ok(())
+    }
+
+    /// Handles one event, and draws all its consequences.
+    fn handle(&mut self, what: Watched, ready: Readiness, kernel: &mut dyn Kernel) {
+        match what {
+            Watched::Commands => {
+                self.on_commands(kernel);
+                for id in self.shared.take_again() {
+                    self.with(id, kernel, ServedConsole::serve_again);
+                }
+            }
+            Watched::Alarm => {
+                self.alarm = None;
+                let now = kernel.now();
+                while let Some(id) = self.shared.agenda.take_due(now) {
+                    self.with(id, kernel, |_, _| {});
+                }
+            }
+            Watched::Console(id, part) => {
+                self.with(id, kernel, |console, turn| {
+                    console.dispatch(part, ready, turn);
+                });
+            }
+        }
+        if self.shared.has_more() {
+            // The one error is a full counter, and that wakes the service just as well.
+            let _ = self.kick.write(1);
+        }
+        self.set_alarm(kernel);
+    }
+
+    fn set_alarm(&mut self, kernel: &mut dyn Kernel) {
+        let next = self.shared.agenda.next();
+        if self.alarm == next {
+            return;
+        }
+        match kernel.set_alarm(next) {
+            Ok(()) => self.alarm = next,
+            Err(error) => self
+                .turn(kernel)
+                .warn(|| format!("cannot set the timer: {error}")),
+        }
+    }
+
+    fn turn<'a>(&'a mut self, kernel: &'a mut dyn Kernel) -> Turn<'a> {
+        Turn {
+            kernel,
+            shared: &mut self.shared,
+        }
+    }
+
+    fn on_commands(&mut self, kernel: &mut dyn Kernel) {
         // Nothing to read is fine: a kick may be for what was done already.
         let _ = self.kick.read();
         for _ in 0..COMMANDS_A_TURN {
             let Ok(command) = self.commands.try_recv() else {
                 return;
             };
-            self.carry_out(command, ops);
+            self.carry_out(command, kernel);
         }
         let _ = self.kick.write(1);
     }
 
-    fn carry_out(&mut self, command: Command, ops: &mut EventOps<'_>) {
-        let core = &mut self.core;
+    fn carry_out(&mut self, command: Command, kernel: &mut dyn Kernel) {
         match command {
             Command::Add(id, console, port, listeners) => {
                 if !self.shutting_down {
-                    let mut hosted = Hosted::new(id, console, port);
-                    hosted.start(listeners, core, ops);
-                    self.consoles.insert(id, hosted);
+                    let mut turn = self.turn(kernel);
+                    let served = ServedConsole::start(id, console, port, listeners, &mut turn);
+                    self.consoles.insert(id, served);
+                    self.with(id, kernel, |_, _| {});
                 }
             }
-            Command::Remove(id) => self.with(id, ops, Hosted::shut_down),
-            Command::Listen(id, listener) => self.with(id, ops, |hosted, core, ops| {
-                hosted.listen(listener, core, ops);
+            Command::Remove(id) => self.with(id, kernel, ServedConsole::shut_down),
+            Command::Listen(id, listener) => {
+                self.with(id, kernel, |console, turn| console.listen(listener, turn));
+            }
+            Command::Attach(id, client, outcome) => self.with(id, kernel, |console, turn| {
+                console.attach_files(*client, outcome, turn);
             }),
-            Command::Attach(id, client, outcome) => {
-                self.with(id, ops, |hosted, core, _| {
-                    hosted.attach_files(*client, outcome, core);
+            Command::Disconnect(id, reason) => {
+                self.with(id, kernel, |console, turn| {
+                    console.disconnect(reason, turn);
                 });
             }
-            Command::Disconnect(id, reason) => {
-                self.with(id, ops, |hosted, core, _| hosted.disconnect(reason, core));
-            }
             Command::BootLog(id, on) => {
-                self.with(id, ops, |hosted, core, _| hosted.set_boot_log(on, core));
+                self.with(id, kernel, |console, turn| console.set_boot_log(on, turn));
             }
-            Command::Status(id, answer) => self.with(id, ops, |hosted, core, _| {
-                // Who asked may have lost patience.
-                let _ = answer.send(hosted.status(core));
+            Command::Status(id, answer) => self.with(id, kernel, |console, turn| {
+                // Whoever asked may have lost patience.
+                let _ = answer.send(console.status(turn));
             }),
             Command::ShutDown => {
                 self.shutting_down = true;
                 for id in self.consoles.keys().copied().collect::<Vec<_>>() {
-                    self.with(id, ops, Hosted::shut_down);
+                    self.with(id, kernel, ServedConsole::shut_down);
                 }
             }
         }
@@ -184,70 +286,32 @@ impl Service {
     fn with(
         &mut self,
         id: ConsoleId,
-        ops: &mut EventOps<'_>,
-        act: impl FnOnce(&mut Hosted, &mut Core, &mut EventOps<'_>),
+        kernel: &mut dyn Kernel,
+        act: impl FnOnce(&mut ServedConsole, &mut Turn<'_>),
     ) {
-        let Some(hosted) = self.consoles.get_mut(&id) else {
+        let Some(console) = self.consoles.get_mut(&id) else {
             return;
         };
-        act(hosted, &mut self.core, ops);
-        hosted.settle(&mut self.core, ops);
-        if hosted.is_done() {
-            hosted.stop(&mut self.core, ops);
+        let shared = &mut self.shared;
+        let mut turn = Turn { kernel, shared };
+        act(console, &mut turn);
+        console.settle(&mut turn);
+        if console.is_done() {
+            console.stop(&mut turn);
             self.consoles.remove(&id);
         }
-        if !self.core.again.is_empty() {
-            let _ = self.kick.write(1);
-        }
     }
 
-    fn finish_if_done(&mut self, ops: &mut EventOps<'_>) {
-        if self.shutting_down && self.consoles.is_empty() && !self.finished.load(Ordering::Relaxed)
-        {
-            self.core.unwatch(ops, self.kick.as_raw_fd());
-            self.core.unwatch_timer(ops);
-            self.finished.store(true, Ordering::Release);
-        }
-    }
-}
-
-impl MutEventSubscriber for Service {
-    fn process(&mut self, events: Events, ops: &mut EventOps<'_>) {
-        // A descriptor that was removed earlier in this batch has no role any more.
-        match self.core.role(events.fd()) {
-            None => {}
-            Some(Role::Commands) => {
-                self.on_commands(ops);
-                for id in std::mem::take(&mut self.core.again) {
-                    self.with(id, ops, |hosted, core, _| hosted.serve_always_ready(core));
-                }
-            }
-            Some(Role::Timer) => {
-                for id in self.core.take_due() {
-                    self.with(id, ops, |hosted, _, _| hosted.alarm_rang());
-                }
-                self.core.set_alarm();
-            }
-            Some(Role::Bell(id)) => self.with(id, ops, |hosted, core, _| hosted.on_bell(core)),
-            Some(Role::Listener(id, index)) => {
-                self.with(id, ops, |hosted, core, ops| {
-                    hosted.on_listener(index, core, ops);
-                });
-            }
-            Some(Role::Client(id, client)) => {
-                let set = events.event_set();
-                self.with(id, ops, |hosted, core, ops| {
-                    hosted.on_client(client, set, core, ops);
-                });
-            }
-        }
-        self.finish_if_done(ops);
+    fn is_finished(&self) -> bool {
+        self.shutting_down && self.consoles.is_empty() && !self.finished.load(Ordering::Relaxed)
     }
 
-    fn init(&mut self, ops: &mut EventOps<'_>) {
-        if let Err(error) = self.core.watch_own(ops, self.kick.as_raw_fd()) {
-            ::log::error!("the console service cannot watch its own descriptors: {error}");
-            self.finished.store(true, Ordering::Release);
-        }
+    /// Leaves the event loop.
+    fn finish(&mut self, timer: RawFd, kernel: &mut dyn Kernel) {
+        let kick = self.kick.as_raw_fd();
+        let mut turn = self.turn(kernel);
+        turn.unwatch(kick);
+        turn.unwatch(timer);
+        self.finished.store(true, Ordering::Release);
     }
 }

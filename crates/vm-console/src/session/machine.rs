@@ -190,6 +190,12 @@ impl Session {
         self.gates.boot_log
     }
 
+    /// Whether sessions may begin at all: not once it was [shut down](Self::shut_down).
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.gates.open
+    }
+
     /// `identity` wants the console, by `force` if need be.
     ///
     /// A holder that has hung up does not stand in the way: its session ends as closed by the client.

@@ -8,6 +8,7 @@
 //! | [stdio] | bytes, with [escapes](crate::escape) if wanted | of this process | as the owner says | `~B` |
 //! | [pty] | bytes | none | no | no |
 
+pub(crate) mod accept;
 pub(crate) mod identity;
 pub mod pty;
 pub mod stdio;
@@ -15,10 +16,9 @@ pub(crate) mod stream;
 pub mod unix;
 
 use std::fmt;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixListener;
 
-use unix::{Peers, UnixSocket};
+use accept::Accepts;
+use unix::UnixSocket;
 
 /// How a client reached the console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,18 +48,12 @@ impl fmt::Display for Transport {
     }
 }
 
-/// Where a console's clients come in. Made by the owner, who so learns at once if a socket cannot be had; then given to
-/// [`ServiceHandle::add`](crate::service::ServiceHandle::add).
+/// Where a console's clients come in. Made by the owner, who so learns at once if a socket cannot be
+/// had; then given to [`ServiceHandle::add`](crate::service::ServiceHandle::add).
 #[derive(Debug)]
 pub struct Listener {
-    pub(crate) source: Source,
+    pub(crate) source: Box<dyn Accepts>,
     pub(crate) kind: Kind,
-}
-
-#[derive(Debug)]
-pub(crate) enum Source {
-    Socket(UnixSocket),
-    Pty(pty::Pty),
 }
 
 /// What a connection is taken for.
@@ -69,68 +63,56 @@ pub(crate) enum Kind {
     Control,
 }
 
+/// A connection is an attach, refused if the console is taken.
+const RAW: Kind = Kind::Raw {
+    force: false,
+    read_only: false,
+};
+
 impl Listener {
     /// Raw bytes: `socat`, `nc`. A connection is an attach; refused if the console is taken.
     #[must_use]
     pub fn raw(socket: UnixSocket) -> Self {
-        Self {
-            source: Source::Socket(socket),
-            kind: Kind::Raw {
-                force: false,
-                read_only: false,
-            },
-        }
+        Self::of(Box::new(socket), RAW)
     }
 
     /// Raw bytes, and whoever connects takes the console from its holder.
     #[must_use]
     pub fn raw_forcing(socket: UnixSocket) -> Self {
-        Self {
-            source: Source::Socket(socket),
-            kind: Kind::Raw {
+        Self::of(
+            Box::new(socket),
+            Kind::Raw {
                 force: true,
                 read_only: false,
             },
-        }
+        )
     }
 
     /// Raw bytes, output only: whoever connects watches. What it sends is dropped.
     #[must_use]
     pub fn observers(socket: UnixSocket) -> Self {
-        Self {
-            source: Source::Socket(socket),
-            kind: Kind::Raw {
+        Self::of(
+            Box::new(socket),
+            Kind::Raw {
                 force: false,
                 read_only: true,
             },
-        }
+        )
     }
 
     /// Frames; see [`protocol`](crate::protocol).
     #[must_use]
     pub fn control(socket: UnixSocket) -> Self {
-        Self {
-            source: Source::Socket(socket),
-            kind: Kind::Control,
-        }
+        Self::of(Box::new(socket), Kind::Control)
     }
 
     /// A pseudo-terminal: `picocom`, `screen`.
     #[must_use]
     pub fn pty(pty: pty::Pty) -> Self {
-        Self {
-            source: Source::Pty(pty),
-            kind: Kind::Raw {
-                force: false,
-                read_only: false,
-            },
-        }
+        Self::of(Box::new(pty), RAW)
     }
-}
 
-impl From<UnixListener> for UnixSocket {
-    /// A listener that somebody else has bound, as a service manager does. Its file, if any, is left alone.
-    fn from(listener: UnixListener) -> Self {
-        Self::adopt(OwnedFd::from(listener), Peers::Anyone)
+    fn of(source: Box<dyn Accepts>, kind: Kind) -> Self {
+        Self { source, kind }
     }
 }

@@ -12,7 +12,7 @@
 use std::ffi::{CString, OsStr};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,16 +23,21 @@ use rustix::io::Errno;
 use rustix::pty::OpenptFlags;
 use rustix::termios::{OptionalActions, QueueSelector};
 
+use super::Transport;
+use super::accept::{Accepted, Accepts, Came, Release};
+use super::stream::File;
 use super::unix::BindError;
 
 /// Terminal programs set the line up after opening it and flush what has arrived by then; replay waits this long.
-pub(crate) const SETTLE: Duration = Duration::from_millis(150);
+const SETTLE: Duration = Duration::from_millis(150);
 
 /// A pseudo-terminal, its slave reachable through a symlink. Dropping it removes the symlink.
 #[derive(Debug)]
 pub struct Pty {
     link: PathBuf,
     pair: Pair,
+    /// A client of it was accepted and not released.
+    is_served: bool,
 }
 
 #[derive(Debug)]
@@ -59,6 +64,7 @@ impl Pty {
         Ok(Self {
             link: link.to_owned(),
             pair,
+            is_served: false,
         })
     }
 
@@ -68,17 +74,8 @@ impl Pty {
         &self.pair.device
     }
 
-    pub(crate) fn watch(&self) -> &OwnedFd {
-        &self.pair.watch
-    }
-
-    /// The master, for one client's stream.
-    pub(crate) fn stream(&self) -> io::Result<OwnedFd> {
-        self.pair.master.try_clone()
-    }
-
     /// Whether a client has the slave open, after everything that was told so far.
-    pub(crate) fn update_presence(&mut self) -> bool {
+    fn update_presence(&mut self) -> bool {
         let mut buffer = [MaybeUninit::uninit(); 1024];
         let mut events = Reader::new(&self.pair.watch, &mut buffer);
         // An error means: nothing more to read for now.
@@ -94,18 +91,53 @@ impl Pty {
         }
         self.pair.present > 0
     }
+}
 
-    /// Drops what the last client left unread.
-    pub(crate) fn drop_unread(&self) {
-        // Nothing there to drop is no error worth knowing.
-        let _ = rustix::termios::tcflush(&self.pair.slave, QueueSelector::IFlush);
+impl Accepts for Pty {
+    fn descriptor(&self) -> RawFd {
+        self.pair.watch.as_raw_fd()
     }
 
-    /// Hangs the client up: another pty takes this one's place.
-    pub(crate) fn renew(&mut self) -> io::Result<()> {
-        let pair = Pair::new()?;
-        point(&self.link, &pair.device)?;
-        self.pair = pair;
+    fn accept(&mut self) -> Came {
+        match (self.update_presence(), self.is_served) {
+            (false, true) => Came::Left,
+            (true, false) => match self.pair.master.try_clone() {
+                Ok(master) => {
+                    self.is_served = true;
+                    Came::Client(Accepted {
+                        stream: Box::new(File(master)),
+                        transport: Transport::Pty,
+                        credentials: None,
+                        admitted: true,
+                        exclusive: true,
+                        settles: SETTLE,
+                    })
+                }
+                Err(error) => Came::Exhausted(error),
+            },
+            (true, true) | (false, false) => Came::Nobody,
+        }
+    }
+
+    fn closes_at_shut_down(&self) -> bool {
+        false
+    }
+
+    fn release(&mut self, how: Release) -> io::Result<()> {
+        self.is_served = false;
+        match how {
+            Release::Left => {
+                // What the last client left unread is not for the next. An error means that there
+                // is nothing to drop.
+                let _ = rustix::termios::tcflush(&self.pair.slave, QueueSelector::IFlush);
+            }
+            Release::LetGo => {
+                // Closing the pty hangs its client up; another one takes its place.
+                let pair = Pair::new()?;
+                point(&self.link, &pair.device)?;
+                self.pair = pair;
+            }
+        }
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use rustix::termios::{OptionalActions, Termios};
 
 use super::Transport;
 use super::identity::{Credentials, Identity};
-use super::stream::Stream;
+use super::stream::{Files, Socket, Stream};
 use crate::escape::Escape;
 use crate::log::Start;
 
@@ -18,7 +18,7 @@ use crate::log::Start;
 /// [`ConsoleHandle::attach`](crate::service::ConsoleHandle::attach).
 #[derive(Debug)]
 pub struct FdClient {
-    pub(crate) stream: Stream,
+    pub(crate) stream: Box<dyn Stream>,
     pub(crate) identity: Identity,
     pub(crate) escape: Option<Escape>,
     pub(crate) force: bool,
@@ -46,16 +46,19 @@ impl FdClient {
     pub fn from_files(input: impl AsFd, output: impl AsFd) -> io::Result<Self> {
         let input = own_description(input.as_fd(), OFlags::RDONLY)?;
         let output = own_description(output.as_fd(), OFlags::WRONLY)?;
-        Ok(Self::of(Stream::Files { input, output }, Transport::Stdio))
+        Ok(Self::of(
+            Box::new(Files { input, output }),
+            Transport::Stdio,
+        ))
     }
 
     /// A connected stream socket.
     #[must_use]
     pub fn from_socket(socket: OwnedFd) -> Self {
-        Self::of(Stream::Socket(socket), Transport::Passed)
+        Self::of(Box::new(Socket::new(socket)), Transport::Passed)
     }
 
-    fn of(stream: Stream, transport: Transport) -> Self {
+    fn of(stream: Box<dyn Stream>, transport: Transport) -> Self {
         let credentials = Credentials {
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),

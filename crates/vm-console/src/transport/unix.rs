@@ -3,15 +3,22 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::{Gid, Uid};
+
+use super::Transport;
+use super::accept::{Accepted, Accepts, Came, Release};
+use super::identity::Credentials;
+use super::stream::Socket;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 128;
@@ -196,8 +203,8 @@ impl BindOptions {
 /// A listening unix socket. Dropping it closes it and removes its file, if that is still the one it made.
 #[derive(Debug)]
 pub struct UnixSocket {
-    pub(crate) socket: OwnedFd,
-    pub(crate) peers: Peers,
+    socket: OwnedFd,
+    peers: Peers,
     file: Option<SocketFile>,
 }
 
@@ -262,6 +269,53 @@ impl UnixSocket {
     }
 }
 
+impl From<UnixListener> for UnixSocket {
+    /// A listener that somebody else has bound, as a service manager does. Its file, if any, is
+    /// left alone.
+    fn from(listener: UnixListener) -> Self {
+        Self::adopt(OwnedFd::from(listener), Peers::Anyone)
+    }
+}
+
+impl Accepts for UnixSocket {
+    fn descriptor(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+
+    fn accept(&mut self) -> Came {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let connection = match rustix::net::accept_with(&self.socket, flags) {
+            Ok(connection) => connection,
+            Err(Errno::AGAIN) => return Came::Nobody,
+            Err(Errno::INTR | Errno::CONNABORTED) => return Came::Lost,
+            Err(error) => return Came::Exhausted(error.into()),
+        };
+        let credentials = rustix::net::sockopt::socket_peercred(&connection)
+            .ok()
+            .map(|peer| Credentials {
+                uid: peer.uid.as_raw(),
+                gid: peer.gid.as_raw(),
+                pid: rustix::process::Pid::as_raw(Some(peer.pid)).unsigned_abs(),
+            });
+        Came::Client(Accepted {
+            stream: Box::new(Socket::new(connection)),
+            transport: Transport::Unix,
+            credentials,
+            admitted: self.peers.admit(credentials.map(|peer| peer.uid)),
+            exclusive: false,
+            settles: Duration::ZERO,
+        })
+    }
+
+    fn closes_at_shut_down(&self) -> bool {
+        true
+    }
+
+    fn release(&mut self, _how: Release) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 fn socket_of(kind: SocketType) -> Result<OwnedFd, Errno> {
     rustix::net::socket_with(
         AddressFamily::UNIX,
@@ -273,7 +327,6 @@ fn socket_of(kind: SocketType) -> Result<OwnedFd, Errno> {
 
 /// An address for `name` in `dir` that fits, however deep the directory lies.
 fn address_in(dir: &OwnedFd, name: &OsStr) -> Result<SocketAddrUnix, Errno> {
-    use std::os::fd::AsRawFd;
     let mut path = OsString::from(format!("/proc/self/fd/{}/", dir.as_raw_fd()));
     path.push(name);
     SocketAddrUnix::new(path.as_os_str())

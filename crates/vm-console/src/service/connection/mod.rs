@@ -1,0 +1,238 @@
+//! One connection: who it is, what it speaks, what it is to the console, and how far it has got.
+//!
+//! | file | what |
+//! |---|---|
+//! | `standing` | what it is to the console, and whether its peer is there |
+//! | `wire` | raw bytes or frames: the one place that knows the difference |
+//! | `inbox` | what was typed and not passed on |
+//! | `outbox`, `view`, `pace` | what is still to be sent: answers, the log, and how fast |
+//! | `watch` | what its descriptors are watched for |
+//!
+//! Nothing here knows a console.
+
+mod inbox;
+mod outbox;
+mod pace;
+mod standing;
+mod view;
+mod watch;
+mod wire;
+
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+
+use self::inbox::Inbox;
+use self::outbox::Outbox;
+use self::pace::Pace;
+use self::standing::Standing;
+use self::watch::{Watch, Watching};
+use crate::rate::TokenBucket;
+use crate::session::{EndReason, Identity};
+use crate::transport::stream::Stream;
+
+use super::handle::Outcome;
+use super::kernel::{Interest, Watched};
+use super::turn::Turn;
+
+pub(super) use self::outbox::{Pass, Sent};
+pub(super) use self::standing::Role;
+pub(super) use self::view::Show;
+pub(super) use self::wire::{Framing, Wire};
+
+pub(super) struct Connection {
+    identity: Identity,
+    stream: Box<dyn Stream>,
+    pub(super) wire: Wire,
+    pub(super) standing: Standing,
+    pub(super) inbox: Inbox,
+    pub(super) outbox: Outbox,
+    watch: Watch,
+    /// Who waits for the end of its session.
+    outcome: Option<Sender<Outcome>>,
+    /// The listener that serves nobody else as long as it is there.
+    pub(super) slot: Option<usize>,
+}
+
+impl Connection {
+    pub(super) fn new(
+        identity: Identity,
+        stream: Box<dyn Stream>,
+        wire: Wire,
+        bucket: Option<TokenBucket>,
+    ) -> Self {
+        Self {
+            identity,
+            stream,
+            wire,
+            standing: Standing::default(),
+            inbox: Inbox::new(),
+            outbox: Outbox::new(Pace::new(bucket)),
+            watch: Watch::default(),
+            outcome: None,
+            slot: None,
+        }
+    }
+
+    pub(super) fn tells(mut self, outcome: Sender<Outcome>) -> Self {
+        self.outcome = Some(outcome);
+        self
+    }
+
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Goes by another name from now on.
+    pub(super) fn rename(&mut self, identity: Identity) {
+        self.identity = identity;
+    }
+
+    pub(super) fn stream(&mut self) -> &mut dyn Stream {
+        &mut *self.stream
+    }
+
+    /// Queues something for it, in the form that it speaks.
+    pub(super) fn tell(&mut self, put: impl FnOnce(Framing, &mut Vec<u8>)) {
+        let framing = self.wire.framing();
+        self.outbox.queue(|out| put(framing, out));
+    }
+
+    /// Whether it goes on when its session is over.
+    pub(super) fn outlives_sessions(&self) -> bool {
+        match self.wire.framing() {
+            Framing::Raw { .. } => false,
+            Framing::Control => true,
+        }
+    }
+
+    pub(super) fn take_passed(&mut self) -> Option<OwnedFd> {
+        self.stream.take_passed()
+    }
+
+    /// Its session is over, or was refused, and whoever waits for that is told.
+    pub(super) fn report(&mut self, outcome: Outcome) {
+        if let Some(sender) = self.outcome.take() {
+            // Whoever asked may not care any more.
+            let _ = sender.send(outcome);
+        }
+    }
+
+    /// Its session is over. What is left of the output is still its own, unless the reason says
+    /// otherwise; a peer that is gone needs no farewell.
+    pub(super) fn leave(&mut self, why: EndReason, head: u64, until: Duration) {
+        self.report(Outcome::Ended(why.clone()));
+        self.standing.leave(why, head, until);
+    }
+
+    /// Why it leaves and by when, if it has been shown everything it was to be shown.
+    pub(super) fn has_drained(&self) -> Option<(EndReason, Duration)> {
+        match self.standing.role() {
+            Role::Leaving {
+                why,
+                drain_to,
+                until,
+            } if !self.outbox.has_pending() && self.outbox.has_read_to(*drain_to) => {
+                Some((why.clone(), *until))
+            }
+            _ => None,
+        }
+    }
+
+    /// Says that nothing more comes, once all is said. Without a way to hear the peer's answer
+    /// there is nothing to wait for.
+    pub(super) fn finish_output(&mut self, waits_for_peer: bool) {
+        if self.standing.is_closing()
+            && !self.outbox.has_pending()
+            && !(self.stream.finish_output() && waits_for_peer)
+        {
+            self.standing.go();
+        }
+    }
+
+    /// Whether more of what it sends should be read.
+    pub(super) fn listens(&self) -> bool {
+        let wanted = match self.standing.role() {
+            Role::Leaving { .. } => self.outlives_sessions(),
+            Role::Guest { .. } | Role::Holder(_) | Role::Observer => true,
+        };
+        wanted
+            && self.inbox.is_open()
+            && self.inbox.is_empty()
+            && self.outbox.has_room_for_answers()
+            && !self.standing.is_gone()
+    }
+
+    /// Whether a request of it can be carried out: not while typed bytes before it wait for the
+    /// guest, nor while it does not read the answers it has asked for.
+    pub(super) fn has_request_to_do(&self) -> bool {
+        self.wire.has_request()
+            && self.inbox.is_empty()
+            && self.outbox.has_room_for_answers()
+            && !self.standing.is_gone()
+    }
+
+    /// Sends what there is, for one turn.
+    pub(super) fn send(&mut self, pass: &mut Pass<'_>) -> Sent {
+        let until = match self.standing.role() {
+            Role::Leaving { drain_to, .. } => *drain_to,
+            Role::Guest { .. } | Role::Holder(_) | Role::Observer => u64::MAX,
+        };
+        let framing = self.wire.framing();
+        self.outbox.send(&mut *self.stream, framing, until, pass)
+    }
+
+    pub(super) fn on_time(&mut self, now: Duration) {
+        self.outbox.pace.on_time(now);
+        self.standing.on_time(now);
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Duration> {
+        [
+            self.standing.next_deadline(),
+            self.outbox.pace.next_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Watches for what it waits for. Whether it has something to do that nothing will tell.
+    pub(super) fn watch(&mut self, what: Watched, turn: &mut Turn<'_>) -> bool {
+        if self.standing.has_hung_up() || self.standing.is_gone() {
+            return false;
+        }
+        let mut input = Interest {
+            readable: self.listens(),
+            writable: false,
+        };
+        let mut output = Interest {
+            readable: false,
+            writable: self.outbox.pace.is_behind(),
+        };
+        let descriptors = self.stream.descriptors();
+        if descriptors.1.is_none() {
+            // One descriptor for both ways.
+            input.writable = std::mem::take(&mut output.writable);
+        }
+        match self.watch.sync(descriptors, (input, output), what, turn) {
+            Watching::Told => false,
+            Watching::Untold => true,
+            Watching::Failed => {
+                self.standing.go();
+                false
+            }
+        }
+    }
+
+    /// Whether one of its descriptors is always ready, so that nothing tells when to read or write.
+    pub(super) fn is_always_ready(&self) -> bool {
+        self.watch.is_always_ready()
+    }
+
+    /// Watches nothing of it any more: a hang-up is reported for as long as it is watched.
+    pub(super) fn unwatch(&mut self, turn: &mut Turn<'_>) {
+        self.watch.stop(self.stream.descriptors(), turn);
+    }
+}

@@ -1,0 +1,286 @@
+//! What a connection still has to be sent. It knows a stream and a log, and no console.
+
+use std::io;
+use std::time::Duration;
+
+use super::pace::Pace;
+use super::view::{Next, Show, View};
+use super::wire::Framing;
+use crate::counters::Counters;
+use crate::log::{BootLog, End};
+use crate::service::turn::CHUNK;
+use crate::session::EndReason;
+use crate::transport::stream::Stream;
+
+/// Bytes sent to one connection before others get their turn.
+const TURN: usize = 4 * CHUNK;
+/// Bytes of answers that may wait before no more requests are carried out.
+const ANSWERS: usize = CHUNK;
+
+/// How a turn of sending ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::service) enum Sent {
+    /// Everything there is.
+    All,
+    /// The peer takes no more for now, or the turn is over.
+    Behind,
+    /// The rate limit says to wait.
+    Throttled,
+    /// The log has a gap, and the policy forbids one.
+    GapForbidden,
+    /// The peer is gone, or the log is.
+    Failed(EndReason),
+}
+
+/// What one turn of sending may use.
+pub(in crate::service) struct Pass<'a> {
+    pub(in crate::service) now: Duration,
+    pub(in crate::service) scratch: &'a mut [u8],
+    pub(in crate::service) counters: &'a Counters,
+}
+
+#[derive(Debug)]
+pub(in crate::service) struct Outbox {
+    pending: Vec<u8>,
+    sent: usize,
+    view: Option<View>,
+    /// The newest boot that is to be told, and where it begins. One and not a queue: a guest may
+    /// reset in a loop.
+    boot: Option<(u64, u64)>,
+    pub(in crate::service) pace: Pace,
+}
+
+impl Outbox {
+    pub(super) fn new(pace: Pace) -> Self {
+        Self {
+            pending: Vec::new(),
+            sent: 0,
+            view: None,
+            boot: None,
+            pace,
+        }
+    }
+
+    /// Begins to show the log. Returns where that starts, and where live output begins.
+    pub(in crate::service) fn show(&mut self, log: &BootLog, show: Show) -> (u64, u64) {
+        let view = View::new(log, show);
+        let from = (view.delivered_to(), view.live_from());
+        self.view = Some(view);
+        from
+    }
+
+    pub(in crate::service) fn stop_showing(&mut self, counters: &Counters) {
+        if let Some(view) = self.view.take() {
+            view.finish(counters);
+        }
+        self.boot = None;
+    }
+
+    /// The offset of the first byte of output that the kernel has not taken.
+    pub(in crate::service) fn resume_offset(&self) -> u64 {
+        self.view.as_ref().map_or(0, View::delivered_to)
+    }
+
+    /// Whether everything before `offset` was read for it; also if it is shown nothing at all.
+    pub(in crate::service) fn has_read_to(&self, offset: u64) -> bool {
+        self.view
+            .as_ref()
+            .is_none_or(|view| view.offset() >= offset)
+    }
+
+    /// Bytes written since it attached and not read for it yet.
+    pub(in crate::service) fn bytes_behind(&self) -> u64 {
+        self.view.as_ref().map_or(0, View::behind)
+    }
+
+    /// Queues bytes: text for a raw connection, frames for another.
+    pub(in crate::service) fn queue(&mut self, put: impl FnOnce(&mut Vec<u8>)) {
+        put(&mut self.pending);
+    }
+
+    /// Drops what was queued: nobody is there to read it.
+    pub(in crate::service) fn discard(&mut self) {
+        self.pending = Vec::new();
+        self.sent = 0;
+    }
+
+    pub(in crate::service) fn tell_boot(&mut self, epoch: u64, begins: u64) {
+        self.boot = Some((epoch, begins));
+    }
+
+    pub(in crate::service) fn has_pending(&self) -> bool {
+        self.sent < self.pending.len()
+    }
+
+    /// Whether an answer may be queued, or the peer has to read those before it first.
+    pub(in crate::service) fn has_room_for_answers(&self) -> bool {
+        self.pending.len() - self.sent < ANSWERS
+    }
+
+    /// Sends what there is, for one turn: first what is pending, then the log up to `until`.
+    pub(super) fn send(
+        &mut self,
+        to: &mut dyn Stream,
+        framing: Framing,
+        until: u64,
+        pass: &mut Pass<'_>,
+    ) -> Sent {
+        let mut turn = TURN;
+        let sent = loop {
+            if let Some(sent) = self.step(to, framing, until, pass, &mut turn) {
+                break sent;
+            }
+        };
+        match sent {
+            Sent::Behind => self.pace.wait_for_room(),
+            Sent::All | Sent::Throttled | Sent::GapForbidden | Sent::Failed(_) => {}
+        }
+        sent
+    }
+
+    /// `None`: go on.
+    fn step(
+        &mut self,
+        to: &mut dyn Stream,
+        framing: Framing,
+        until: u64,
+        pass: &mut Pass<'_>,
+        turn: &mut usize,
+    ) -> Option<Sent> {
+        if self.has_pending() {
+            match self.send_pending(to, pass, turn) {
+                Ok(None) => {}
+                Ok(stop) => return stop,
+                Err(error) => return Some(Sent::Failed(failure(&error))),
+            }
+        }
+        if let Some((epoch, offset)) = self.boot.take() {
+            framing.boot(epoch, offset, &mut self.pending);
+            return None;
+        }
+        let Some(view) = &mut self.view else {
+            return Some(Sent::All);
+        };
+        view.all_delivered(pass.counters);
+        if let Some(held) = view.finish_replay(pass.counters) {
+            let offset = view.offset();
+            framing.output(true, offset, offset, &held, &mut self.pending);
+            return None;
+        }
+        if view.is_up_to_date() {
+            return Some(Sent::All);
+        }
+        if *turn == 0 {
+            return Some(Sent::Behind);
+        }
+        let Some(allowance) = self.pace.allowance(pass.now) else {
+            pass.counters.throttled.add(1);
+            return Some(Sent::Throttled);
+        };
+        let want = pass.scratch.len().min(*turn).min(allowance);
+        match view.read(until, &mut pass.scratch[..want]) {
+            Next::Output { offset, len } => {
+                *turn = turn.saturating_sub(len);
+                self.forward(to, framing, offset, &pass.scratch[..len])
+            }
+            Next::Gap { from, to } => {
+                framing.gap(from, to, &mut self.pending);
+                None
+            }
+            Next::UpToDate => Some(Sent::All),
+            Next::Ended(End::Gap) => Some(Sent::GapForbidden),
+            Next::Ended(End::FileCut) => Some(Sent::Failed(EndReason::Error(
+                "the log's file was cut short".into(),
+            ))),
+        }
+    }
+
+    /// Passes on what was read from the log at `offset`: to the kernel at once where nothing has to
+    /// be changed in it. `None`: go on.
+    fn forward(
+        &mut self,
+        to: &mut dyn Stream,
+        framing: Framing,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Option<Sent> {
+        let view = self.view.as_mut()?;
+        let next = offset + bytes.len() as u64;
+        let replayed = view.is_replay(offset);
+        if let Some(shown) = view.guarded(bytes) {
+            framing.output(replayed, offset, next, &shown, &mut self.pending);
+            return None;
+        }
+        if framing.is_framed() {
+            framing.output(replayed, offset, next, bytes, &mut self.pending);
+            return None;
+        }
+        match to.write(bytes) {
+            Ok(taken) => {
+                self.pace.spend(taken);
+                view.delivered(offset + taken as u64);
+                (taken < bytes.len()).then(|| {
+                    self.pending.extend_from_slice(&bytes[taken..]);
+                    Sent::Behind
+                })
+            }
+            Err(error) => Some(Sent::Failed(failure(&error))),
+        }
+    }
+
+    /// `Ok(None)`: all of it was taken.
+    fn send_pending(
+        &mut self,
+        to: &mut dyn Stream,
+        pass: &mut Pass<'_>,
+        turn: &mut usize,
+    ) -> io::Result<Option<Sent>> {
+        while self.has_pending() {
+            let Some(allowance) = self.pace.allowance(pass.now) else {
+                pass.counters.throttled.add(1);
+                self.drop_sent();
+                return Ok(Some(Sent::Throttled));
+            };
+            let left = self.pending.len() - self.sent;
+            let want = left.min(CHUNK).min(allowance);
+            let taken = to.write(&self.pending[self.sent..self.sent + want])?;
+            self.pace.spend(taken);
+            self.sent += taken;
+            *turn = turn.saturating_sub(taken);
+            if taken < want || *turn == 0 && self.has_pending() {
+                self.drop_sent();
+                return Ok(Some(Sent::Behind));
+            }
+        }
+        self.drop_sent();
+        Ok(None)
+    }
+
+    /// Gives back the memory of what was sent. While output flows a chunk's worth is kept for the
+    /// next one; an idle connection holds nothing.
+    fn drop_sent(&mut self) {
+        let is_idle = self.view.as_ref().is_none_or(View::is_up_to_date);
+        if self.has_pending() {
+            // Half of it at least, so that each byte is moved once on average.
+            if self.sent >= self.pending.len() / 2 {
+                self.pending.drain(..self.sent);
+                self.sent = 0;
+            }
+        } else {
+            self.sent = 0;
+            self.pending.clear();
+            if is_idle {
+                self.pending = Vec::new();
+            }
+        }
+    }
+}
+
+fn failure(error: &io::Error) -> EndReason {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted => EndReason::ClientClosed,
+        _ => EndReason::Error(format!("cannot write to the client: {error}")),
+    }
+}

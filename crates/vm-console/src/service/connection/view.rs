@@ -1,0 +1,169 @@
+//! One connection's sight of the log: a cursor, the replay before it, and what is counted of both.
+
+use crate::counters::Counters;
+use crate::log::{BootLog, Cursor, End, GapPolicy, Read, Start};
+use crate::replay_guard::ReplayGuard;
+
+/// How a connection is shown the log.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::service) struct Show {
+    pub(in crate::service) start: Start,
+    pub(in crate::service) gaps: GapPolicy,
+    /// Terminal queries are taken out of what was printed before.
+    pub(in crate::service) guarded: bool,
+    /// Counted as an observer's.
+    pub(in crate::service) observer: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct View {
+    cursor: Cursor,
+    /// Where live output began.
+    live_from: u64,
+    guard: Option<ReplayGuard>,
+    /// All output before this offset was taken by the kernel.
+    delivered_to: u64,
+    /// What of it the counters have: delivered, lost.
+    counted: (u64, u64),
+    observer: bool,
+}
+
+/// What there is to show next.
+pub(super) enum Next {
+    /// So many bytes were copied, from this offset on.
+    Output {
+        offset: u64,
+        len: usize,
+    },
+    Gap {
+        from: u64,
+        to: u64,
+    },
+    UpToDate,
+    Ended(End),
+}
+
+impl View {
+    pub(super) fn new(log: &BootLog, show: Show) -> Self {
+        let live_from = log.head();
+        let cursor = log.cursor(show.start).with_gap_policy(show.gaps);
+        let start = cursor.offset();
+        Self {
+            guard: (show.guarded && start < live_from).then(ReplayGuard::default),
+            cursor,
+            live_from,
+            delivered_to: start,
+            counted: (0, 0),
+            observer: show.observer,
+        }
+    }
+
+    pub(super) fn live_from(&self) -> u64 {
+        self.live_from
+    }
+
+    pub(super) fn delivered_to(&self) -> u64 {
+        self.delivered_to
+    }
+
+    pub(super) fn offset(&self) -> u64 {
+        self.cursor.offset()
+    }
+
+    pub(super) fn is_replay(&self, offset: u64) -> bool {
+        offset < self.live_from
+    }
+
+    pub(super) fn is_up_to_date(&self) -> bool {
+        self.cursor.behind() == 0
+    }
+
+    /// Bytes written since it attached and not read for it yet.
+    pub(super) fn behind(&self) -> u64 {
+        let written = self.cursor.log().head().saturating_sub(self.live_from);
+        written.min(self.cursor.behind())
+    }
+
+    /// The kernel has taken output before this offset.
+    pub(super) fn delivered(&mut self, to: u64) {
+        self.delivered_to = to;
+    }
+
+    /// The kernel has taken all that was read so far.
+    pub(super) fn all_delivered(&mut self, counters: &Counters) {
+        self.delivered_to = self.cursor.offset();
+        self.count(counters);
+    }
+
+    /// Reads on, but not beyond `until`, nor across the border between replay and live output.
+    pub(super) fn read(&mut self, until: u64, buffer: &mut [u8]) -> Next {
+        let offset = self.cursor.offset();
+        let border = if self.is_replay(offset) {
+            self.live_from.min(until)
+        } else {
+            until
+        };
+        let room = usize::try_from(border.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let len = buffer.len().min(room);
+        if len == 0 {
+            return Next::UpToDate;
+        }
+        match self.cursor.read(&mut buffer[..len]) {
+            Read::Bytes(len) => Next::Output { offset, len },
+            Read::Gap { from, to } => {
+                if let Some(guard) = &mut self.guard {
+                    guard.interrupt();
+                }
+                Next::Gap { from, to }
+            }
+            Read::UpToDate => Next::UpToDate,
+            Read::Ended(end) => Next::Ended(end),
+        }
+    }
+
+    /// What of `replayed` may be shown, where that is not simply all of it.
+    pub(super) fn guarded(&mut self, replayed: &[u8]) -> Option<Vec<u8>> {
+        let guard = self.guard.as_mut()?;
+        let mut shown = Vec::with_capacity(replayed.len());
+        guard.filter(replayed, &mut shown);
+        Some(shown)
+    }
+
+    /// Ends the replay once it has come to live output, and gives out what the guard held back.
+    pub(super) fn finish_replay(&mut self, counters: &Counters) -> Option<Vec<u8>> {
+        if self.is_replay(self.cursor.offset()) {
+            return None;
+        }
+        let mut guard = self.guard.take()?;
+        let mut held = Vec::new();
+        guard.finish(&mut held);
+        counters.guarded.add(guard.removed());
+        Some(held)
+    }
+
+    /// Counts what is not counted yet.
+    pub(super) fn finish(mut self, counters: &Counters) {
+        self.count(counters);
+        if let Some(guard) = &self.guard {
+            counters.guarded.add(guard.removed());
+        }
+    }
+
+    fn count(&mut self, counters: &Counters) {
+        let lost = self.cursor.lost();
+        let delivered = self
+            .delivered_to
+            .saturating_sub(self.cursor.started_at())
+            .saturating_sub(lost);
+        let seen = delivered.saturating_sub(self.counted.0);
+        let missed = lost - self.counted.1;
+        self.counted = (delivered.max(self.counted.0), lost);
+        if self.observer {
+            counters.observed.add(seen);
+            counters.observed_lost.add(missed);
+        } else {
+            counters.output_delivered.add(seen);
+            counters.output_lost.add(missed);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! What a connection speaks: raw bytes, or frames.
+
+use std::time::Duration;
+
+use crate::escape::Escape;
+use crate::protocol::{
+    Decoder, Refusal, ServerFrame, SessionEnd, VERSION, Warning, error_code, output_frame,
+};
+use crate::session::{EndReason, Limit};
+use crate::when::Span;
+
+/// What a connection speaks, with what was read of it and not understood yet.
+#[derive(Debug)]
+pub(in crate::service) enum Wire {
+    /// Bytes.
+    Raw {
+        /// What finds escapes in them, if wanted.
+        escape: Option<Escape>,
+        /// Whether it is told in words what happens to its session.
+        notices: bool,
+    },
+    /// Frames.
+    Control(Decoder),
+}
+
+/// How a connection is spoken to. Whatever the service says goes through here, so that this is the
+/// one place that knows the difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::service) enum Framing {
+    Raw {
+        /// Whether it is told in words what happens to its session.
+        notices: bool,
+    },
+    Control,
+}
+
+impl Wire {
+    pub(in crate::service) fn framing(&self) -> Framing {
+        match self {
+            Self::Raw { notices, .. } => Framing::Raw { notices: *notices },
+            Self::Control(_) => Framing::Control,
+        }
+    }
+
+    /// Whether a request waits to be carried out.
+    pub(super) fn has_request(&self) -> bool {
+        match self {
+            Self::Raw { .. } => false,
+            Self::Control(decoder) => decoder.has_frame(),
+        }
+    }
+}
+
+impl Framing {
+    pub(super) fn is_framed(self) -> bool {
+        self == Self::Control
+    }
+
+    pub(in crate::service) fn greet(self, console: &str, head: u64, epoch: u64, out: &mut Vec<u8>) {
+        match self {
+            Self::Raw { .. } => {}
+            Self::Control => ServerFrame::Hello {
+                version: VERSION,
+                console: console.to_owned(),
+                head,
+                epoch,
+            }
+            .encode(out),
+        }
+    }
+
+    /// The connection is closed before it began.
+    pub(in crate::service) fn turn_away(self, console: &str, why: &str, out: &mut Vec<u8>) {
+        match self {
+            Self::Raw { .. } => out.extend(line(console, why).as_bytes()),
+            Self::Control => ServerFrame::Error {
+                code: error_code::NOT_PERMITTED,
+                text: why.to_owned(),
+            }
+            .encode(out),
+        }
+    }
+
+    pub(in crate::service) fn refuse(self, console: &str, refusal: Refusal, out: &mut Vec<u8>) {
+        match self {
+            Self::Raw { .. } => out.extend(line(console, &refusal.text).as_bytes()),
+            Self::Control => ServerFrame::Refused(refusal).encode(out),
+        }
+    }
+
+    pub(in crate::service) fn attached(
+        self,
+        read_only: bool,
+        (start, head): (u64, u64),
+        epoch: u64,
+        out: &mut Vec<u8>,
+    ) {
+        match self {
+            Self::Raw { .. } => {}
+            Self::Control => ServerFrame::Attached {
+                read_only,
+                start,
+                head,
+                epoch,
+            }
+            .encode(out),
+        }
+    }
+
+    pub(super) fn output(
+        self,
+        replayed: bool,
+        offset: u64,
+        next: u64,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) {
+        match self {
+            Self::Raw { .. } => out.extend_from_slice(bytes),
+            // A frame that brings nothing and leads nowhere says nothing.
+            Self::Control if bytes.is_empty() && next == offset => {}
+            Self::Control => output_frame(out, replayed, offset, next, bytes),
+        }
+    }
+
+    pub(super) fn gap(self, from: u64, to: u64, out: &mut Vec<u8>) {
+        match self {
+            Self::Raw { .. } => {
+                out.extend(format!("\r\n[{} bytes of output lost]\r\n", to - from).as_bytes());
+            }
+            Self::Control => ServerFrame::Gap { from, to }.encode(out),
+        }
+    }
+
+    pub(super) fn boot(self, epoch: u64, offset: u64, out: &mut Vec<u8>) {
+        match self {
+            Self::Raw { .. } => {}
+            Self::Control => ServerFrame::Boot { epoch, offset }.encode(out),
+        }
+    }
+
+    pub(in crate::service) fn warn(
+        self,
+        console: &str,
+        limit: Limit,
+        remaining: Duration,
+        out: &mut Vec<u8>,
+    ) {
+        match self {
+            Self::Raw { notices: false } => {}
+            Self::Raw { notices: true } => {
+                let why = match limit {
+                    Limit::Idle => "without input the session ends",
+                    Limit::Absolute => "the session ends",
+                };
+                notice(console, &format!("{why} in {}", Span(remaining)), out);
+            }
+            Self::Control => ServerFrame::Warning(Warning { limit, remaining }).encode(out),
+        }
+    }
+
+    /// The session is over; `resume` is the first byte of output that was not delivered.
+    pub(in crate::service) fn farewell(
+        self,
+        console: &str,
+        reason: &EndReason,
+        resume: u64,
+        epoch: u64,
+        out: &mut Vec<u8>,
+    ) {
+        match self {
+            Self::Raw { notices: false } => {}
+            Self::Raw { notices: true } => {
+                notice(console, &format!("session over: {reason}"), out);
+            }
+            Self::Control => {
+                let by = match reason {
+                    EndReason::TakenOver { by } => by.to_string(),
+                    _ => String::new(),
+                };
+                ServerFrame::Ended(SessionEnd {
+                    reason: reason.index() as u8,
+                    resume,
+                    epoch,
+                    by,
+                    text: reason.to_string(),
+                })
+                .encode(out);
+            }
+        }
+    }
+}
+
+/// A line for a client that is shown nothing else.
+fn line(console: &str, text: &str) -> String {
+    format!("console {console}: {text}\r\n")
+}
+
+/// A line in the midst of output.
+fn notice(console: &str, text: &str, out: &mut Vec<u8>) {
+    out.extend(format!("\r\n[console {console}: {text}]\r\n").as_bytes());
+}

@@ -1,0 +1,86 @@
+//! The connections of a console, by their ids.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use crate::service::connection::Connection;
+use crate::service::kernel::ConnectionId;
+use crate::session::Lease;
+
+#[derive(Default)]
+pub(super) struct Connections {
+    by_id: BTreeMap<ConnectionId, Connection>,
+    next: u64,
+}
+
+impl Connections {
+    /// Takes one in, under an id that no other ever had.
+    pub(super) fn add(&mut self, connection: Connection) -> ConnectionId {
+        let id = ConnectionId(self.next);
+        self.next += 1;
+        self.by_id.insert(id, connection);
+        id
+    }
+
+    pub(super) fn get(&self, id: ConnectionId) -> Option<&Connection> {
+        self.by_id.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.by_id.get_mut(&id)
+    }
+
+    pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
+        self.by_id.remove(&id)
+    }
+
+    /// The next one after `id`, or the first: connections may come and go between two calls.
+    pub(super) fn after(&self, id: Option<ConnectionId>) -> Option<ConnectionId> {
+        let start = id.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut rest = self.by_id.range((start, Bound::Unbounded));
+        rest.next().map(|(id, _)| *id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ConnectionId, &Connection)> {
+        self.by_id.iter().map(|(id, connection)| (*id, connection))
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (ConnectionId, &mut Connection)> {
+        let all = self.by_id.iter_mut();
+        all.map(|(id, connection)| (*id, connection))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    pub(super) fn observers(&self) -> usize {
+        let all = self.by_id.values();
+        all.filter(|connection| connection.standing.is_observer())
+            .count()
+    }
+
+    /// The one whose session `lease` is.
+    pub(super) fn of_lease(&mut self, lease: Lease) -> Option<&mut Connection> {
+        let mut all = self.by_id.values_mut();
+        all.find(|connection| connection.standing.lease() == Some(lease))
+    }
+
+    /// The one that came in through a listener that serves nobody else meanwhile.
+    pub(super) fn of_slot(&self, slot: usize) -> Option<ConnectionId> {
+        let mut all = self.iter();
+        all.find(|(_, connection)| connection.slot == Some(slot))
+            .map(|(id, _)| id)
+    }
+
+    /// One that is to be taken out.
+    pub(super) fn gone(&self) -> Option<ConnectionId> {
+        let mut all = self.iter();
+        all.find(|(_, connection)| connection.standing.is_gone())
+            .map(|(id, _)| id)
+    }
+}

@@ -1,0 +1,170 @@
+//! How clients come in: through listeners, or handed over by the owner.
+
+use crossbeam_channel::Sender;
+
+use super::ServedConsole;
+use crate::audit::Audited;
+use crate::escape::Escape;
+use crate::protocol::{AttachRequest, Decoder};
+use crate::rate::TokenBucket;
+use crate::service::connection::{Connection, Wire};
+use crate::service::handle::Outcome;
+use crate::service::kernel::ConnectionId;
+use crate::service::turn::Turn;
+use crate::session::{EndReason, Identity, Transport};
+use crate::transport::Kind;
+use crate::transport::accept::{Accepted, Came};
+use crate::transport::stdio::FdClient;
+use crate::transport::stream::Stream;
+
+/// Clients accepted before others get their turn.
+const ACCEPTS_A_TURN: usize = 16;
+
+impl ServedConsole {
+    pub(super) fn on_listener(&mut self, slot: usize, turn: &mut Turn<'_>) {
+        for _ in 0..ACCEPTS_A_TURN {
+            let Some((came, kind)) = self.listeners.accept(slot) else {
+                return;
+            };
+            match came {
+                Came::Client(accepted) => self.admit(slot, kind, accepted, turn),
+                Came::Lost => {}
+                Came::Nobody => return,
+                Came::Left => {
+                    if let Some(id) = self.connections.of_slot(slot) {
+                        self.hang_up(id, turn);
+                    }
+                    return;
+                }
+                Came::Exhausted(error) => {
+                    self.listeners.pause(slot, turn);
+                    self.console.counters.listener_pauses.add(1);
+                    let name = &self.console.name;
+                    turn.warn(|| format!("console {name}: cannot accept a client: {error}"));
+                    return self.audit(Audited::ListenerPaused, turn);
+                }
+            }
+        }
+    }
+
+    fn admit(&mut self, slot: usize, kind: Kind, accepted: Accepted, turn: &mut Turn<'_>) {
+        let Accepted {
+            stream,
+            transport,
+            credentials,
+            admitted,
+            exclusive,
+            settles,
+        } = accepted;
+        self.console.counters.connections.add(1);
+        let (transport, wire) = match kind {
+            Kind::Raw { .. } => (transport, self.raw(None)),
+            Kind::Control => (Transport::Control, Wire::Control(Decoder::default())),
+        };
+        let mut identity = Identity::new(transport, "");
+        if let Some(credentials) = credentials {
+            identity = identity.with_credentials(credentials);
+        }
+        let id = if !admitted {
+            return self.turn_away(stream, &wire, "not permitted");
+        } else if self.connections.len() >= self.console.config.max_connections {
+            return self.turn_away(stream, &wire, "too many connections");
+        } else {
+            self.take_in(identity, stream, wire, turn)
+        };
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.slot = exclusive.then_some(slot);
+            if !settles.is_zero() {
+                let until = turn.now().saturating_add(settles);
+                connection.outbox.pace.be_quiet_until(until);
+            }
+        }
+        match kind {
+            Kind::Raw { force, read_only } => {
+                let request = AttachRequest {
+                    force,
+                    read_only,
+                    replay: self.console.config.replay,
+                    ..AttachRequest::default()
+                };
+                // Told to the connection by the attach itself, whichever way it goes.
+                let _ = self.attach(id, &request, turn);
+            }
+            Kind::Control => {
+                let (name, log) = (&self.console.name, &self.console.log);
+                if let Some(connection) = self.connections.get_mut(id) {
+                    connection.tell(|framing, out| {
+                        framing.greet(name, log.head(), log.epoch(), out);
+                    });
+                }
+            }
+        }
+    }
+
+    /// One line, at once, and no more: there is no state for it.
+    fn turn_away(&mut self, mut stream: Box<dyn Stream>, wire: &Wire, why: &str) {
+        self.console.counters.connections_turned_away.add(1);
+        let mut line = Vec::new();
+        let framing = wire.framing();
+        framing.turn_away(&self.console.name, why, &mut line);
+        // The first bytes on a new connection always find room.
+        let _ = stream.write(&line);
+    }
+
+    /// Attaches what the owner hands over.
+    pub(in crate::service) fn attach_files(
+        &mut self,
+        files: FdClient,
+        outcome: Sender<Outcome>,
+        turn: &mut Turn<'_>,
+    ) {
+        let FdClient {
+            stream,
+            identity,
+            escape,
+            force,
+            read_only,
+            replay,
+        } = files;
+        let wire = self.raw(escape);
+        let connection = Connection::new(identity, stream, wire, self.bucket(turn));
+        let id = self.connections.add(connection.tells(outcome));
+        let request = AttachRequest {
+            force,
+            read_only,
+            replay: replay.unwrap_or(self.console.config.replay),
+            ..AttachRequest::default()
+        };
+        // Told to the connection by the attach itself, whichever way it goes.
+        let _ = self.attach(id, &request, turn);
+    }
+
+    pub(super) fn take_in(
+        &mut self,
+        identity: Identity,
+        stream: Box<dyn Stream>,
+        wire: Wire,
+        turn: &Turn<'_>,
+    ) -> ConnectionId {
+        let bucket = self.bucket(turn);
+        let connection = Connection::new(identity, stream, wire, bucket);
+        self.connections.add(connection)
+    }
+
+    /// What a client speaks that sends and is sent bytes.
+    pub(super) fn raw(&self, escape: Option<Escape>) -> Wire {
+        let notices = self.console.config.notices;
+        Wire::Raw { escape, notices }
+    }
+
+    fn bucket(&self, turn: &Turn<'_>) -> Option<TokenBucket> {
+        let limit = self.console.config.rate_limit?;
+        Some(TokenBucket::new(limit, turn.now()))
+    }
+
+    /// Ends the session for a reason of the owner's.
+    pub(in crate::service) fn disconnect(&mut self, reason: EndReason, turn: &mut Turn<'_>) {
+        let ended = self.session.end(turn.now(), reason);
+        self.session_over(ended, turn);
+    }
+}

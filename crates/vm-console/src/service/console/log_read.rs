@@ -1,0 +1,87 @@
+//! Reading the log over a control socket, and how the console stands.
+
+use super::ServedConsole;
+use super::admission::Admission;
+use super::requests::{Answer, GONE, fail};
+use crate::audit::Audited;
+use crate::log::{Read, Start};
+use crate::protocol::{LogData, ServerFrame, Status, error_code};
+use crate::service::kernel::ConnectionId;
+use crate::service::turn::Turn;
+
+/// Most bytes in the answer to one log read.
+const LOG_READ: usize = 64 << 10;
+
+impl ServedConsole {
+    pub(super) fn log_read(
+        &mut self,
+        id: ConnectionId,
+        read: u32,
+        start: Start,
+        max: u32,
+        turn: &mut Turn<'_>,
+    ) -> Answer {
+        let connection = self.connections.get(id).ok_or(GONE)?;
+        let who = connection.identity().clone();
+        let admission = Admission {
+            console: &self.console.name,
+            config: &self.console.config,
+            who: &who,
+        };
+        if !admission.may_read(&self.session) {
+            let text = "no right to read the log, or it is off";
+            return fail(error_code::NOT_PERMITTED, text);
+        }
+        let log = &self.console.log;
+        let mut cursor = log.cursor(start);
+        let asked = match start {
+            Start::Offset(offset) => offset.min(log.head()),
+            _ => cursor.offset(),
+        };
+        let mut bytes = vec![0; LOG_READ.min(max as usize)];
+        let mut filled = 0;
+        let mut begins = cursor.offset();
+        while filled < bytes.len() {
+            match cursor.read(&mut bytes[filled..]) {
+                Read::Bytes(n) => filled += n,
+                Read::Gap { to, .. } if filled == 0 => begins = to,
+                Read::Gap { .. } | Read::UpToDate | Read::Ended(_) => break,
+            }
+        }
+        bytes.truncate(filled);
+        let data = LogData {
+            id: read,
+            asked,
+            start: begins,
+            next: begins + filled as u64,
+            oldest: log.oldest(),
+            head: log.head(),
+            epoch: log.epoch(),
+            bytes,
+        };
+        self.console.counters.log_reads.add(1);
+        let (from, to) = (data.start, data.next);
+        self.audit(Audited::LogRead { who, from, to }, turn);
+        Ok(Some(ServerFrame::LogData(data)))
+    }
+
+    /// How the console stands.
+    pub(in crate::service) fn status(&self, turn: &Turn<'_>) -> Status {
+        let log = &self.console.log;
+        let mut counters: Vec<_> = self.console.counters().iter().collect();
+        let accounting = log.accounting();
+        counters.push(("output bytes written".into(), accounting.written));
+        counters.push(("output bytes overwritten".into(), accounting.overwritten));
+        Status {
+            console: self.console.name.to_string(),
+            powered: self.session.is_powered(),
+            boot_log: self.session.boot_log_is_on(),
+            holder: self.held(turn),
+            observers: self.connections.observers() as u32,
+            oldest: log.oldest(),
+            head: log.head(),
+            epoch: log.epoch(),
+            counters,
+        }
+    }
+}

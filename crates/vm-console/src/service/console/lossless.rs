@@ -1,0 +1,92 @@
+//! Lossless mode: the guest's output waits for the holder, for so long.
+//!
+//! The hold has three states. It is *ready* until the line refuses output; then it is *holding*
+//! until the holder catches up or its time is over; in the latter case it has *given up*, until the
+//! holder has caught up all the same.
+
+use std::time::Duration;
+
+use super::port::Port;
+use crate::console::ConsoleConfig;
+use crate::counters::Counters;
+use crate::line::ConsoleLine;
+
+pub(super) struct Lossless {
+    patience: Option<Duration>,
+    window: u64,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Ready,
+    /// Output is being held, until then at most.
+    Holding(Duration),
+    GivenUp,
+}
+
+impl Lossless {
+    pub(super) fn new(config: &ConsoleConfig) -> Self {
+        Self {
+            patience: config.lossless,
+            window: config.lossless_window,
+            state: State::Ready,
+        }
+    }
+
+    /// A session began. What is replayed to it first is not waited for.
+    pub(super) fn session_began(&mut self) {
+        self.state = State::GivenUp;
+    }
+
+    /// The session is over: the guest goes on.
+    pub(super) fn release(&mut self, line: &mut ConsoleLine) {
+        line.hold_output_at(None);
+        self.state = State::Ready;
+    }
+
+    /// The line was looked at: whether it refuses output.
+    pub(super) fn look(&mut self, refuses: bool, now: Duration) {
+        if let (true, State::Ready, Some(patience)) = (refuses, self.state, self.patience) {
+            self.state = State::Holding(now.saturating_add(patience));
+        }
+    }
+
+    /// The holder has taken output before `offset`, which may be everything: lets the guest go only
+    /// so far beyond it.
+    pub(super) fn holder_took(&mut self, offset: u64, everything: bool, port: &Port) {
+        if self.patience.is_none() {
+            return;
+        }
+        if self.state == State::GivenUp {
+            if !everything {
+                return;
+            }
+            self.state = State::Ready;
+        }
+        let limit = offset.saturating_add(self.window);
+        if !port.line(|line| line.hold_output_at(Some(limit))) {
+            self.state = State::Ready;
+        }
+    }
+
+    pub(super) fn on_time(&mut self, now: Duration, port: &Port, counters: &Counters) {
+        let State::Holding(until) = self.state else {
+            return;
+        };
+        if !port.line(|line| line.output_is_held()) {
+            self.state = State::Ready;
+        } else if until <= now {
+            counters.output_holds_expired.add(1);
+            self.state = State::GivenUp;
+            port.line(|line| line.hold_output_at(None));
+        }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Duration> {
+        match self.state {
+            State::Holding(until) => Some(until),
+            State::Ready | State::GivenUp => None,
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! One console as it is served.
+//!
+//! An event is dispatched to the part it is about; then [`settle`](ServedConsole::settle) draws all
+//! consequences: time, output, farewells, what is watched, the next alarm. Each part keeps its own
+//! state; this is the only place that knows all of them.
+//!
+//! | file | what |
+//! |---|---|
+//! | `listeners`, `entrance` | the ways in; what becomes of a client that comes |
+//! | `connections` | who is connected |
+//! | `admission`, `sessions` | who is let in; how sessions begin and end |
+//! | `requests`, `log_read` | what clients of a control socket ask for |
+//! | `input`, `output` | bytes on their way to the guest, and from it |
+//! | `flow` | how later output is noticed: doorbell or another look |
+//! | `lossless`, `carrier` | the two options that touch the guest |
+//! | `time` | what comes with time, and when that is |
+//! | `machine`, `port` | what the guest's side tells; its line under its lock |
+
+mod admission;
+mod carrier;
+mod connections;
+mod entrance;
+mod flow;
+mod input;
+mod listeners;
+mod log_read;
+mod lossless;
+mod machine;
+mod output;
+mod port;
+mod requests;
+mod sessions;
+mod time;
+
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+
+use self::carrier::Carrier;
+use self::connections::Connections;
+use self::flow::Flow;
+use self::listeners::Listeners;
+use self::lossless::Lossless;
+use self::machine::Machine;
+use self::port::Port;
+use super::connection::Role;
+use super::kernel::{ConnectionId, ConsoleId, Interest, Part, Readiness, Watched};
+use super::turn::Turn;
+use crate::audit::Audited;
+use crate::console::Console;
+use crate::port::GuestPort;
+use crate::session::{EndReason, Session};
+use crate::transport::Listener;
+use crate::transport::accept::Release;
+
+pub(super) struct ServedConsole {
+    id: ConsoleId,
+    console: Console,
+    port: Port,
+    session: Session,
+    machine: Machine,
+    listeners: Listeners,
+    connections: Connections,
+    flow: Flow,
+    lossless: Lossless,
+    carrier: Carrier,
+}
+
+impl ServedConsole {
+    /// Begins to serve `console`.
+    pub(super) fn start(
+        id: ConsoleId,
+        console: Console,
+        port: Arc<dyn GuestPort>,
+        listeners: Vec<Listener>,
+        turn: &mut Turn<'_>,
+    ) -> Self {
+        let port = Port(port);
+        let config = &console.config;
+        let power = port.line(|line| line.power());
+        let mut session = Session::new(config.session.clone());
+        if !power.on {
+            // There is no session yet that could end.
+            let _ = session.power_off(turn.now());
+        }
+        let mut served = Self {
+            id,
+            machine: Machine::new(power, console.log.epoch()),
+            session,
+            listeners: Listeners::new(id),
+            connections: Connections::default(),
+            flow: Flow::default(),
+            lossless: Lossless::new(config),
+            carrier: Carrier::new(config),
+            console,
+            port,
+        };
+        let bell = served.console.bell.as_raw_fd();
+        turn.watch(bell, Watched::Console(id, Part::Bell), Interest::READABLE);
+        served.carrier.start(&served.port);
+        for listener in listeners {
+            served.listen(listener, turn);
+        }
+        served
+    }
+
+    pub(super) fn listen(&mut self, listener: Listener, turn: &mut Turn<'_>) {
+        if self.session.is_open() {
+            self.listeners.open(listener, turn);
+        }
+    }
+
+    /// Lets no more clients in, and tells those that are there.
+    pub(super) fn shut_down(&mut self, turn: &mut Turn<'_>) {
+        self.listeners.shut_down(turn);
+        let ended = self.session.shut_down(turn.now());
+        self.session_over(ended, turn);
+        let until = turn.now().saturating_add(self.console.config.linger);
+        for (_, connection) in self.connections.iter_mut() {
+            match connection.standing.role() {
+                Role::Guest { .. } => connection.standing.close(until),
+                Role::Observer => {
+                    let head = self.console.log.head();
+                    connection.leave(EndReason::ShuttingDown, head, until);
+                }
+                Role::Holder(_) | Role::Leaving { .. } => {}
+            }
+        }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        !self.session.is_open() && self.connections.is_empty()
+    }
+
+    /// Takes everything that is left out of the event loop.
+    pub(super) fn stop(&mut self, turn: &mut Turn<'_>) {
+        self.listeners.close_all(turn);
+        turn.unwatch(self.console.bell.as_raw_fd());
+        turn.shared.agenda.wake_at(self.id, None);
+    }
+
+    pub(super) fn dispatch(&mut self, part: Part, ready: Readiness, turn: &mut Turn<'_>) {
+        match part {
+            Part::Bell => self.on_bell(turn),
+            Part::Listener(slot) => self.on_listener(slot, turn),
+            Part::Connection(id) => self.on_connection(id, ready, turn),
+        }
+    }
+
+    /// The guest's side rang: output while all had seen everything, room for input, power, a boot.
+    fn on_bell(&mut self, turn: &mut Turn<'_>) {
+        // Nothing to read is fine: what it rang for was seen already.
+        let _ = self.console.bell.read();
+        self.flow.rang();
+        self.console.counters.wakeups.add(1);
+        self.look_at_machine(turn);
+        let refuses = self.port.line(|line| line.output_is_held());
+        self.lossless.look(refuses, turn.now());
+        self.each_connection(turn, Self::input_may_move);
+    }
+
+    fn on_connection(&mut self, id: ConnectionId, ready: Readiness, turn: &mut Turn<'_>) {
+        if ready.hung_up {
+            return self.hang_up(id, turn);
+        }
+        if ready.writable
+            && let Some(connection) = self.connections.get_mut(id)
+        {
+            connection.outbox.pace.room_came();
+        }
+        if ready.readable {
+            self.read(id, turn);
+        }
+    }
+
+    pub(super) fn set_boot_log(&mut self, on: bool, turn: &mut Turn<'_>) {
+        let ended = self.session.set_boot_log(turn.now(), on);
+        self.session_over(ended, turn);
+    }
+
+    /// Another turn for whatever nothing will wake: descriptors that are always ready, and gone
+    /// peers that sent a lot.
+    pub(super) fn serve_again(&mut self, turn: &mut Turn<'_>) {
+        self.each_connection(turn, |served, id, turn| {
+            let Some(connection) = served.connections.get_mut(id) else {
+                return;
+            };
+            if connection.is_always_ready() {
+                connection.outbox.pace.room_came();
+                served.read(id, turn);
+            }
+            served.input_may_move(id, turn);
+        });
+    }
+
+    /// Draws all consequences: time, output, farewells, what is watched, the next alarm.
+    pub(super) fn settle(&mut self, turn: &mut Turn<'_>) {
+        self.on_time(turn);
+        self.send(turn);
+        self.reap(turn);
+        self.watch(turn);
+        // Those that could not be watched.
+        self.reap(turn);
+        let at = self.next_deadline(turn.now());
+        turn.shared.agenda.wake_at(self.id, at);
+    }
+
+    /// Takes out who is gone.
+    fn reap(&mut self, turn: &mut Turn<'_>) {
+        let mut freed = false;
+        while let Some(id) = self.connections.gone() {
+            freed = true;
+            // It may have lost its descriptor and not its session.
+            if self
+                .connections
+                .get(id)
+                .is_some_and(|c| c.standing.has_session())
+            {
+                let why = EndReason::Error("its descriptor cannot be watched".into());
+                self.end_session(id, why, turn);
+            }
+            let Some(mut connection) = self.connections.remove(id) else {
+                continue;
+            };
+            connection.outbox.stop_showing(&self.console.counters);
+            connection.unwatch(turn);
+            if let Some(slot) = connection.slot {
+                let how = if connection.standing.peer_left() {
+                    Release::Left
+                } else {
+                    Release::LetGo
+                };
+                self.listeners.release(slot, how, turn);
+            }
+        }
+        if freed {
+            // A descriptor is free now: whoever waited for one may try again.
+            self.listeners.resume(turn);
+        }
+    }
+
+    fn watch(&mut self, turn: &mut Turn<'_>) {
+        let mut again = false;
+        for (id, connection) in self.connections.iter_mut() {
+            let what = Watched::Console(self.id, Part::Connection(id));
+            again |= connection.watch(what, turn);
+        }
+        if again {
+            turn.again(self.id);
+        }
+    }
+
+    /// Lets `act` at each connection, at one that is added meanwhile too.
+    fn each_connection(
+        &mut self,
+        turn: &mut Turn<'_>,
+        mut act: impl FnMut(&mut Self, ConnectionId, &mut Turn<'_>),
+    ) {
+        let mut at = None;
+        while let Some(id) = self.connections.after(at) {
+            at = Some(id);
+            act(self, id, turn);
+        }
+    }
+
+    fn audit(&self, what: Audited, turn: &Turn<'_>) {
+        turn.audit(&self.console.name, &self.console.counters, what);
+    }
+}

@@ -1,0 +1,101 @@
+//! The guest's output on its way to the connections.
+
+use super::ServedConsole;
+use crate::log::MarkKind;
+use crate::service::connection::{Pass, Sent};
+use crate::service::kernel::ConnectionId;
+use crate::service::turn::Turn;
+use crate::session::EndReason;
+
+/// Rounds of sending and waiting for more before others get their turn.
+const ROUNDS_A_TURN: usize = 4;
+
+impl ServedConsole {
+    /// Sends to every connection what it can take. If some have seen everything then, sees to it
+    /// that more is noticed.
+    pub(super) fn send(&mut self, turn: &mut Turn<'_>) {
+        for _ in 0..ROUNDS_A_TURN {
+            let mut seen: Option<u64> = None;
+            let mut at = None;
+            while let Some(id) = self.connections.after(at) {
+                at = Some(id);
+                if let Some(offset) = self.send_to(id, turn) {
+                    seen = Some(seen.map_or(offset, |seen| seen.min(offset)));
+                }
+            }
+            let head = self.console.log.head();
+            match seen {
+                None => return,
+                Some(seen) if self.flow.wait(seen, head, turn.now(), &self.port) => return,
+                Some(_) => {}
+            }
+        }
+        // Output comes faster than it can be waited for. Connections that would have waited are
+        // served again when others have had their turn.
+        for (_, connection) in self.connections.iter_mut() {
+            if connection.standing.has_session() {
+                connection.outbox.pace.wait_for_room();
+            }
+        }
+    }
+
+    /// The offset that a connection has seen, if it has seen everything and waits for more.
+    fn send_to(&mut self, id: ConnectionId, turn: &mut Turn<'_>) -> Option<u64> {
+        let connection = self.connections.get(id)?;
+        if connection.standing.is_gone()
+            || connection.standing.has_hung_up()
+            || !connection.outbox.pace.is_ready()
+        {
+            return None;
+        }
+        self.requests(id, turn);
+        let sent = self.send_once(id, turn)?;
+        match sent {
+            Sent::All | Sent::Throttled | Sent::Behind => {}
+            Sent::GapForbidden => {
+                self.port.line(|line| line.mark(MarkKind::Gap));
+                self.finish(id, EndReason::TooSlow, turn);
+            }
+            Sent::Failed(reason) => self.finish(id, reason, turn),
+        }
+        self.say_goodbye(id, turn);
+        let connection = self.connections.get_mut(id)?;
+        if connection.has_request_to_do() {
+            // It waited for room for its answer, and goes on in the next turn.
+            connection.outbox.pace.wait_for_room();
+        }
+        let waits = connection.standing.has_session()
+            && !connection.standing.is_gone()
+            && connection.outbox.pace.is_ready();
+        waits.then(|| connection.outbox.resume_offset())
+    }
+
+    /// Sends to one connection, and takes notice of what that moved.
+    pub(super) fn send_once(&mut self, id: ConnectionId, turn: &mut Turn<'_>) -> Option<Sent> {
+        let now = turn.now();
+        let connection = self.connections.get_mut(id)?;
+        if connection.standing.is_gone() {
+            return None;
+        }
+        let before = connection.outbox.resume_offset();
+        let mut pass = Pass {
+            now,
+            scratch: turn.scratch(),
+            counters: &self.console.counters,
+        };
+        let sent = connection.send(&mut pass);
+        let after = connection.outbox.resume_offset();
+        let lease = connection.standing.lease();
+        if after != before {
+            self.flow.moved();
+        }
+        if let Some(lease) = lease {
+            if after != before {
+                self.session.output(now, lease);
+            }
+            let everything = sent == Sent::All;
+            self.lossless.holder_took(after, everything, &self.port);
+        }
+        Some(sent)
+    }
+}

@@ -1,0 +1,135 @@
+//! The real kernel, reached through the owner's event loop.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant, SystemTime};
+
+use event_manager::{EventOps, EventSet, Events};
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
+
+use super::kernel::{Interest, Kernel, Readiness, Watched};
+
+/// What is watched, and the timer.
+pub(super) struct EventLoop {
+    watched: HashMap<RawFd, Watched>,
+    timer: OwnedFd,
+    origin: Instant,
+}
+
+/// The kernel for the time of one event.
+pub(super) struct RealKernel<'a, 'ops> {
+    pub(super) events: &'a mut EventLoop,
+    pub(super) ops: &'a mut EventOps<'ops>,
+}
+
+impl EventLoop {
+    pub(super) fn new() -> io::Result<Self> {
+        let timer = rustix::time::timerfd_create(
+            TimerfdClockId::Monotonic,
+            TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
+        )?;
+        Ok(Self {
+            watched: HashMap::new(),
+            timer,
+            origin: Instant::now(),
+        })
+    }
+
+    pub(super) fn timer(&self) -> RawFd {
+        self.timer.as_raw_fd()
+    }
+
+    /// What an event is about. A descriptor that was removed earlier in the same batch is nobody's.
+    pub(super) fn watched(&self, event: Events) -> Option<Watched> {
+        let watched = self.watched.get(&event.fd()).copied();
+        if watched == Some(Watched::Alarm) {
+            // How often it expired is of no interest, nor is an expiry that was taken back since.
+            let _ = rustix::io::read(&self.timer, &mut [0u8; 8]);
+        }
+        watched
+    }
+}
+
+/// What an event tells.
+pub(super) fn readiness(event: Events) -> Readiness {
+    let set = event.event_set();
+    Readiness {
+        readable: set.contains(EventSet::IN),
+        writable: set.contains(EventSet::OUT),
+        hung_up: set.intersects(EventSet::HANG_UP | EventSet::ERROR),
+    }
+}
+
+fn event_set(interest: Interest) -> EventSet {
+    let mut set = EventSet::empty();
+    set.set(EventSet::IN, interest.readable);
+    set.set(EventSet::OUT, interest.writable);
+    set
+}
+
+fn io_error(error: event_manager::Error) -> io::Error {
+    match error {
+        event_manager::Error::Epoll(error) => io::Error::from_raw_os_error(error.errno()),
+        other => io::Error::other(other),
+    }
+}
+
+impl Kernel for RealKernel<'_, '_> {
+    fn now(&self) -> Duration {
+        self.events.origin.elapsed()
+    }
+
+    fn time_of_day(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn watch(&mut self, fd: RawFd, what: Watched, interest: Interest) -> io::Result<bool> {
+        match self.ops.add(Events::new_raw(fd, event_set(interest))) {
+            Ok(()) => {
+                self.events.watched.insert(fd, what);
+                Ok(true)
+            }
+            Err(error) => match io_error(error) {
+                error if error.raw_os_error() == Some(rustix::io::Errno::PERM.raw_os_error()) => {
+                    Ok(false)
+                }
+                error => Err(error),
+            },
+        }
+    }
+
+    fn rewatch(&mut self, fd: RawFd, interest: Interest) -> io::Result<()> {
+        let events = Events::new_raw(fd, event_set(interest));
+        self.ops.modify(events).map_err(io_error)
+    }
+
+    fn unwatch(&mut self, fd: RawFd) -> io::Result<()> {
+        // The event loop panics on an event for a descriptor that it does not know, and only this
+        // takes back events that wait in the current batch.
+        match self.events.watched.remove(&fd) {
+            Some(_) => self.ops.remove(Events::empty_raw(fd)).map_err(io_error),
+            None => Ok(()),
+        }
+    }
+
+    fn set_alarm(&mut self, at: Option<Duration>) -> io::Result<()> {
+        // Zero would disarm the timer.
+        let span = at.map_or(Duration::ZERO, |at| {
+            at.saturating_sub(self.now()).max(Duration::from_nanos(1))
+        });
+        let once = Itimerspec {
+            it_interval: Timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            },
+            it_value: Timespec {
+                tv_sec: i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: span.subsec_nanos().into(),
+            },
+        };
+        let flags = TimerfdTimerFlags::empty();
+        rustix::time::timerfd_settime(&self.events.timer, flags, &once)?;
+        Ok(())
+    }
+}
