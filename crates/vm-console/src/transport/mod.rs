@@ -9,6 +9,7 @@
 //! | [pty] | bytes | none | no | no |
 
 pub(crate) mod accept;
+mod closer;
 pub(crate) mod identity;
 pub mod pty;
 pub mod stdio;

@@ -7,6 +7,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags};
 
+use super::closer::close_elsewhere;
+
 /// A client's two ways. No method may wait, whatever the peer does.
 pub(crate) trait Stream: fmt::Debug + Send {
     /// The descriptor that input comes from, and the one that output goes to if that is another.
@@ -25,6 +27,9 @@ pub(crate) trait Stream: fmt::Debug + Send {
 
     /// Whether a closed peer shows otherwise than by the end of its input.
     fn tells_when_closed(&self) -> bool;
+
+    /// Makes room for a few last bytes, where output is bounded by our own side.
+    fn make_room(&mut self) {}
 
     /// Says that nothing more will be written. Whether the peer can answer that by closing, so
     /// that waiting for it makes sense.
@@ -62,7 +67,14 @@ impl Stream for Socket {
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<Arrived> {
-        arrived(receive(&self.fd, buffer, &mut self.passed))
+        let passed = &mut self.passed;
+        arrived(receive(&self.fd, buffer, |descriptor| {
+            if passed.is_none() && is_unix_stream(&descriptor) {
+                *passed = Some(descriptor);
+            } else {
+                close_elsewhere(descriptor);
+            }
+        }))
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -80,12 +92,45 @@ impl Stream for Socket {
         rustix::net::sockopt::socket_domain(&self.fd) == Ok(rustix::net::AddressFamily::UNIX)
     }
 
+    fn make_room(&mut self) {
+        // A unix socket's bytes wait in the sender's buffer until they are read. Setting a size
+        // doubles it, and an error leaves the room that there is.
+        if let Ok(size) = rustix::net::sockopt::socket_send_buffer_size(&self.fd) {
+            let _ = rustix::net::sockopt::set_socket_send_buffer_size(&self.fd, size);
+        }
+    }
+
     fn finish_output(&mut self) -> bool {
         // A peer that is gone already needs not be told.
         let _ = rustix::net::shutdown(&self.fd, rustix::net::Shutdown::Write);
         true
     }
 }
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if let Some(passed) = self.passed.take() {
+            close_elsewhere(passed);
+        }
+        if !is_unix_stream(&self.fd) {
+            return;
+        }
+        // What was sent and not read is dropped with the socket, descriptors included, and closing
+        // those might wait. So they are taken out first; after this shutdown no more can come.
+        let _ = rustix::net::shutdown(&self.fd, rustix::net::Shutdown::Read);
+        let mut buffer = [0; 4096];
+        for _ in 0..UNREAD {
+            match receive(&self.fd, &mut buffer, close_elsewhere) {
+                Ok(0) => return,
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// Reads of what a closed socket still has: more than its buffer holds messages.
+const UNREAD: usize = 4096;
 
 /// A non-blocking file for both ways: the master of a pty.
 #[derive(Debug)]
@@ -159,19 +204,33 @@ fn taken(written: Result<usize, Errno>) -> io::Result<usize> {
     }
 }
 
-fn receive(fd: impl AsFd, buffer: &mut [u8], passed: &mut Option<OwnedFd>) -> Result<usize, Errno> {
-    // Room for one descriptor, which is kept until a frame asks for one. The kernel closes what
-    // does not fit; a second one, for which alignment may leave room, replaces the first.
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+/// Whether it is a socket that never waits for anybody if it is told not to. A TCP socket can wait
+/// when it is closed.
+pub(crate) fn is_unix_stream(descriptor: impl AsFd) -> bool {
+    use rustix::net::{AddressFamily, SocketType, sockopt};
+    let descriptor = descriptor.as_fd();
+    sockopt::socket_type(descriptor) == Ok(SocketType::STREAM)
+        && sockopt::socket_domain(descriptor) == Ok(AddressFamily::UNIX)
+}
+
+/// Most descriptors that one message carries: `SCM_MAX_FD` of the kernel.
+const PASSED: usize = 253;
+
+/// Reads once, and gives `take` the descriptors that came along. There is room for all of them: the
+/// kernel would close the rest, and this thread would wait for that.
+fn receive(
+    fd: impl AsFd,
+    buffer: &mut [u8],
+    mut take: impl FnMut(OwnedFd),
+) -> Result<usize, Errno> {
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(PASSED))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
     let message =
         rustix::net::recvmsg(fd, &mut [io::IoSliceMut::new(buffer)], &mut control, flags)?;
     for ancillary in control.drain() {
         if let RecvAncillaryMessage::ScmRights(descriptors) = ancillary {
-            for descriptor in descriptors {
-                *passed = Some(descriptor);
-            }
+            descriptors.for_each(&mut take);
         }
     }
     Ok(message.bytes)

@@ -1,0 +1,115 @@
+//! Closing what a client has passed, where that cannot stop anybody.
+//!
+//! `close` can wait for whoever made the descriptor: a TCP socket with `SO_LINGER` waits for its
+//! peer, a file on a FUSE mount for its server. So a descriptor that came from a client is never
+//! closed by the thread that serves the others, but by a thread that has nothing else to do.
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Threads at one time. More than one, so that a descriptor that does not close holds up no other.
+const THREADS: usize = 16;
+/// Descriptors that may wait. Beyond that all threads are stuck in calls that do not return, and
+/// one more descriptor stays open for good rather than stop the service.
+const WAITING: usize = 1024;
+/// How long a thread waits for more before it ends.
+const IDLE: Duration = Duration::from_secs(1);
+
+struct Closers {
+    waiting: VecDeque<OwnedFd>,
+    threads: usize,
+    idle: usize,
+}
+
+static CLOSERS: Mutex<Closers> = Mutex::new(Closers {
+    waiting: VecDeque::new(),
+    threads: 0,
+    idle: 0,
+});
+static MORE: Condvar = Condvar::new();
+
+/// Closes `descriptor` on another thread. Returns at once.
+pub(crate) fn close_elsewhere(descriptor: OwnedFd) {
+    // A socket without linger time closes at once. Whoever shares it can set that again, so this
+    // only makes the usual case cheap.
+    let _ = rustix::net::sockopt::set_socket_linger(&descriptor, None);
+    let mut closers = CLOSERS.lock().unwrap_or_else(PoisonError::into_inner);
+    if closers.waiting.len() >= WAITING {
+        std::mem::forget(descriptor);
+        return;
+    }
+    closers.waiting.push_back(descriptor);
+    if closers.idle >= closers.waiting.len() {
+        MORE.notify_one();
+    } else if closers.threads < THREADS {
+        let thread = std::thread::Builder::new().name("vm-console-close".into());
+        // Without a thread it waits for one of those that are there, or for the next try.
+        if thread.spawn(close_all).is_ok() {
+            closers.threads += 1;
+        }
+    }
+}
+
+fn close_all() {
+    let mut closers = CLOSERS.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        if let Some(descriptor) = closers.waiting.pop_front() {
+            drop(closers);
+            drop(descriptor);
+            closers = CLOSERS.lock().unwrap_or_else(PoisonError::into_inner);
+            continue;
+        }
+        closers.idle += 1;
+        let (woken, wait) = MORE
+            .wait_timeout_while(closers, IDLE, |closers| closers.waiting.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        closers = woken;
+        closers.idle -= 1;
+        if wait.timed_out() && closers.waiting.is_empty() {
+            closers.threads -= 1;
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn descriptors_that_do_not_close_hold_up_nobody() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut peers = Vec::new();
+        for _ in 0..4 {
+            // Its close waits, as its peer reads nothing of what is left.
+            let mut ours = TcpStream::connect(address).unwrap();
+            peers.push(listener.accept().unwrap());
+            ours.set_nonblocking(true).unwrap();
+            while ours.write(&[0; 64 << 10]).is_ok() {}
+            let shared = ours.try_clone().unwrap();
+            close_elsewhere(OwnedFd::from(ours));
+            // Set again after it was taken back, as somebody hostile would.
+            let minute = Some(Duration::from_secs(60));
+            rustix::net::sockopt::set_socket_linger(&shared, minute).unwrap();
+            CLOSERS.lock().unwrap().waiting.push_back(shared.into());
+        }
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        close_elsewhere(writer);
+        // The end of the file tells that the other end was closed.
+        let mut ready = [rustix::event::PollFd::new(
+            &reader,
+            rustix::event::PollFlags::IN,
+        )];
+        let patience = rustix::time::Timespec {
+            tv_sec: 20,
+            tv_nsec: 0,
+        };
+        assert_eq!(rustix::event::poll(&mut ready, Some(&patience)), Ok(1));
+    }
+}
