@@ -11,24 +11,33 @@
 
 mod tally;
 
+use std::sync::LazyLock;
+
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use vm_uart::bus::mmio::{Mmio, Stride};
 use vm_uart::bus::{Width, pio};
 use vm_uart::{
-    Character, CharacterErrors, CharacterTimeout, Config, FifoDepth, InterruptGate, InterruptLine,
-    Line, ModemInputs, ReceiveAhead, ReceiveGate, SerialPort, Snapshot, Uart,
+    Character, CharacterErrors, Config, InterruptGate, InterruptLine, Line, ModemInputs,
+    SerialPort, Snapshot, Uart,
 };
+
+/// The configs that the number in an input chooses from.
+static CONFIGS: LazyLock<Vec<Config>> = LazyLock::new(|| Config::every().collect());
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
 struct Choices {
-    sixty_four: bool,
-    ungated: bool,
-    auto_flow: bool,
-    when_drained: bool,
-    up_to_trigger: bool,
-    gated: bool,
+    config: u16,
     clock_hz: u32,
+}
+
+impl Choices {
+    fn config(self) -> Config {
+        Config {
+            clock_hz: self.clock_hz,
+            ..CONFIGS[usize::from(self.config) % CONFIGS.len()]
+        }
+    }
 }
 
 #[derive(Arbitrary, Debug)]
@@ -128,46 +137,13 @@ type Port = SerialPort<Level, Rude>;
 
 fuzz_target!(|input: (Choices, Vec<Access>)| {
     let (choices, accesses) = input;
-    let config = config(choices);
-    let mut port = SerialPort::with_config(config, Level::default(), Rude::default());
+    let mut port = SerialPort::with_config(choices.config(), Level::default(), Rude::default());
     for access in &accesses {
         apply(&mut port, access);
         check(&mut port);
     }
     tally::add(accesses.len() as u64);
 });
-
-fn config(choices: Choices) -> Config {
-    Config {
-        fifo: if choices.sixty_four {
-            FifoDepth::SixtyFour
-        } else {
-            FifoDepth::Sixteen
-        },
-        interrupt_gate: if choices.ungated {
-            InterruptGate::None
-        } else {
-            InterruptGate::Out2
-        },
-        auto_flow_control: choices.auto_flow,
-        character_timeout: if choices.when_drained {
-            CharacterTimeout::WhenDrained
-        } else {
-            CharacterTimeout::FourCharacters
-        },
-        receive_ahead: if choices.up_to_trigger {
-            ReceiveAhead::TriggerLevel
-        } else {
-            ReceiveAhead::Full
-        },
-        receive_gate: if choices.gated {
-            ReceiveGate::UntilInterruptEnabled
-        } else {
-            ReceiveGate::Open
-        },
-        clock_hz: choices.clock_hz,
-    }
-}
 
 fn apply(port: &mut Port, access: &Access) {
     match access {

@@ -39,6 +39,71 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// Every combination of the choices, [`Config::default`] first, for a test or a fuzz target that
+    /// must hold under all of them.
+    ///
+    /// [`clock_hz`](Self::clock_hz) is [`PC_CLOCK_HZ`] in each: it is a number, not a choice.
+    ///
+    /// ```
+    /// use vm_uart::{Config, Uart};
+    ///
+    /// for config in Config::every() {
+    ///     assert_eq!(Uart::new(config).read(5), 0x60); // LSR: transmitter empty
+    /// }
+    /// ```
+    pub fn every() -> impl Iterator<Item = Self> {
+        (0..).map_while(Self::nth)
+    }
+
+    /// The combination whose number is `number`; `None` beyond the last.
+    ///
+    /// Each choice is a digit of the number. A new option goes last, where its digit is the highest:
+    /// then the numbers of all earlier combinations, which the fuzz seeds hold, stay what they are.
+    fn nth(number: usize) -> Option<Self> {
+        let mut digits = number;
+        // A literal without `..`: a new option does not compile until it is listed here.
+        let config = Self {
+            fifo: lowest_digit(&mut digits, FifoDepth::ALL),
+            interrupt_gate: lowest_digit(&mut digits, InterruptGate::ALL),
+            auto_flow_control: lowest_digit(&mut digits, &[false, true]),
+            character_timeout: lowest_digit(&mut digits, CharacterTimeout::ALL),
+            receive_ahead: lowest_digit(&mut digits, ReceiveAhead::ALL),
+            receive_gate: lowest_digit(&mut digits, ReceiveGate::ALL),
+            clock_hz: PC_CLOCK_HZ,
+        };
+        (digits == 0).then_some(config)
+    }
+}
+
+/// Takes the lowest digit off a number and gives the choice it stands for.
+fn lowest_digit<T: Copy>(digits: &mut usize, choices: &[T]) -> T {
+    let choice = choices[*digits % choices.len()];
+    *digits /= choices.len();
+    choice
+}
+
+/// Gives an option the list of its variants, the default first. A variant that is not named here
+/// does not compile: the `match` has no arm for it.
+macro_rules! list_variants {
+    ($option:ident: $($variant:ident),+) => {
+        impl $option {
+            const ALL: &'static [Self] = {
+                let _ = |option: Self| match option {
+                    $(Self::$variant => {})+
+                };
+                &[$(Self::$variant),+]
+            };
+        }
+    };
+}
+
+list_variants!(FifoDepth: Sixteen, SixtyFour);
+list_variants!(InterruptGate: Out2, None);
+list_variants!(CharacterTimeout: WhenDrained, FourCharacters);
+list_variants!(ReceiveAhead: TriggerLevel, Full);
+list_variants!(ReceiveGate: Open, UntilInterruptEnabled);
+
 /// Depth of the FIFOs while FCR.0 is 1. With FCR.0 at 0 every chip is one character deep (16450 mode).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FifoDepth {
@@ -124,4 +189,25 @@ pub enum ReceiveGate {
     /// out (OUT2, where it gates). Probes set IER bits with DTR or OUT2 at 0, so they do not open it. Derived from the
     /// registers: input waits again while a driver has closed the port, and guests that only poll never get any.
     UntilInterruptEnabled,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_combination_comes_once_and_the_default_first() {
+        let every: std::vec::Vec<_> = Config::every().collect();
+        assert_eq!(every[0], Config::default());
+        for (at, config) in every.iter().enumerate() {
+            assert!(!every[..at].contains(config), "twice: {config:?}");
+        }
+        let combinations = FifoDepth::ALL.len()
+            * InterruptGate::ALL.len()
+            * 2 // auto_flow_control
+            * CharacterTimeout::ALL.len()
+            * ReceiveAhead::ALL.len()
+            * ReceiveGate::ALL.len();
+        assert_eq!(every.len(), combinations);
+    }
 }

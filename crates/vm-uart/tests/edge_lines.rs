@@ -10,13 +10,11 @@ mod machine;
 use std::collections::VecDeque;
 
 use machine::{
-    Bell, FCR, IER, IIR, IIR_NONE, LCR, LCR_8N1, LSR, LSR_DR, LSR_THRE, MCR, MCR_OUT2, MSR, RBR,
-    THR, Terminal,
+    Bell, FCR, IER, IIR, IIR_NONE, LCR, LCR_8N1, LSR, LSR_DR, LSR_THRE, MCR, MCR_DTR, MCR_OUT2,
+    MSR, RBR, THR, Terminal,
 };
 use proptest::prelude::*;
-use vm_uart::{
-    Character, CharacterTimeout, Config, EdgeLine, ModemInputs, ReceiveAhead, SerialPort,
-};
+use vm_uart::{Character, Config, EdgeLine, ModemInputs, ReceiveAhead, SerialPort};
 
 /// How a driver answers an interrupt.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -90,7 +88,7 @@ impl Guest {
             SerialPort::with_config(config, EdgeLine::new(bell.clone()), Terminal::default());
         port.write(LCR, LCR_8N1);
         port.write(FCR, fcr);
-        port.write(MCR, MCR_OUT2);
+        port.write(MCR, MCR_DTR | MCR_OUT2);
         port.write(IER, 0x0d);
         let input = Input {
             kind,
@@ -331,20 +329,7 @@ fn settles(mut guest: Guest, script: &[Event]) -> Result<(), TestCaseError> {
 const FIFO_SETTINGS: [u8; 5] = [0x00, 0x01, 0x41, 0x81, 0xc1];
 
 fn boards() -> impl Strategy<Value = Config> {
-    (
-        prop::sample::select(&[ReceiveAhead::TriggerLevel, ReceiveAhead::Full][..]),
-        prop::sample::select(
-            &[
-                CharacterTimeout::WhenDrained,
-                CharacterTimeout::FourCharacters,
-            ][..],
-        ),
-    )
-        .prop_map(|(receive_ahead, character_timeout)| Config {
-            receive_ahead,
-            character_timeout,
-            ..Config::default()
-        })
+    prop::sample::select(Config::every().collect::<Vec<_>>())
 }
 
 proptest! {

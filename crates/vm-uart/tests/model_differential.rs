@@ -1,6 +1,6 @@
 //! The device and the independent model answer every sequence of accesses alike: registers, the
 //! interrupt line with its edges, transmitted bytes, modem outputs, and what waits outside; under
-//! every wiring, through snapshots, with a line that refuses, and in strings.
+//! every config, through snapshots, with a line that refuses, and in strings.
 //!
 //! `cargo test` runs some hundred sequences. For a long run with an exact count:
 //!
@@ -15,13 +15,14 @@ mod pair;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use pair::{Access, Pair, Script, WIRINGS, run};
+use pair::{Access, Pair, Script, run};
 use proptest::prelude::*;
+use vm_uart::Config;
 
-fn script() -> impl Strategy<Value = (u8, Vec<Access>)> {
+fn script() -> impl Strategy<Value = (Config, Vec<Access>)> {
     prop::collection::vec(any::<u8>(), 1..600).prop_map(|bytes| {
-        let (wiring, script) = Script::new(&bytes);
-        (wiring, script.collect())
+        let (config, script) = Script::new(&bytes);
+        (config, script.collect())
     })
 }
 
@@ -29,8 +30,8 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_sequence_is_answered_alike((wiring, accesses) in script()) {
-        let mut pair = Pair::new(wiring);
+    fn any_sequence_is_answered_alike((config, accesses) in script()) {
+        let mut pair = Pair::new(config);
         for access in &accesses {
             pair.apply(access);
         }
@@ -38,10 +39,10 @@ proptest! {
 
     #[test]
     fn a_snapshot_anywhere_changes_nothing_that_follows(
-        (wiring, accesses) in script(),
+        (config, accesses) in script(),
         at in any::<prop::sample::Index>(),
     ) {
-        let mut pair = Pair::new(wiring);
+        let mut pair = Pair::new(config);
         let at = at.index(accesses.len().max(1));
         for (index, access) in accesses.iter().enumerate() {
             if index == at {
@@ -80,7 +81,7 @@ fn long_run(seed: u64, accesses: u64) -> u64 {
     while done < accesses {
         let vocabulary: Vec<u8> = (0..=random.below(40)).map(|_| random.byte()).collect();
         let common = random.below(100);
-        let mut bytes = vec![random.byte() % WIRINGS];
+        let mut bytes = vec![random.byte(), random.byte()];
         for _ in 0..50 + random.below(1500) {
             let known = random.below(100) < common;
             let byte = random.byte();
@@ -97,12 +98,12 @@ fn long_run(seed: u64, accesses: u64) -> u64 {
 }
 
 /// Takes accesses out of a sequence as long as device and model still differ.
-fn shortest(bytes: &[u8]) -> (u8, Vec<Access>) {
-    let (wiring, script) = Script::new(bytes);
+fn shortest(bytes: &[u8]) -> (Config, Vec<Access>) {
+    let (config, script) = Script::new(bytes);
     let mut accesses: Vec<_> = script.collect();
     let differ = |accesses: &[Access]| {
         let run = || {
-            let mut pair = Pair::new(wiring);
+            let mut pair = Pair::new(config);
             for access in accesses {
                 pair.apply(access);
             }
@@ -125,7 +126,7 @@ fn shortest(bytes: &[u8]) -> (u8, Vec<Access>) {
         size /= 2;
     }
     let _ = std::panic::take_hook();
-    (wiring, accesses)
+    (config, accesses)
 }
 
 /// SplitMix64: a few lines, and the same sequence for ever.

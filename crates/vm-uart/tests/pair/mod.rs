@@ -7,7 +7,9 @@
 #![allow(clippy::missing_panics_doc, clippy::must_use_candidate)] // panicking is what it is for
 
 use std::collections::VecDeque;
+use std::sync::LazyLock;
 
+use vm_uart::config::PC_CLOCK_HZ;
 use vm_uart::{
     Character, CharacterErrors, CharacterTimeout, Config, FifoDepth, InterruptGate, InterruptLine,
     Line, ModemInputs, ReceiveAhead, ReceiveGate, SerialPort,
@@ -38,53 +40,8 @@ pub enum Access {
     Migrate,
 }
 
-/// The choices of [`Config`], in the bits of a number: every value below [`WIRINGS`] is one.
-pub const WIRINGS: u8 = 64;
-
-/// A config and the model's idea of it.
-fn wiring(bits: u8) -> (Config, Wiring) {
-    let choice = |bit: u8| bits >> bit & 1 != 0;
-    let config = Config {
-        interrupt_gate: if choice(0) {
-            InterruptGate::None
-        } else {
-            InterruptGate::Out2
-        },
-        character_timeout: if choice(1) {
-            CharacterTimeout::WhenDrained
-        } else {
-            CharacterTimeout::FourCharacters
-        },
-        receive_ahead: if choice(2) {
-            ReceiveAhead::TriggerLevel
-        } else {
-            ReceiveAhead::Full
-        },
-        receive_gate: if choice(3) {
-            ReceiveGate::UntilInterruptEnabled
-        } else {
-            ReceiveGate::Open
-        },
-        fifo: if choice(4) {
-            FifoDepth::SixtyFour
-        } else {
-            FifoDepth::Sixteen
-        },
-        auto_flow_control: choice(5),
-        ..Config::default()
-    };
-    let wiring = Wiring {
-        out2_gates: !choice(0),
-        timeout: if choice(1) {
-            Timeout::WhenDrained
-        } else {
-            Timeout::FourCharacters
-        },
-        fifo_depth: if choice(4) { 64 } else { 16 },
-        auto_flow: choice(5),
-    };
-    (config, wiring)
-}
+/// The configs that the numbers in scripts and seeds stand for.
+static CONFIGS: LazyLock<Vec<Config>> = LazyLock::new(|| Config::every().collect());
 
 /// The model chip with the host's side of the port: what waits outside, and when it enters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -100,6 +57,48 @@ pub struct ModelPort {
 }
 
 impl ModelPort {
+    /// Power-on. The model has to know every option: without `..`, a new one does not compile here.
+    fn new(config: &Config) -> Self {
+        let Config {
+            fifo,
+            interrupt_gate,
+            auto_flow_control,
+            character_timeout,
+            receive_ahead,
+            receive_gate,
+            clock_hz,
+        } = *config;
+        assert_eq!(clock_hz, PC_CLOCK_HZ, "the model has the PC's crystal");
+        let wiring = Wiring {
+            out2_gates: match interrupt_gate {
+                InterruptGate::Out2 => true,
+                InterruptGate::None => false,
+            },
+            timeout: match character_timeout {
+                CharacterTimeout::WhenDrained => Timeout::WhenDrained,
+                CharacterTimeout::FourCharacters => Timeout::FourCharacters,
+            },
+            fifo_depth: match fifo {
+                FifoDepth::Sixteen => 16,
+                FifoDepth::SixtyFour => 64,
+            },
+            auto_flow: auto_flow_control,
+        };
+        Self {
+            chip: Model::new(wiring),
+            host: VecDeque::new(),
+            up_to_trigger: match receive_ahead {
+                ReceiveAhead::TriggerLevel => true,
+                ReceiveAhead::Full => false,
+            },
+            gated: match receive_gate {
+                ReceiveGate::Open => false,
+                ReceiveGate::UntilInterruptEnabled => true,
+            },
+            waits: false,
+        }
+    }
+
     fn listens(&self) -> bool {
         self.chip.ier & 1 != 0 && (!self.chip.wiring.out2_gates || self.chip.mcr & OUT2 != 0)
     }
@@ -211,21 +210,16 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Power-on, with the choices in `bits`.
-    pub fn new(bits: u8) -> Self {
-        let (config, wiring) = wiring(bits);
-        let model = ModelPort {
-            chip: Model::new(wiring),
-            host: VecDeque::new(),
-            up_to_trigger: config.receive_ahead == ReceiveAhead::TriggerLevel,
-            gated: config.receive_gate == ReceiveGate::UntilInterruptEnabled,
-            waits: false,
-        };
-        let port = SerialPort::with_config(config, Probe::default(), Wire::default());
+    /// Power-on.
+    ///
+    /// # Panics
+    ///
+    /// If the clock is not the PC's: the model knows no other.
+    pub fn new(config: Config) -> Self {
         Self {
             config,
-            port,
-            model,
+            port: SerialPort::with_config(config, Probe::default(), Wire::default()),
+            model: ModelPort::new(&config),
         }
     }
 
@@ -391,16 +385,18 @@ fn character(arrival: Arrival) -> Character {
 }
 
 /// Reads accesses out of arbitrary bytes: most bytes are an access of their own with one operand.
-/// The first byte is the wiring, for [`Pair::new`].
+/// The first two choose one of [`Config::every`], for [`Pair::new`].
 pub struct Script<'a> {
     bytes: std::slice::Iter<'a, u8>,
 }
 
 impl<'a> Script<'a> {
-    pub fn new(bytes: &'a [u8]) -> (u8, Self) {
+    pub fn new(bytes: &'a [u8]) -> (Config, Self) {
         let mut bytes = bytes.iter();
-        let wiring = bytes.next().map_or(0, |byte| byte % WIRINGS);
-        (wiring, Self { bytes })
+        let mut choice = || bytes.next().copied().unwrap_or_default();
+        let choice = u16::from_le_bytes([choice(), choice()]);
+        let config = CONFIGS[usize::from(choice) % CONFIGS.len()];
+        (config, Self { bytes })
     }
 
     /// The next access; `None` when the bytes are used up.
@@ -475,8 +471,8 @@ fn bad(bits: u8) -> Arrival {
 
 /// Runs what the bytes say and counts the accesses.
 pub fn run(bytes: &[u8]) -> u64 {
-    let (wiring, script) = Script::new(bytes);
-    let mut pair = Pair::new(wiring);
+    let (config, script) = Script::new(bytes);
+    let mut pair = Pair::new(config);
     let mut count = 0;
     for access in script {
         // What the host has on offer is bounded elsewhere; here by this.
