@@ -1,13 +1,12 @@
 //! A log exported and restored elsewhere, into sizes of its own.
 
+mod numbered;
+
+use numbered::{byte_at, bytes_at};
 use proptest::prelude::*;
 use vm_console::{
     BootLog, LogConfig, LogError, LogImage, LogWriter, MarkKind, Read, Start, UnixTime,
 };
-
-fn byte(offset: u64) -> u8 {
-    (offset.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
-}
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -23,7 +22,7 @@ fn apply(writer: &mut LogWriter, steps: &[Step]) {
         let now = UnixTime::from_nanos(from * 1_000_000_000);
         match *step {
             Step::Append(count) => {
-                writer.append(&(from..from + count).map(byte).collect::<Vec<_>>());
+                writer.append(&bytes_at(from..from + count));
             }
             Step::Boot => {
                 let _ = writer.begin_boot(MarkKind::Reset, now);
@@ -44,7 +43,7 @@ fn kept(log: &BootLog) -> Vec<u64> {
             Read::Bytes(count) => {
                 let from = cursor.offset() - count as u64;
                 for (offset, &found) in (from..).zip(&buf[..count]) {
-                    assert_eq!(found, byte(offset), "at {offset}");
+                    assert_eq!(found, byte_at(offset), "at {offset}");
                     kept.push(offset);
                 }
             }

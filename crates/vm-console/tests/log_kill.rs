@@ -2,6 +2,8 @@
 //!
 //! The other processes are this test program, started again with a role in its environment.
 
+mod numbered;
+
 use std::env;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -9,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use numbered::{byte_at, bytes_at};
 use vm_console::{BootLog, LogConfig, LogError, MarkKind, Read, Start, UnixTime};
 
 const ROLE: &str = "LOG_KILL_ROLE";
@@ -18,10 +21,6 @@ const CONFIG: LogConfig = LogConfig {
     head: 2000,
     boots: 3,
 };
-
-fn byte(offset: u64) -> u8 {
-    (offset.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
-}
 
 fn start(role: &str, path: &Path) -> Child {
     let mut command = Command::new(env::current_exe().unwrap());
@@ -59,12 +58,12 @@ fn write_for_ever(path: &Path) {
         let from = writer.head();
         step += 1;
         match step % 7 {
-            0 => writer.append_byte(byte(from)),
+            0 => writer.append_byte(byte_at(from)),
             1 => writer.mark(MarkKind::Break, UnixTime::from_nanos(from)),
             2 if step % 211 == 2 => {
                 let _ = writer.begin_boot(MarkKind::Reset, UnixTime::from_nanos(from));
             }
-            n => writer.append(&(from..from + step % 97 * n).map(byte).collect::<Vec<_>>()),
+            n => writer.append(&bytes_at(from..from + step % 97 * n)),
         }
         if step.is_multiple_of(256) {
             writeln!(out, "#{}#", writer.head()).unwrap();
@@ -83,7 +82,7 @@ fn check(log: &BootLog) -> u64 {
                 assert!(
                     (from..)
                         .zip(&buf[..count])
-                        .all(|(offset, &found)| found == byte(offset)),
+                        .all(|(offset, &found)| found == byte_at(offset)),
                     "after {from}"
                 );
             }
@@ -172,7 +171,7 @@ fn check_live(path: &Path) {
             assert!(
                 (from..)
                     .zip(&buf[..count])
-                    .all(|(offset, &found)| found == byte(offset)),
+                    .all(|(offset, &found)| found == byte_at(offset)),
                 "after {from}"
             );
         }
@@ -194,7 +193,7 @@ fn follow(path: &Path) {
                 assert!(
                     (from..)
                         .zip(&buf[..count])
-                        .all(|(offset, &found)| found == byte(offset)),
+                        .all(|(offset, &found)| found == byte_at(offset)),
                     "after {from}"
                 );
             }
@@ -224,9 +223,9 @@ fn a_reader_in_another_process_follows_a_live_writer() {
     while writer.head() < END {
         let from = writer.head();
         if from % 3 == 0 {
-            writer.append_byte(byte(from));
+            writer.append_byte(byte_at(from));
         } else {
-            writer.append(&(from..END.min(from + 300)).map(byte).collect::<Vec<_>>());
+            writer.append(&(from..END.min(from + 300)).map(byte_at).collect::<Vec<_>>());
         }
     }
     let mut rest = String::new();

@@ -1,5 +1,7 @@
 //! The complete stream in files: every byte once, in order, whatever fails or dies meanwhile.
 
+mod numbered;
+
 use std::env;
 use std::fs;
 use std::io::Read as _;
@@ -9,16 +11,9 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use numbered::bytes_at;
 use proptest::prelude::*;
 use vm_console::{BootLog, LogConfig, LogError, StreamFiles, StreamLimits};
-
-fn byte(offset: u64) -> u8 {
-    (offset.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
-}
-
-fn bytes(from: u64, to: u64) -> Vec<u8> {
-    (from..to).map(byte).collect()
-}
 
 fn numbered(name: &Path, number: u32) -> PathBuf {
     if number == 0 {
@@ -59,7 +54,7 @@ proptest! {
         for (count, then) in runs {
             // So that a case does not make thousands of files.
             let count = count.min(file_bytes * 8);
-            writer.append(&bytes(total, total + count));
+            writer.append(&bytes_at(total..total + count));
             total += count;
             match then {
                 0 => {}
@@ -70,7 +65,7 @@ proptest! {
         files.pump().unwrap();
         prop_assert_eq!((files.written_until(), files.lost(), files.errors()), (total, 0, 0));
         let all = joined(&name, StreamLimits { full_files: 100, ..limits });
-        prop_assert!(all == bytes(0, total));
+        prop_assert!(all == bytes_at(0..total));
     }
 }
 
@@ -86,11 +81,11 @@ fn the_oldest_files_are_given_up() {
         let (mut writer, log) = BootLog::in_memory(LogConfig::default()).unwrap();
         let mut files = StreamFiles::open(&name, limits, &log).unwrap();
         for step in 0..10 {
-            writer.append(&bytes(step * 95, step * 95 + 95));
+            writer.append(&bytes_at(step * 95..step * 95 + 95));
             files.pump().unwrap();
         }
         let kept = joined(&name, limits);
-        assert_eq!(kept, bytes(950 - kept.len() as u64, 950));
+        assert_eq!(kept, bytes_at(950 - kept.len() as u64..950));
         assert_eq!(kept.len() as u32, 100 * full_files + 50);
         assert_eq!(
             fs::metadata(&name).unwrap().permissions().mode() & 0o777,
@@ -111,20 +106,20 @@ fn what_the_log_lost_is_counted_and_the_rest_follows() {
     })
     .unwrap();
     let mut files = StreamFiles::open(&name, limits, &log).unwrap();
-    writer.append(&bytes(0, 50));
+    writer.append(&bytes_at(0..50));
     files.pump().unwrap();
-    writer.append(&bytes(50, 1000));
+    writer.append(&bytes_at(50..1000));
     files.pump().unwrap();
     assert_eq!((files.lost(), files.written_until()), (850, 1000));
     drop(files);
     // Another process goes on behind the gap, not before it.
-    writer.append(&bytes(1000, 1010));
+    writer.append(&bytes_at(1000..1010));
     let mut files = StreamFiles::open(&name, limits, &log).unwrap();
     files.pump().unwrap();
     assert_eq!(files.lost(), 0);
     assert_eq!(
         joined(&name, limits),
-        [bytes(0, 50), bytes(900, 1010)].concat()
+        [bytes_at(0..50), bytes_at(900..1010)].concat()
     );
 }
 
@@ -138,13 +133,13 @@ fn a_step_that_fails_is_told_counted_and_done_again() {
     };
     let (mut writer, log) = BootLog::in_memory(LogConfig::default()).unwrap();
     let mut files = StreamFiles::open(&name, limits, &log).unwrap();
-    writer.append(&bytes(0, 10));
+    writer.append(&bytes_at(0..10));
     files.pump().unwrap();
 
     // The new file cannot be made, as its directory is not there.
     let away = dir.path().with_extension("away");
     fs::rename(dir.path(), &away).unwrap();
-    writer.append(&bytes(10, 15));
+    writer.append(&bytes_at(10..15));
     for _ in 0..2 {
         let error = files.pump().unwrap_err();
         assert!(
@@ -157,17 +152,17 @@ fn a_step_that_fails_is_told_counted_and_done_again() {
     assert_eq!(files.errors(), 2);
 
     // A directory stands where a full file should go.
-    writer.append(&bytes(15, 20));
+    writer.append(&bytes_at(15..20));
     files.pump().unwrap();
     fs::create_dir_all(dir.path().join("console.2/full")).unwrap();
-    fs::write(dir.path().join("console.3"), bytes(0, 0)).unwrap();
-    writer.append(&bytes(20, 25));
+    fs::write(dir.path().join("console.3"), bytes_at(0..0)).unwrap();
+    writer.append(&bytes_at(20..25));
     files.pump().unwrap_err();
     assert_eq!(files.written_until(), 20);
     fs::remove_dir_all(dir.path().join("console.2")).unwrap();
     fs::remove_file(dir.path().join("console.3")).unwrap();
     files.pump().unwrap();
-    assert_eq!(joined(&name, limits), bytes(0, 25));
+    assert_eq!(joined(&name, limits), bytes_at(0..25));
     assert_eq!(files.errors(), 3);
 }
 
@@ -179,10 +174,13 @@ fn a_younger_log_is_written_from_its_beginning() {
     for count in [30, 20] {
         let (mut writer, log) = BootLog::in_memory(LogConfig::default()).unwrap();
         let mut files = StreamFiles::open(&name, limits, &log).unwrap();
-        writer.append(&bytes(0, count));
+        writer.append(&bytes_at(0..count));
         files.pump().unwrap();
     }
-    assert_eq!(joined(&name, limits), [bytes(0, 30), bytes(0, 20)].concat());
+    assert_eq!(
+        joined(&name, limits),
+        [bytes_at(0..30), bytes_at(0..20)].concat()
+    );
 }
 
 #[test]
@@ -244,7 +242,7 @@ fn a_killed_copier_leaves_no_byte_out_and_none_twice() {
             told.push(one[0]);
         }
         let from = writer.head();
-        writer.append(&bytes(from, from + 30_000));
+        writer.append(&bytes_at(from..from + 30_000));
         thread::sleep(Duration::from_micros(round * 211));
         child.kill().unwrap();
         child.wait().unwrap();
@@ -260,6 +258,6 @@ fn a_killed_copier_leaves_no_byte_out_and_none_twice() {
                 full_files: 1000,
                 ..LIMITS
             }
-        ) == bytes(0, writer.head())
+        ) == bytes_at(0..writer.head())
     );
 }

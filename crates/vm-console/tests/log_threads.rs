@@ -1,54 +1,42 @@
 //! One writer, many readers, at once: every byte's value is a function of its offset, so any wrong byte is caught.
 
+mod numbered;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use fastrand::Rng;
+use numbered::{byte_at, bytes_at};
 use vm_console::{
     BootLog, Cursor, GapPolicy, LogConfig, LogWriter, MarkKind, Read, Start, UnixTime,
 };
 use vmm_sys_util::eventfd::EventFd;
 
-/// A generator that needs no crate: xorshift.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % sides
-    }
-}
-
-fn byte(offset: u64) -> u8 {
-    (offset.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
-}
-
-fn write_some(writer: &mut LogWriter, dice: &mut Dice, until: u64) {
+fn write_some(writer: &mut LogWriter, random: &mut Rng, until: u64) {
     let from = writer.head();
-    match dice.roll(1000) {
+    match random.u64(..1000) {
         0 => {
             let _ = writer.begin_boot(MarkKind::Reset, UnixTime::from_nanos(from));
         }
         1..=5 => writer.mark(MarkKind::Break, UnixTime::from_nanos(from)),
         6..=20 => writer.stamp(UnixTime::from_nanos(from)),
-        21..=400 => writer.append_byte(byte(from)),
+        21..=400 => writer.append_byte(byte_at(from)),
         roll => {
             let most = if roll > 990 { 20_000 } else { 40 };
-            let to = until.min(from + dice.roll(most));
-            writer.append(&(from..to).map(byte).collect::<Vec<_>>());
+            let to = until.min(from + random.u64(..most));
+            writer.append(&bytes_at(from..to));
         }
     }
 }
 
 /// Reads to the end with rooms of random size, checking every byte.
-fn read_all(cursor: &mut Cursor, dice: &mut Dice, end: u64) {
+fn read_all(cursor: &mut Cursor, random: &mut Rng, end: u64) {
     let mut buf = vec![0; 100_000];
     while cursor.offset() < end {
-        let most = if dice.roll(2) == 0 { 64 } else { 100_000 };
-        let room = 1 + dice.roll(most) as usize;
+        let most = if random.bool() { 64 } else { 100_000 };
+        let room = 1 + random.u64(..most) as usize;
         let before = cursor.offset();
         match cursor.read(&mut buf[..room]) {
             Read::Bytes(count) => {
@@ -56,7 +44,7 @@ fn read_all(cursor: &mut Cursor, dice: &mut Dice, end: u64) {
                 for (offset, &found) in (from..).zip(&buf[..count]) {
                     assert_eq!(
                         found,
-                        byte(offset),
+                        byte_at(offset),
                         "at {offset} of a read of {count} at {from}"
                     );
                 }
@@ -99,26 +87,26 @@ fn stress(writer: &mut LogWriter, log: &BootLog, readers: impl Fn() -> BootLog) 
         for seed in 1..=4 {
             let log = readers();
             scope.spawn(move || {
-                let mut dice = Dice(seed * 0x1234_5678_9abc_def1);
+                let mut random = Rng::with_seed(seed * 0x1234_5678_9abc_def1);
                 while log.head() < END {
-                    let start = match dice.roll(5) {
+                    let start = match random.u64(..5) {
                         0 => Start::Oldest,
                         1 => Start::Offset(0),
-                        2 => Start::Newest(dice.roll(100_000)),
-                        3 => Start::Boot(dice.roll(log.epoch() + 1)),
-                        _ => Start::Lines(dice.roll(100)),
+                        2 => Start::Newest(random.u64(..100_000)),
+                        3 => Start::Boot(random.u64(..=log.epoch())),
+                        _ => Start::Lines(random.u64(..100)),
                     };
-                    let policy = if dice.roll(2) == 0 {
+                    let policy = if random.bool() {
                         GapPolicy::Note
                     } else {
                         GapPolicy::Silent
                     };
                     let mut cursor = log.cursor(start).with_gap_policy(policy);
-                    let until = (cursor.offset() + dice.roll(END)).min(END);
-                    read_all(&mut cursor, &mut dice, until);
+                    let until = (cursor.offset() + random.u64(..END)).min(END);
+                    read_all(&mut cursor, &mut random, until);
                 }
                 let mut cursor = log.cursor(Start::Oldest);
-                read_all(&mut cursor, &mut dice, END);
+                read_all(&mut cursor, &mut random, END);
                 assert_eq!(
                     cursor.started_at() + cursor.delivered() + cursor.lost(),
                     END
@@ -130,10 +118,10 @@ fn stress(writer: &mut LogWriter, log: &BootLog, readers: impl Fn() -> BootLog) 
                 check_at_once(log);
             }
         });
-        let mut dice = Dice(0x5eed);
+        let mut random = Rng::with_seed(0x5eed);
         while writer.head() < END {
-            write_some(writer, &mut dice, END);
-            if dice.roll(200) == 0 {
+            write_some(writer, &mut random, END);
+            if random.u64(..200) == 0 {
                 thread::yield_now();
             }
         }
@@ -197,7 +185,7 @@ fn a_reader_that_sleeps_only_when_armed_reads_everything() {
             assert_eq!(cursor.delivered(), END);
         });
         for offset in 0..END {
-            writer.lock().unwrap().append_byte(byte(offset));
+            writer.lock().unwrap().append_byte(byte_at(offset));
             if offset % 1000 == 0 {
                 thread::sleep(Duration::from_micros(10));
             }
@@ -224,16 +212,16 @@ fn a_head_that_is_given_up_while_it_is_read_is_not_mixed_with_the_next() {
         for seed in 1..=2 {
             let (log, started) = (&log, &started);
             scope.spawn(move || {
-                let mut dice = Dice(seed);
+                let mut random = Rng::with_seed(seed);
                 started.wait();
                 while log.head() < END {
                     let mut cursor = log.cursor(Start::Oldest);
                     let until = cursor.offset() + 20_000;
-                    read_all(&mut cursor, &mut dice, until.min(END));
+                    read_all(&mut cursor, &mut random, until.min(END));
                 }
                 // The last boot's head is whole: all of it is read, and it is right.
                 let mut cursor = log.cursor(Start::Oldest);
-                read_all(&mut cursor, &mut dice, END);
+                read_all(&mut cursor, &mut random, END);
                 assert_eq!(cursor.delivered(), 20_000);
             });
         }
@@ -242,7 +230,7 @@ fn a_head_that_is_given_up_while_it_is_read_is_not_mixed_with_the_next() {
             let from = writer.head();
             let _ = writer.begin_boot(MarkKind::Reset, UnixTime::from_nanos(from));
             let to = END.min(from + 20_000);
-            writer.append(&(from..to).map(byte).collect::<Vec<_>>());
+            writer.append(&bytes_at(from..to));
         }
     });
 }
@@ -258,7 +246,7 @@ fn a_mark_that_is_replaced_while_it_is_read_is_not_mixed_with_the_next() {
             }
         });
         for offset in 0..1_000_000 {
-            writer.append_byte(byte(offset));
+            writer.append_byte(byte_at(offset));
             writer.mark(MarkKind::Break, UnixTime::from_nanos(offset + 1));
         }
         done.store(true, Ordering::Relaxed);

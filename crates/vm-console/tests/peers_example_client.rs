@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use support::{Rig, wait_until};
+use support::{Rig, skip, wait_until};
 use vm_console::MarkKind;
 
 /// Cargo builds examples beside the tests of the same run.
@@ -16,13 +16,7 @@ fn program() -> Option<PathBuf> {
     if program.is_file() {
         return Some(program);
     }
-    // Not through the print macros: the test harness would keep those to itself.
-    let mut stderr = std::io::stderr();
-    writeln!(stderr, "SKIPPED: {} is not built", program.display()).unwrap();
-    assert!(
-        std::env::var_os("VM_SERIAL_REQUIRE_ALL").is_none(),
-        "the example is required here"
-    );
+    skip(&format!("{} is not built", program.display()));
     None
 }
 

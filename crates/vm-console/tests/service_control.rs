@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use support::{PATIENCE, Rig, pattern, wait_until};
+use support::{Rig, pattern, wait_until};
 use vm_console::Start;
 use vm_console::audit::Audited;
 use vm_console::client::{ClientError, ControlClient};
@@ -18,12 +18,7 @@ use vm_console::protocol::{
 };
 use vm_console::session::{Identity, Limit, Right};
 use vm_console::{ConsoleConfig, LogConfig, MarkKind, PowerControl};
-
-fn connect(rig: &Rig) -> ControlClient {
-    let stream = UnixStream::connect(rig.path("control")).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    ControlClient::from_stream(stream).unwrap()
-}
+use vm_uart::registers::{LSR, Lsr, RBR};
 
 fn named(name: &str) -> AttachRequest {
     AttachRequest {
@@ -63,7 +58,7 @@ fn ended(client: &mut ControlClient) -> SessionEnd {
 fn attach_type_watch_and_detach() {
     let rig = Rig::new();
     rig.print(b"before");
-    let mut client = connect(&rig);
+    let mut client = rig.control();
     assert_eq!(client.console(), "vm");
     let attached = client.attach(&named("ada")).unwrap();
     assert_eq!((attached.start, attached.head), (0, 6));
@@ -87,7 +82,7 @@ fn attach_type_watch_and_detach() {
 fn all_byte_values_both_ways() {
     let rig = Rig::new();
     let all: Vec<u8> = (0..=255).collect();
-    let mut client = connect(&rig);
+    let mut client = rig.control();
     client.attach(&named("")).unwrap();
     rig.print(&all);
     assert_eq!(output(&mut client, 0, 256), all);
@@ -96,9 +91,9 @@ fn all_byte_values_both_ways() {
 }
 
 #[test]
-fn r2_r3_r4_refused_with_the_holder_and_forced_with_the_taker() {
+fn refused_with_the_holder_and_forced_with_the_taker() {
     let rig = Rig::new();
-    let (mut ada, mut bob) = (connect(&rig), connect(&rig));
+    let (mut ada, mut bob) = (rig.control(), rig.control());
     ada.attach(&named("ada")).unwrap();
     let Err(ClientError::Refused(refusal)) = bob.attach(&named("bob")) else {
         panic!("not refused")
@@ -124,9 +119,9 @@ fn r2_r3_r4_refused_with_the_holder_and_forced_with_the_taker() {
 }
 
 #[test]
-fn r20_break_reaches_the_guest_as_a_break() {
+fn break_reaches_the_guest_as_a_break() {
     let rig = Rig::new();
-    let mut client = connect(&rig);
+    let mut client = rig.control();
     client.attach(&named("")).unwrap();
     let mut typist = client.typist().unwrap();
     typist.type_bytes(b"a").unwrap();
@@ -135,9 +130,9 @@ fn r20_break_reaches_the_guest_as_a_break() {
     let mut seen = Vec::new();
     wait_until("all three arrive", || {
         let mut port = rig.port.lock().unwrap();
-        let lsr = port.read(5);
-        if lsr & 1 != 0 {
-            seen.push((port.read(0), lsr & 0x10 != 0));
+        let lsr = Lsr::from_bits_retain(port.read(LSR));
+        if lsr.contains(Lsr::DATA_READY) {
+            seen.push((port.read(RBR), lsr.contains(Lsr::BREAK)));
         }
         seen.len() == 3
     });
@@ -151,12 +146,12 @@ fn r20_break_reaches_the_guest_as_a_break() {
 }
 
 #[test]
-fn r10_r15_the_log_can_be_read_without_a_session_and_with_the_power_off() {
+fn the_log_can_be_read_without_a_session_and_with_the_power_off() {
     let rig = Rig::new();
     rig.print(b"one\ntwo\nthree\n");
-    let mut holder = connect(&rig);
+    let mut holder = rig.control();
     holder.attach(&named("ada")).unwrap();
-    let mut reader = connect(&rig);
+    let mut reader = rig.control();
     let all = reader.read_log(Start::Oldest, 1000).unwrap();
     assert_eq!(
         (all.start, all.next, all.bytes.as_slice()),
@@ -200,14 +195,14 @@ fn a_log_read_shows_what_is_lost() {
     };
     let rig = Rig::with_log(ConsoleConfig::named("vm"), sizes);
     rig.print(&pattern(0, 10_000));
-    let data = connect(&rig).read_log(Start::Offset(100), 1 << 20).unwrap();
+    let data = rig.control().read_log(Start::Offset(100), 1 << 20).unwrap();
     assert_eq!((data.asked, data.next, data.head), (100, 10_000, 10_000));
     assert!(data.start >= 10_000 - 4096);
     assert_eq!(data.bytes, pattern(0, 10_000)[data.start as usize..]);
 }
 
 #[test]
-fn r15_attach_and_read_log_are_separate_rights() {
+fn attach_and_read_log_are_separate_rights() {
     let mut config = ConsoleConfig::named("vm");
     config.authorizer = Arc::new(|_: &str, who: &Identity, right| match who.name() {
         "typist" => right == Right::Attach,
@@ -217,7 +212,7 @@ fn r15_attach_and_read_log_are_separate_rights() {
     let rig = Rig::with(config);
     rig.print(b"secret");
     // May type, and is shown nothing of before.
-    let mut typist = connect(&rig);
+    let mut typist = rig.control();
     let attached = typist.attach(&named("typist")).unwrap();
     assert_eq!(attached.start, 6);
     assert!(matches!(
@@ -228,7 +223,7 @@ fn r15_attach_and_read_log_are_separate_rights() {
         })
     ));
     // May watch, and not type.
-    let mut auditor = connect(&rig);
+    let mut auditor = rig.control();
     let refused = auditor.attach(&named("auditor")).unwrap_err();
     assert!(matches!(refused, ClientError::Refused(refusal) if refusal.reason == 3));
     auditor
@@ -248,16 +243,16 @@ fn r15_attach_and_read_log_are_separate_rights() {
             ..
         })
     ));
-    assert!(connect(&rig).attach(&named("nobody")).is_err());
+    assert!(rig.control().attach(&named("nobody")).is_err());
     assert!(rig.connect("raw").read_to_end().contains("not permitted"));
 }
 
 #[test]
-fn r13_no_session_unless_the_boot_log_is_on() {
+fn no_session_unless_the_boot_log_is_on() {
     let mut config = ConsoleConfig::named("vm");
     config.session.requires_boot_log = true;
     let rig = Rig::with(config);
-    let mut client = connect(&rig);
+    let mut client = rig.control();
     client.attach(&named("ada")).unwrap();
     rig.console.set_boot_log(false);
     assert_eq!(ended(&mut client).reason, 8);
@@ -270,7 +265,7 @@ fn r13_no_session_unless_the_boot_log_is_on() {
 }
 
 #[test]
-fn r7_r8_warnings_come_before_the_end() {
+fn warnings_come_before_the_end() {
     for (limit, reason) in [(Limit::Idle, 2), (Limit::Absolute, 3)] {
         let mut config = ConsoleConfig::named("vm");
         config.session.warn_before = Duration::from_millis(200);
@@ -280,7 +275,7 @@ fn r7_r8_warnings_come_before_the_end() {
             Limit::Absolute => config.session.absolute_limit = span,
         }
         let rig = Rig::with(config);
-        let mut client = connect(&rig);
+        let mut client = rig.control();
         client.attach(&named("")).unwrap();
         let Some(ServerFrame::Warning(warning)) = client.next_frame().unwrap() else {
             panic!("no warning")
@@ -307,12 +302,12 @@ impl PowerControl for Levers {
 }
 
 #[test]
-fn r23_stop_and_restart_beside_the_console() {
+fn stop_and_restart_beside_the_console() {
     let levers = Arc::new(Levers::default());
     let mut config = ConsoleConfig::named("vm");
     config.power = Some(levers.clone());
     let rig = Rig::with(config);
-    let (mut holder, mut other) = (connect(&rig), connect(&rig));
+    let (mut holder, mut other) = (rig.control(), rig.control());
     holder.attach(&named("ada")).unwrap();
     for action in [
         PowerAction::Stop,
@@ -341,7 +336,7 @@ fn r23_stop_and_restart_beside_the_console() {
     ));
     // And not where the owner has not built it in.
     let rig = Rig::new();
-    let mut client = connect(&rig);
+    let mut client = rig.control();
     client.power(PowerAction::Stop).unwrap();
     assert!(matches!(
         client.next_frame().unwrap(),
@@ -353,9 +348,9 @@ fn r23_stop_and_restart_beside_the_console() {
 }
 
 #[test]
-fn r11_a_reset_is_told_and_the_session_goes_on() {
+fn a_reset_is_told_and_the_session_goes_on() {
     let rig = Rig::new();
-    let mut client = connect(&rig);
+    let mut client = rig.control();
     client.attach(&named("")).unwrap();
     rig.print(b"old");
     assert_eq!(output(&mut client, 0, 3), b"old");
@@ -373,7 +368,7 @@ fn a_passed_socket_is_served_raw() {
     let rig = Rig::new();
     rig.print(b"backlog");
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let mut control = connect(&rig);
+    let mut control = rig.control();
     control.attach_socket(&named("ada"), &theirs).unwrap();
     drop(theirs);
     let mut client = support::Client::new(ours);
@@ -397,7 +392,7 @@ fn a_passed_socket_is_served_raw() {
         }
     ));
     drop(client);
-    wait_until("the console is free", || rig.status().holder.is_none());
+    rig.wait_until_free();
     // The control connection that passed it is of no further use to it.
     assert!(control.status().unwrap().holder.is_none());
     // It is told the true reason.
@@ -421,12 +416,11 @@ fn frames_cut_at_each_byte_are_put_together() {
     ClientFrame::Data(b"hello".to_vec()).encode(&mut wire);
     ClientFrame::Detach.encode(&mut wire);
     for cut in 1..wire.len() {
-        let mut stream = UnixStream::connect(rig.path("control")).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut stream = rig.control_stream();
         stream.write_all(&wire[..cut]).unwrap();
         // Let the first part arrive by itself.
         wait_until("the connection is taken in", || {
-            rig.console.console().counters().connections == cut as u64
+            rig.counters().connections == cut as u64
         });
         stream.write_all(&wire[cut..]).unwrap();
         let mut decoder = Decoder::default();
@@ -448,7 +442,7 @@ fn frames_cut_at_each_byte_are_put_together() {
 #[test]
 fn bad_frames_have_a_defined_answer_and_the_holder_does_not_notice() {
     let rig = Rig::new();
-    let mut holder = connect(&rig);
+    let mut holder = rig.control();
     holder.attach(&named("ada")).unwrap();
     let bad: [(&[u8], u8); 6] = [
         (&[0, 0, 0, 0], error_code::MALFORMED),
@@ -462,8 +456,7 @@ fn bad_frames_have_a_defined_answer_and_the_holder_does_not_notice() {
         (&[2, 0, 0, 0, 0x0a, 0x09], error_code::MALFORMED),
     ];
     for (bytes, code) in bad {
-        let stream = UnixStream::connect(rig.path("control")).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let stream = rig.control_stream();
         let mut raw = stream.try_clone().unwrap();
         let mut client = ControlClient::from_stream(stream).unwrap();
         raw.write_all(bytes).unwrap();
@@ -477,7 +470,7 @@ fn bad_frames_have_a_defined_answer_and_the_holder_does_not_notice() {
             assert_eq!(client.next_frame().unwrap(), None, "it is closed");
         }
     }
-    assert_eq!(rig.console.console().counters().bad_frames, 6);
+    assert_eq!(rig.counters().bad_frames, 6);
     rig.print(b"fine");
     assert_eq!(output(&mut holder, 0, 4), b"fine");
 }
@@ -486,7 +479,7 @@ fn bad_frames_have_a_defined_answer_and_the_holder_does_not_notice() {
 fn a_client_that_asks_and_never_reads_is_bounded() {
     let rig = Rig::new();
     rig.print(&pattern(0, 100_000));
-    let mut stream = UnixStream::connect(rig.path("control")).unwrap();
+    let mut stream = rig.control_stream();
     stream.set_nonblocking(true).unwrap();
     let mut request = Vec::new();
     ClientFrame::LogRead {
@@ -509,17 +502,17 @@ fn a_client_that_asks_and_never_reads_is_bounded() {
             std::thread::sleep(Duration::from_millis(2));
         }
     }
-    let answered = rig.console.console().counters().log_reads;
+    let answered = rig.counters().log_reads;
     // A socket buffer's worth, and a few that wait in the service.
     assert!(answered < 30, "{answered} answers of 64 KiB are held");
-    connect(&rig).attach(&named("others are served")).unwrap();
+    rig.control().attach(&named("others are served")).unwrap();
 }
 
 #[test]
 fn replayed_queries_are_taken_out_and_live_ones_are_not() {
     let rig = Rig::new();
     rig.print(b"a\x1b[6nb\x1b[c");
-    let mut client = connect(&rig);
+    let mut client = rig.control();
     let attached = client.attach(&named("")).unwrap();
     let replayed = output(&mut client, attached.start, attached.head);
     assert_eq!(replayed, b"ab");
@@ -544,7 +537,7 @@ fn replayed_queries_are_taken_out_and_live_ones_are_not() {
         client.read_log(Start::Oldest, 99).unwrap().bytes,
         b"a\x1b[6nb\x1b[c\x1b[6n"
     );
-    assert_eq!(rig.console.console().counters().guarded, 7);
+    assert_eq!(rig.counters().guarded, 7);
 }
 
 #[test]
@@ -553,7 +546,7 @@ fn replay_choices() {
     rig.print(b"old boot\n");
     rig.console.reset();
     rig.print(b"one\ntwo\nthree");
-    let mut client = connect(&rig);
+    let mut client = rig.control();
     for (replay, shown) in [
         (Start::Now, &b""[..]),
         (Start::Oldest, b"old boot\none\ntwo\nthree"),
@@ -581,7 +574,7 @@ fn replay_choices() {
 #[test]
 fn counters_status_and_audit_tell_the_same_story() {
     let rig = Rig::new();
-    let mut client = connect(&rig);
+    let mut client = rig.control();
     client.attach(&named("ada")).unwrap();
     client.typist().unwrap().resize(80, 25).unwrap();
     let status = client.status().unwrap();
@@ -594,13 +587,7 @@ fn counters_status_and_audit_tell_the_same_story() {
     };
     assert_eq!(counter("sessions granted"), Some(1));
     assert_eq!(counter("connections accepted"), Some(1));
-    assert!(
-        rig.console
-            .console()
-            .counters()
-            .to_string()
-            .contains("sessions granted")
-    );
+    assert!(rig.counters().to_string().contains("sessions granted"));
     rig.audited(
         "attach",
         |what| matches!(what, Audited::Attached { who, forced: false } if who.name() == "ada"),
@@ -620,7 +607,7 @@ fn counters_status_and_audit_tell_the_same_story() {
 fn boots_without_end_are_told_in_bounded_memory() {
     const RESETS: u64 = 5000;
     let rig = Rig::new();
-    let mut client = connect(&rig);
+    let mut client = rig.control();
     client.attach(&named("asleep")).unwrap();
     for _ in 0..RESETS {
         rig.console.reset();
@@ -644,13 +631,13 @@ fn a_tcp_peer_that_goes_frees_the_console_of_a_silent_guest() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (passed, _) = listener.accept().unwrap();
-    let mut control = connect(&rig);
+    let mut control = rig.control();
     control.attach_socket(&named("ada"), &passed).unwrap();
     drop(passed);
     peer.write_all(b"bye").unwrap();
     drop(peer);
     assert_eq!(rig.read_input(3), b"bye");
-    wait_until("the console is free", || rig.status().holder.is_none());
+    rig.wait_until_free();
 }
 
 #[test]
@@ -660,8 +647,7 @@ fn descriptors_passed_along_are_not_leaked() {
     let (passed, mut other_end) = std::io::pipe().unwrap();
     let mut status = Vec::new();
     ClientFrame::Status.encode(&mut status);
-    let stream = UnixStream::connect(rig.path("control")).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let stream = rig.control_stream();
     for count in [1, 2, 3, 100, 0, 1] {
         let along = vec![passed.as_fd(); count];
         let mut space = vec![std::mem::MaybeUninit::uninit(); 1024];

@@ -12,7 +12,6 @@ use std::time::Duration;
 use support::{PATIENCE, Rig, pattern, wait_until};
 use vm_console::Start;
 use vm_console::audit::AUDIT_LIMIT;
-use vm_console::client::ControlClient;
 use vm_console::protocol::{AttachRequest, PowerAction};
 use vm_console::service::Outcome;
 use vm_console::session::{EndReason, Refused};
@@ -32,17 +31,7 @@ fn counted(change: impl FnOnce(&mut ConsoleConfig), play: impl FnOnce(&Rig)) -> 
     play(&rig);
     // Once it answers, or is gone, everything before is counted.
     let _ = rig.console.status(PATIENCE);
-    rig.console.console().counters()
-}
-
-fn control(rig: &Rig) -> ControlClient {
-    let stream = UnixStream::connect(rig.path("control")).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    ControlClient::from_stream(stream).unwrap()
-}
-
-fn counts(rig: &Rig) -> CounterValues {
-    rig.console.console().counters()
+    rig.counters()
 }
 
 struct NoPower;
@@ -62,23 +51,23 @@ fn a_typist_an_observer_and_a_taker() -> Vec<CounterValues> {
             first.read(5);
             rig.connect("watch").read(5);
             first.send(&pattern(0, 100));
-            wait_until("it is typed", || counts(rig).input == 100);
+            wait_until("it is typed", || rig.counters().input == 100);
             assert!(rig.connect("raw").read_to_end().contains("in use"));
             rig.attach("force");
-            wait_until("the taker has closed", || rig.status().holder.is_none());
-            let mut client = control(rig);
+            rig.wait_until_free();
+            let mut client = rig.control();
             client.attach(&AttachRequest::default()).unwrap();
             client.typist().unwrap().send_break().unwrap();
             client.power(PowerAction::Restart).unwrap();
-            let mut other = control(rig);
+            let mut other = rig.control();
             for _ in 0..=AUDIT_LIMIT {
                 other.read_log(Start::Now, 1).unwrap();
             }
             rig.console.disconnect(EndReason::Revoked);
-            let mut bad = UnixStream::connect(rig.path("control")).unwrap();
+            let mut bad = rig.control_stream();
             bad.write_all(&[0; 4]).unwrap();
             wait_until("it is understood that it is not", || {
-                counts(rig).bad_frames > 0
+                rig.counters().bad_frames > 0
             });
         },
     )]
@@ -142,11 +131,7 @@ fn gates() -> Vec<CounterValues> {
         |rig| {
             // A client that does not read keeps the console from being done.
             let mut holder = rig.attach("raw");
-            wait_until("its socket is full", || {
-                rig.print(&pattern(0, 4096));
-                rig.status();
-                rig.log.head() > counts(rig).output_delivered + 100_000
-            });
+            rig.fill_socket();
             rig.console.remove();
             let (ours, theirs) = UnixStream::pair().unwrap();
             let late = rig.console.attach(FdClient::from_socket(theirs.into()));
@@ -175,7 +160,7 @@ fn slow_clients() -> Vec<CounterValues> {
                 client.read_until("END");
             }
             wait_until("it is counted", || {
-                counts(rig).output_lost > 0 && counts(rig).observed_lost > 0
+                rig.counters().output_lost > 0 && rig.counters().observed_lost > 0
             });
         },
     );
@@ -212,7 +197,7 @@ fn slow_clients() -> Vec<CounterValues> {
             // The line takes what it may; the port keeps the rest, and is asked for more until it has all been given up.
             wait_until("holding is given up", || {
                 rig.print(&pattern(0, 4096));
-                counts(rig).output_holds_expired > 0
+                rig.counters().output_holds_expired > 0
             });
         },
     );

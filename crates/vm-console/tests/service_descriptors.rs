@@ -25,7 +25,7 @@ fn when_descriptors_run_out_the_holder_is_undisturbed_and_others_wait() {
     // The one that is needed for the attempt itself: there is none to accept it with.
     drop(hoard.pop());
     let waiting = UnixStream::connect(rig.path("watch")).unwrap();
-    let counters = || rig.console.console().counters();
+    let counters = || rig.counters();
     wait_until("the listener pauses", || counters().listener_pauses > 0);
     rig.print(b"output");
     assert_eq!(holder.read(6), b"output");

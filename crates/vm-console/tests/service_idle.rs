@@ -12,6 +12,7 @@ use vm_console::service::Service;
 use vm_console::transport::{Listener, unix::UnixSocket};
 use vm_console::{BootLog, Console, ConsoleConfig, LogConfig};
 use vm_uart::SerialPort;
+use vm_uart::registers::THR;
 
 const CONSOLES: usize = 500;
 
@@ -53,7 +54,7 @@ fn idle_consoles_take_no_time_and_little_memory() {
         .map(|n| Client::new(UnixStream::connect(dir.path().join(n.to_string())).unwrap()))
         .collect();
     for (n, client) in clients.iter_mut().enumerate() {
-        ports[n * 10].0.lock().unwrap().write(0, b'x');
+        ports[n * 10].0.lock().unwrap().write(THR, b'x');
         assert_eq!(client.read(1), b"x");
     }
     let mut last = activity();

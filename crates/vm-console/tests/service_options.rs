@@ -8,7 +8,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
-use support::{Client, PATIENCE, Rig, pattern, wait_until};
+use support::{Client, PATIENCE, Rig, control_client, pattern, wait_until};
 use vm_console::Start;
 use vm_console::audit::Audited;
 use vm_console::service::Outcome;
@@ -17,6 +17,7 @@ use vm_console::transport::Listener;
 use vm_console::transport::stdio::FdClient;
 use vm_console::transport::unix::{Peers, UnixSocket};
 use vm_console::{ConsoleConfig, GapPolicy, LogConfig, RateLimit};
+use vm_uart::registers::{LSR, Lsr, MSR, Msr, THR};
 
 fn rate(bytes_per_second: u32, burst: u32) -> RateLimit {
     RateLimit {
@@ -37,7 +38,7 @@ fn a_rate_limit_delays_and_loses_nothing() {
     assert!(client.read(all.len()) == all);
     // It cannot be faster than this on any machine; how much slower is the machine's affair.
     assert!(begin.elapsed() >= Duration::from_millis(500));
-    let counters = rig.console.console().counters();
+    let counters = rig.counters();
     assert!(counters.throttled > 0);
     // About ten wakes a second, not one for each byte.
     assert!(counters.throttled < 200, "{}", counters.throttled);
@@ -62,8 +63,8 @@ fn lossless_mode_waits_for_a_client_that_reads() {
             // As a driver does: THRE first.
             loop {
                 let mut port = port.lock().unwrap();
-                if port.read(5) & 0x20 != 0 {
-                    break port.write(0, byte);
+                if port.read(LSR) & Lsr::THR_EMPTY.bits() != 0 {
+                    break port.write(THR, byte);
                 }
                 drop(port);
                 std::thread::yield_now();
@@ -72,7 +73,7 @@ fn lossless_mode_waits_for_a_client_that_reads() {
     });
     assert!(client.read(all.len()) == all);
     guest.join().unwrap();
-    let counters = rig.console.console().counters();
+    let counters = rig.counters();
     assert_eq!(counters.output_lost, 0);
     assert!(counters.output_holds > 0);
     assert_eq!(counters.output_holds_expired, 0);
@@ -94,19 +95,17 @@ fn lossless_mode_gives_up_on_a_client_that_does_not() {
     assert_eq!(client.read(4), b"seen");
     let mut printed = 4;
     for byte in pattern(4, 2 << 20) {
-        wait_until("the transmitter is empty", || {
-            rig.port.lock().unwrap().read(5) & 0x20 != 0
-        });
-        rig.port.lock().unwrap().write(0, byte);
+        wait_until("the transmitter is empty", || rig.may_send());
+        rig.port.lock().unwrap().write(THR, byte);
         printed += 1;
     }
-    let counters = rig.console.console().counters();
+    let counters = rig.counters();
     // Once: it is not waited for again before it has caught up.
     assert_eq!(counters.output_holds_expired, 1);
     wait_until("all of it is in the log", || rig.log.head() == printed);
     drop(client);
     // Nobody to wait for: nothing is held.
-    wait_until("the console is free", || rig.status().holder.is_none());
+    rig.wait_until_free();
     rig.print(&pattern(0, 100_000));
     assert_eq!(rig.log.head(), printed + 100_000);
 }
@@ -126,21 +125,20 @@ fn output_that_is_held_goes_on_when_the_session_ends_however_it_ends() {
         let mut client = rig.attach("raw");
         rig.print(b"seen");
         assert_eq!(client.read(4), b"seen");
-        let may_send = || rig.port.lock().unwrap().read(5) & 0x20 != 0;
         let mut printed = 4;
         wait_until("output is held", || {
             for _ in 0..10_000 {
-                if may_send() {
-                    rig.port.lock().unwrap().write(0, b'x');
+                if rig.may_send() {
+                    rig.port.lock().unwrap().write(THR, b'x');
                     printed += 1;
                 }
             }
             // Not only until the service has looked at it.
             rig.status();
-            !may_send()
+            !rig.may_send()
         });
         end(&rig);
-        wait_until("output goes on", may_send);
+        wait_until("output goes on", || rig.may_send());
         assert_eq!(rig.log.head(), printed);
     }
 }
@@ -185,30 +183,28 @@ fn a_console_that_floods_does_not_starve_its_neighbour() {
     });
 }
 
-const DCD: u8 = 0x80;
-const DSR: u8 = 0x20;
-
 #[test]
 fn carrier_follows_the_session_and_falls_between_two() {
     let mut config = ConsoleConfig::named("vm");
     config.carrier = true;
     let rig = Rig::with(config);
-    let msr = || rig.port.lock().unwrap().read(6);
-    wait_until("carrier is down", || msr() & (DCD | DSR) == 0);
+    let msr = || Msr::from_bits_retain(rig.port.lock().unwrap().read(MSR));
+    let is_down = || !msr().intersects(Msr::DCD | Msr::DSR);
+    wait_until("carrier is down", is_down);
     let first = rig.attach("raw");
-    wait_until("carrier is up", || msr() & (DCD | DSR) == DCD | DSR);
+    wait_until("carrier is up", || msr().contains(Msr::DCD | Msr::DSR));
     // A takeover drops it long enough for a guest to see, and the new holder's input waits until it is up.
     let mut second = rig.attach("force");
     second.send(b"x");
-    wait_until("carrier has dropped", || msr() & DCD == 0);
+    wait_until("carrier has dropped", || !msr().contains(Msr::DCD));
     let mut up_before_input = false;
     wait_until("the input arrives", || {
-        up_before_input |= msr() & DCD != 0;
+        up_before_input |= msr().contains(Msr::DCD);
         !rig.take_input().is_empty()
     });
     assert!(up_before_input);
     drop((first, second));
-    wait_until("carrier is down", || msr() & (DCD | DSR) == 0);
+    wait_until("carrier is down", is_down);
 }
 
 #[test]
@@ -235,7 +231,7 @@ fn gap_policies() {
         }
         let seen = client.read_until("END");
         assert!(!seen.windows(9).any(|text| text == b"bytes of "));
-        let counters = || rig.console.console().counters();
+        let counters = || rig.counters();
         wait_until("it is counted", || {
             counters().output_delivered as usize == seen.len()
         });
@@ -441,7 +437,7 @@ fn a_restarted_service_goes_on_where_the_old_one_stopped() {
         let socket = UnixSocket::bind(&path).unwrap();
         let handle = service.add(console.clone(), port.clone(), vec![Listener::raw(socket)]);
         let more = pattern(round, 1000);
-        port.lock().unwrap().write_string(0, &more);
+        port.lock().unwrap().write_string(THR, &more);
         all.extend(more);
         let mut client = Client::new(UnixStream::connect(&path).unwrap());
         assert_eq!(client.read(all.len()), all);
@@ -451,7 +447,7 @@ fn a_restarted_service_goes_on_where_the_old_one_stopped() {
         assert!(client.read_to_end().contains("shutting down"));
         assert!(!path.exists());
         handle.reset();
-        port.lock().unwrap().write_string(0, b"between");
+        port.lock().unwrap().write_string(THR, b"between");
         all.extend(b"between");
         assert_eq!(log.epoch(), round + 1);
     }
@@ -461,12 +457,11 @@ fn a_restarted_service_goes_on_where_the_old_one_stopped() {
 
 #[test]
 fn a_console_moves_with_its_guest_and_its_client_resumes_where_it_stopped() {
-    use vm_console::client::ControlClient;
     use vm_console::protocol::{AttachRequest, ServerFrame};
     use vm_console::{BootLog, Console, ConsoleImage};
     let here = Rig::new();
     let all = pattern(0, 50_000);
-    let mut client = ControlClient::connect(here.path("control")).unwrap();
+    let mut client = here.control();
     client.attach(&AttachRequest::default()).unwrap();
     here.print(&all[..30_000]);
     here.service.shut_down();
@@ -493,7 +488,7 @@ fn a_console_moves_with_its_guest_and_its_client_resumes_where_it_stopped() {
     let (writer, log) = BootLog::in_memory(LogConfig::default()).unwrap();
     let (mut line, console) = Console::resume(ConsoleConfig::named("vm"), writer, &image).unwrap();
     assert_eq!(log.epoch(), here.log.epoch());
-    assert_eq!(console.counters(), here.console.console().counters());
+    assert_eq!(console.counters(), here.counters());
     line.transmit(&all[30_000..]);
     let port = std::sync::Arc::new(std::sync::Mutex::new(line));
     let there = Rig::new();
@@ -501,7 +496,7 @@ fn a_console_moves_with_its_guest_and_its_client_resumes_where_it_stopped() {
     there
         .service
         .add(console, port, vec![Listener::control(socket)]);
-    let mut client = ControlClient::connect(there.path("moved")).unwrap();
+    let mut client = control_client(&there.path("moved"));
     let replay = Start::Offset(resume);
     client
         .attach(&AttachRequest {

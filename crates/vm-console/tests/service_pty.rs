@@ -44,7 +44,7 @@ fn a_session_begins_with_opening_and_ends_with_closing() {
     for round in 1..=3 {
         let mut pty = open(&link);
         wait_until("the session is granted", || {
-            rig.console.console().counters().attaches == round
+            rig.counters().attaches == round
         });
         // Raw from the start, or CR LF would come otherwise.
         assert_eq!(read(&mut pty, 10), b"boot log\r\n");
@@ -52,7 +52,7 @@ fn a_session_begins_with_opening_and_ends_with_closing() {
         assert_eq!(rig.read_input(6), b"typed\r");
         assert!(rig.status().holder.unwrap().by.contains("pty"));
         drop(pty);
-        wait_until("the console is free", || rig.status().holder.is_none());
+        rig.wait_until_free();
     }
 }
 
@@ -60,7 +60,7 @@ fn a_session_begins_with_opening_and_ends_with_closing() {
 fn all_byte_values_both_ways() {
     let (rig, link) = rig();
     let mut pty = open(&link);
-    wait_until("the session is granted", || rig.status().holder.is_some());
+    rig.wait_until_held();
     let all: Vec<u8> = (0..=255).collect();
     rig.print(&all);
     assert_eq!(read(&mut pty, 256), all);
@@ -72,10 +72,10 @@ fn all_byte_values_both_ways() {
 fn what_one_left_unread_is_not_shown_to_the_next() {
     let (rig, link) = rig();
     let pty = open(&link);
-    wait_until("the session is granted", || rig.status().holder.is_some());
+    rig.wait_until_held();
     rig.print(&vec![b'x'; 100_000]);
     drop(pty);
-    wait_until("the console is free", || rig.status().holder.is_none());
+    rig.wait_until_free();
     let mut pty = open(&link);
     // The whole log, from its beginning and once.
     rig.print(b"END");
@@ -88,7 +88,7 @@ fn what_one_left_unread_is_not_shown_to_the_next() {
 fn a_pty_is_hung_up_when_the_console_is_taken_and_its_name_stays() {
     let (rig, link) = rig();
     let mut pty = open(&link);
-    wait_until("the session is granted", || rig.status().holder.is_some());
+    rig.wait_until_held();
     let before = std::fs::read_link(&link).unwrap();
     let holder = rig.attach("force");
     let mut text = Vec::new();
@@ -108,13 +108,12 @@ fn a_pty_is_hung_up_when_the_console_is_taken_and_its_name_stays() {
     let mut text = Vec::new();
     let _ = refused.read_to_end(&mut text);
     drop((refused, holder));
-    wait_until("the console is free", || rig.status().holder.is_none());
+    rig.wait_until_free();
     wait_until("the pty can be had again", || {
         let _pty = open(&link);
-        let granted = rig.console.console().counters().attaches;
+        let granted = rig.counters().attaches;
         for _ in 0..200 {
-            if rig.status().holder.is_some() || rig.console.console().counters().attaches > granted
-            {
+            if rig.status().holder.is_some() || rig.counters().attaches > granted {
                 return true;
             }
             std::thread::sleep(std::time::Duration::from_millis(1));

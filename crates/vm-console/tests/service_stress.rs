@@ -5,36 +5,19 @@
 
 mod support;
 
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use support::{PATIENCE, Rig, wait_until};
+use fastrand::Rng;
+use support::{Rig, control_client, letter_at, wait_until};
 use vm_console::Start;
 use vm_console::audit::Audited;
-use vm_console::client::{ClientError, ControlClient};
+use vm_console::client::ClientError;
 use vm_console::protocol::{AttachRequest, ServerFrame};
 use vm_console::{ConsoleConfig, LogConfig};
-
-/// SplitMix64: a number that any seed repeats.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
-}
-
-/// The byte that the guest prints at an offset: what is received can be checked wherever it was cut.
-fn byte_at(offset: u64) -> u8 {
-    (offset.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8 & 0x3f | 0x40
-}
+use vm_uart::registers::{LSR, Lsr, RBR, THR};
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name)
@@ -43,26 +26,20 @@ fn number(name: &str, default: u64) -> u64 {
         .unwrap_or(default)
 }
 
-fn connect(path: &Path) -> ControlClient {
-    let stream = UnixStream::connect(path).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    ControlClient::from_stream(stream).unwrap()
-}
-
 /// Follows one session for a while, and accounts for every byte of it.
-fn one_session(path: &Path, dice: &mut Dice, stop: &AtomicBool) {
-    let mut client = connect(path);
-    let read_only = dice.roll(3) > 0;
+fn one_session(path: &Path, random: &mut Rng, stop: &AtomicBool) {
+    let mut client = control_client(path);
+    let read_only = random.u64(..3) > 0;
     let request = AttachRequest {
-        force: dice.roll(2) == 0,
+        force: random.bool(),
         read_only,
-        unguarded: dice.roll(2) == 0,
-        replay: match dice.roll(5) {
+        unguarded: random.bool(),
+        replay: match random.u64(..5) {
             0 => Start::Now,
             1 => Start::Oldest,
-            2 => Start::Lines(dice.roll(100)),
-            3 => Start::Newest(dice.roll(100_000)),
-            _ => Start::Offset(dice.roll(1 << 22)),
+            2 => Start::Lines(random.u64(..100)),
+            3 => Start::Newest(random.u64(..100_000)),
+            _ => Start::Offset(random.u64(..1 << 22)),
         },
         name: "stress".into(),
     };
@@ -73,7 +50,7 @@ fn one_session(path: &Path, dice: &mut Dice, stop: &AtomicBool) {
     };
     let mut at = attached.start;
     let (mut received, mut lost) = (0u64, 0u64);
-    let end = Instant::now() + Duration::from_millis(dice.roll(120));
+    let end = Instant::now() + Duration::from_millis(random.u64(..120));
     let mut leaving = false;
     let mut typist = client.typist().unwrap();
     loop {
@@ -83,7 +60,7 @@ fn one_session(path: &Path, dice: &mut Dice, stop: &AtomicBool) {
                 assert_eq!(output.replayed, output.offset < attached.head);
                 let mut offset = output.offset;
                 for byte in &output.bytes {
-                    assert_eq!(*byte, byte_at(offset), "at {offset}");
+                    assert_eq!(*byte, letter_at(offset), "at {offset}");
                     offset += 1;
                 }
                 assert_eq!(offset, output.next, "there is nothing to take out");
@@ -105,9 +82,9 @@ fn one_session(path: &Path, dice: &mut Dice, stop: &AtomicBool) {
             Some(other) => panic!("{other:?}"),
             None => panic!("closed without a word"),
         }
-        match dice.roll(400) {
+        match random.u64(..400) {
             // Stops reading for a while, as a stopped process does.
-            0 => std::thread::sleep(Duration::from_millis(dice.roll(60))),
+            0 => std::thread::sleep(Duration::from_millis(random.u64(..60))),
             // Dies.
             1 => return,
             2 if !read_only => {
@@ -125,23 +102,23 @@ fn one_session(path: &Path, dice: &mut Dice, stop: &AtomicBool) {
 
 /// The guest: prints in pieces of all sizes, and takes its input now and then. Returns how much it printed.
 fn print_until(stopped: &AtomicBool, port: &support::Port, seed: u64) -> u64 {
-    let (mut offset, mut dice) = (0u64, Dice(seed));
+    let (mut offset, mut random) = (0u64, Rng::with_seed(seed));
     while !stopped.load(Ordering::Relaxed) {
-        let count = match dice.roll(10) {
-            0 => dice.roll(20_000),
-            _ => 1 + dice.roll(64),
+        let count = match random.u64(..10) {
+            0 => random.u64(..20_000),
+            _ => 1 + random.u64(..64),
         };
-        let bytes: Vec<u8> = (offset..offset + count).map(byte_at).collect();
-        port.lock().unwrap().write_string(0, &bytes);
+        let bytes: Vec<u8> = (offset..offset + count).map(letter_at).collect();
+        port.lock().unwrap().write_string(THR, &bytes);
         offset += count;
         // Input is taken now and then.
-        if dice.roll(8) == 0 {
+        if random.u64(..8) == 0 {
             let mut port = port.lock().unwrap();
-            while port.read(5) & 1 != 0 {
-                port.read(0);
+            while port.read(LSR) & Lsr::DATA_READY.bits() != 0 {
+                port.read(RBR);
             }
         }
-        if dice.roll(50) == 0 {
+        if random.u64(..50) == 0 {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -200,10 +177,10 @@ fn received_and_lost_is_written_for_every_cursor_and_there_is_one_holder() {
         .map(|n| {
             let (path, stop) = (path.clone(), stop.clone());
             std::thread::spawn(move || {
-                let mut dice = Dice(seed ^ (n + 1));
+                let mut random = Rng::with_seed(seed ^ (n + 1));
                 let mut sessions = 0u64;
                 while !stop.load(Ordering::Relaxed) {
-                    one_session(&path, &mut dice, &stop);
+                    one_session(&path, &mut random, &stop);
                     sessions += 1;
                 }
                 sessions
@@ -220,7 +197,7 @@ fn received_and_lost_is_written_for_every_cursor_and_there_is_one_holder() {
     silent.store(true, Ordering::Relaxed);
     let written = guest.join().unwrap();
     let granted = judge.join().unwrap();
-    let counters = rig.console.console().counters();
+    let counters = rig.counters();
     assert_eq!(counters.audit_lost, 0);
     assert_eq!(rig.log.head(), written);
     let accounting = rig.log.accounting();
@@ -229,7 +206,7 @@ fn received_and_lost_is_written_for_every_cursor_and_there_is_one_holder() {
         let status = rig.status();
         status.holder.is_none() && status.observers == 0
     });
-    let counters = rig.console.console().counters();
+    let counters = rig.counters();
     assert_eq!(
         counters.ended.iter().sum::<u64>(),
         counters.attaches,
@@ -253,7 +230,7 @@ fn racing_takeovers_leave_one_holder() {
         .map(|_| {
             let path = rig.path("control");
             std::thread::spawn(move || {
-                let mut client = connect(&path);
+                let mut client = control_client(&path);
                 for _ in 0..rounds / 4 {
                     let request = AttachRequest {
                         force: true,
@@ -284,8 +261,8 @@ fn racing_takeovers_leave_one_holder() {
     for racer in racers {
         racer.join().unwrap();
     }
-    wait_until("the last has left", || rig.status().holder.is_none());
-    let counters = rig.console.console().counters();
+    rig.wait_until_free();
+    let counters = rig.counters();
     assert_eq!(counters.attaches, rounds / 4 * 4);
     assert_eq!(counters.ended.iter().sum::<u64>(), counters.attaches);
 }

@@ -21,7 +21,7 @@ fn ticks(session: &mut Session, now: Duration) -> Vec<Tick> {
 }
 
 #[test]
-fn r1_r2_a_second_attach_is_refused_and_the_holder_keeps_typing() {
+fn a_second_attach_is_refused_and_the_holder_keeps_typing() {
     let mut session = Session::new(SessionPolicy::default());
     let ada = session.attach(s(10), who("ada"), false).lease.unwrap();
     assert!(session.input(s(15), ada));
@@ -38,7 +38,7 @@ fn r1_r2_a_second_attach_is_refused_and_the_holder_keeps_typing() {
 }
 
 #[test]
-fn r3_force_ends_the_old_session_and_names_the_taker() {
+fn force_ends_the_old_session_and_names_the_taker() {
     let mut session = Session::new(SessionPolicy::default());
     let ada = session.attach(s(0), who("ada"), false).lease.unwrap();
     let taken = session.attach(s(5), who("bob"), true);
@@ -53,7 +53,7 @@ fn r3_force_ends_the_old_session_and_names_the_taker() {
 }
 
 #[test]
-fn r7_only_input_keeps_a_session_alive_unless_output_counts() {
+fn only_input_keeps_a_session_alive_unless_output_counts() {
     for output_counts in [false, true] {
         let mut session = Session::new(SessionPolicy {
             output_counts,
@@ -105,7 +105,7 @@ fn input_after_the_warning_takes_it_back_and_is_warned_again() {
 }
 
 #[test]
-fn r8_the_absolute_limit_holds_whatever_the_activity() {
+fn the_absolute_limit_holds_whatever_the_activity() {
     let mut session = Session::new(SessionPolicy::default());
     let lease = session.attach(s(0), who("ada"), false).lease.unwrap();
     let mut warned = 0;
@@ -136,7 +136,7 @@ fn input_that_comes_after_the_limit_does_not_revive_the_session() {
 }
 
 #[test]
-fn r10_power_off_disconnects_and_refuses_until_power_on() {
+fn power_off_disconnects_and_refuses_until_power_on() {
     let mut session = Session::new(SessionPolicy::default());
     session.attach(s(0), who("ada"), false).lease.unwrap();
     assert_eq!(
@@ -152,7 +152,7 @@ fn r10_power_off_disconnects_and_refuses_until_power_on() {
 }
 
 #[test]
-fn r13_no_session_unless_the_boot_log_is_on() {
+fn no_session_unless_the_boot_log_is_on() {
     let policy = SessionPolicy {
         requires_boot_log: true,
         ..SessionPolicy::default()
@@ -176,7 +176,7 @@ fn r13_no_session_unless_the_boot_log_is_on() {
 }
 
 #[test]
-fn r19_a_holder_that_hung_up_stands_in_nobodys_way() {
+fn a_holder_that_hung_up_stands_in_nobodys_way() {
     let mut session = Session::new(SessionPolicy::default());
     let ada = session.attach(s(0), who("ada"), false).lease.unwrap();
     session.hang_up(ada);

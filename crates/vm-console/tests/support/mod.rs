@@ -5,19 +5,24 @@
     reason = "each test binary uses a part of it"
 )]
 
+#[path = "../numbered/mod.rs"]
+mod numbered;
+
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use vm_console::audit::{AuditEvent, Audited};
+use vm_console::client::ControlClient;
 use vm_console::protocol::Status;
 use vm_console::service::{ConsoleHandle, Service, ServiceHandle};
 use vm_console::transport::{Listener, unix::UnixSocket};
-use vm_console::{BootLog, Console, ConsoleConfig, ConsoleLine, LogConfig};
+use vm_console::{BootLog, Console, ConsoleConfig, ConsoleLine, CounterValues, LogConfig};
 use vm_uart::SerialPort;
+use vm_uart::registers::{FCR, Fcr, LSR, Lsr, RBR, THR};
 
 /// Long enough for the slowest machine; never a measure of anything.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -59,7 +64,7 @@ impl Rig {
         ];
         let console = service.add(console, port.clone(), listeners);
         // The driver's side: FIFO on, so that input is taken in chunks.
-        port.lock().unwrap().write(2, 0x01);
+        port.lock().unwrap().write(FCR, Fcr::ENABLE.bits());
         Self {
             dir,
             service,
@@ -80,25 +85,25 @@ impl Rig {
 
     /// Connects and waits until the session is granted.
     pub fn attach(&self, name: &str) -> Client {
-        let before = self.console.console().counters().attaches;
+        let before = self.counters().attaches;
         let client = self.connect(name);
         wait_until("the session is granted", || {
-            self.console.console().counters().attaches > before
+            self.counters().attaches > before
         });
         client
     }
 
     /// The guest prints.
     pub fn print(&self, bytes: &[u8]) {
-        self.port.lock().unwrap().write_string(0, bytes);
+        self.port.lock().unwrap().write_string(THR, bytes);
     }
 
     /// The guest reads what its port has.
     pub fn take_input(&self) -> Vec<u8> {
         let mut taken = Vec::new();
         let mut port = self.port.lock().unwrap();
-        while port.read(5) & 1 != 0 {
-            taken.push(port.read(0));
+        while port.read(LSR) & Lsr::DATA_READY.bits() != 0 {
+            taken.push(port.read(RBR));
         }
         taken
     }
@@ -113,8 +118,44 @@ impl Rig {
         taken
     }
 
+    /// A client of the control socket, greeted by the service.
+    pub fn control(&self) -> ControlClient {
+        control_client(&self.path("control"))
+    }
+
+    /// The control socket without a client's frames on it.
+    pub fn control_stream(&self) -> UnixStream {
+        patient(UnixStream::connect(self.path("control")).unwrap())
+    }
+
     pub fn status(&self) -> Status {
         self.console.status(PATIENCE).unwrap()
+    }
+
+    pub fn counters(&self) -> CounterValues {
+        self.console.console().counters()
+    }
+
+    /// Whether the transmitter is empty, as a driver asks before it writes.
+    pub fn may_send(&self) -> bool {
+        self.port.lock().unwrap().read(LSR) & Lsr::THR_EMPTY.bits() != 0
+    }
+
+    pub fn wait_until_held(&self) {
+        wait_until("the session is granted", || self.status().holder.is_some());
+    }
+
+    pub fn wait_until_free(&self) {
+        wait_until("the console is free", || self.status().holder.is_none());
+    }
+
+    /// Prints, and has the service look, until `client`'s socket is full and output waits behind it.
+    pub fn fill_socket(&self) {
+        wait_until("the client's socket is full", || {
+            self.print(&pattern(0, 4096));
+            self.status();
+            self.log.head() > self.counters().output_delivered + 100_000
+        });
     }
 
     /// Waits for an audit event that fits, and drops those before it.
@@ -151,9 +192,9 @@ pub struct Client {
 
 impl Client {
     pub fn new(stream: UnixStream) -> Self {
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Self { stream }
+        Self {
+            stream: patient(stream),
+        }
     }
 
     pub fn send(&mut self, bytes: &[u8]) {
@@ -194,6 +235,18 @@ impl Client {
     }
 }
 
+/// No read or write of it can hang a test.
+fn patient(stream: UnixStream) -> UnixStream {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// A client of the control socket at `path`, greeted by the service.
+pub fn control_client(path: &Path) -> ControlClient {
+    ControlClient::from_stream(patient(UnixStream::connect(path).unwrap())).unwrap()
+}
+
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !condition() {
@@ -202,25 +255,50 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Whether `program` is there; if not, says so, and fails where the environment wants everything.
+/// Says that a part is skipped because `what`; fails where the environment wants everything.
+pub fn skip(what: &str) {
+    // Not through the print macros: the harness would keep those to itself.
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {what}");
+    assert!(
+        std::env::var_os("VM_SERIAL_REQUIRE_ALL").is_none(),
+        "{what}, and VM_SERIAL_REQUIRE_ALL is set"
+    );
+}
+
+/// Whether `program` is there; if not, says so.
 pub fn has(program: &str) -> bool {
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()));
     if !found {
-        eprintln!("SKIPPED: {program} is not installed");
-        assert!(
-            std::env::var_os("VM_SERIAL_REQUIRE_ALL").is_none(),
-            "{program} is required here"
-        );
+        skip(&format!("{program} is not installed"));
     }
     found
 }
 
-/// Bytes that differ from their neighbours, so that a gap or a repetition shows.
+/// The letter that a guest prints at an offset: what is received can be checked wherever it was cut.
+pub fn letter_at(offset: u64) -> u8 {
+    numbered::byte_at(offset) & 0x3f | 0x40
+}
+
+/// So many letters from an offset on.
 pub fn pattern(from: u64, count: usize) -> Vec<u8> {
-    (from..from + count as u64)
-        .map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8 & 0x3f | 0x40)
-        .collect()
+    (from..from + count as u64).map(letter_at).collect()
+}
+
+/// Takes the notes of lost output out of what a raw client received: how many bytes are output, and
+/// how many the notes say are lost.
+pub fn received_and_lost(seen: &[u8]) -> (usize, usize) {
+    let text = std::str::from_utf8(seen).unwrap();
+    let (mut received, mut lost, mut rest) = (0, 0, text);
+    while let Some(at) = rest.find("\r\n[") {
+        let (number, tail) = rest[at + 3..]
+            .split_once(" bytes of output lost]\r\n")
+            .unwrap();
+        received += at;
+        lost += number.parse::<usize>().unwrap();
+        rest = tail;
+    }
+    (received + rest.len(), lost)
 }
 
 /// Memory of this process that is in use, in bytes.

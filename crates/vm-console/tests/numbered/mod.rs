@@ -1,0 +1,18 @@
+//! Output whose every byte follows from its offset, so that a gap, a repetition or a stale byte shows.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary uses a part of it"
+)]
+
+use std::ops::Range;
+
+/// The byte at an offset; neighbours differ.
+pub fn byte_at(offset: u64) -> u8 {
+    (offset.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
+}
+
+/// The bytes at these offsets.
+pub fn bytes_at(offsets: Range<u64>) -> Vec<u8> {
+    offsets.map(byte_at).collect()
+}
