@@ -1,15 +1,12 @@
 //! FIFOs, 16450 mode, and the errors that travel with a character (sections 8.4, 8.5 and 8.11).
 
+mod bits;
+
+use bits::{LSR_BI, LSR_DR, LSR_FE, LSR_FIFO_ERROR, LSR_OE, LSR_PE, LSR_TEMT, LSR_THRE};
 use vm_uart::registers::{FCR, IER, IIR, LSR, MCR, RBR, THR};
 use vm_uart::{Character, CharacterErrors, Config, FifoDepth, Received, Uart};
 
-const DR: u8 = 0x01;
-const OE: u8 = 0x02;
-const PE: u8 = 0x04;
-const FE: u8 = 0x08;
-const BI: u8 = 0x10;
-const EMPTY: u8 = 0x60;
-const ANY_ERROR: u8 = 0x80;
+const EMPTY: u8 = LSR_THRE | LSR_TEMT;
 
 fn chip(fcr: u8) -> Uart {
     let mut uart = Uart::new(Config::default());
@@ -25,7 +22,7 @@ fn fill(uart: &mut Uart, bytes: impl IntoIterator<Item = u8>) {
 }
 
 fn drain(uart: &mut Uart) -> Vec<u8> {
-    std::iter::from_fn(|| (uart.read(LSR) & DR != 0).then(|| uart.read(RBR))).collect()
+    std::iter::from_fn(|| (uart.read(LSR) & LSR_DR != 0).then(|| uart.read(RBR))).collect()
 }
 
 #[test]
@@ -60,8 +57,8 @@ fn an_overrun_keeps_sixteen_loses_the_newest_and_tells_at_once() {
     assert!(!uart.interrupt_asserted());
     assert_eq!(uart.receive(0xee.into()), Received::Overrun);
     assert_eq!(uart.read(IIR), 0xc6, "before anything is read");
-    assert_eq!(uart.read(LSR), EMPTY | OE | DR);
-    assert_eq!(uart.read(LSR), EMPTY | DR, "reading cleared it");
+    assert_eq!(uart.read(LSR), EMPTY | LSR_OE | LSR_DR);
+    assert_eq!(uart.read(LSR), EMPTY | LSR_DR, "reading cleared it");
     assert_eq!(drain(&mut uart), (0..16).collect::<Vec<u8>>());
 }
 
@@ -70,7 +67,7 @@ fn without_fifo_a_newer_character_destroys_the_older() {
     let mut uart = chip(0x00);
     fill(&mut uart, [b'a']);
     assert_eq!(uart.receive(b'b'.into()), Received::Overrun);
-    assert_eq!(uart.read(LSR), EMPTY | OE | DR);
+    assert_eq!(uart.read(LSR), EMPTY | LSR_OE | LSR_DR);
     assert_eq!(uart.read(RBR), b'b');
     assert_eq!(uart.read(LSR), EMPTY);
 }
@@ -96,11 +93,11 @@ fn errors_show_when_their_character_reaches_the_top() {
     assert_eq!(
         seen,
         [
-            (EMPTY | ANY_ERROR | DR, 1),
-            (EMPTY | ANY_ERROR | DR | PE, 2),
-            (EMPTY | ANY_ERROR | DR | FE, 3),
-            (EMPTY | ANY_ERROR | DR | BI | FE, 0),
-            (EMPTY | DR, 5),
+            (EMPTY | LSR_FIFO_ERROR | LSR_DR, 1),
+            (EMPTY | LSR_FIFO_ERROR | LSR_DR | LSR_PE, 2),
+            (EMPTY | LSR_FIFO_ERROR | LSR_DR | LSR_FE, 3),
+            (EMPTY | LSR_FIFO_ERROR | LSR_DR | LSR_BI | LSR_FE, 0),
+            (EMPTY | LSR_DR, 5),
         ]
     );
 }
@@ -110,15 +107,21 @@ fn reading_lsr_clears_the_errors_of_the_top_and_bit_7_with_the_last() {
     let mut uart = chip(0x01);
     uart.receive(Character::BREAK);
     uart.receive(Character::BREAK);
-    assert_eq!(uart.read(LSR), EMPTY | ANY_ERROR | DR | BI | FE);
     assert_eq!(
         uart.read(LSR),
-        EMPTY | ANY_ERROR | DR,
+        EMPTY | LSR_FIFO_ERROR | LSR_DR | LSR_BI | LSR_FE
+    );
+    assert_eq!(
+        uart.read(LSR),
+        EMPTY | LSR_FIFO_ERROR | LSR_DR,
         "the second break still lies below"
     );
     uart.read(RBR);
-    assert_eq!(uart.read(LSR), EMPTY | ANY_ERROR | DR | BI | FE);
-    assert_eq!(uart.read(LSR), EMPTY | DR);
+    assert_eq!(
+        uart.read(LSR),
+        EMPTY | LSR_FIFO_ERROR | LSR_DR | LSR_BI | LSR_FE
+    );
+    assert_eq!(uart.read(LSR), EMPTY | LSR_DR);
 }
 
 #[test]
@@ -127,14 +130,14 @@ fn errors_leave_with_a_character_that_is_read_without_looking() {
     uart.receive(Character::BREAK);
     fill(&mut uart, [7]);
     uart.read(RBR);
-    assert_eq!(uart.read(LSR), EMPTY | DR);
+    assert_eq!(uart.read(LSR), EMPTY | LSR_DR);
 }
 
 #[test]
 fn bit_7_is_0_without_fifo() {
     let mut uart = chip(0x00);
     uart.receive(Character::BREAK);
-    assert_eq!(uart.read(LSR), EMPTY | DR | BI | FE);
+    assert_eq!(uart.read(LSR), EMPTY | LSR_DR | LSR_BI | LSR_FE);
 }
 
 #[test]
@@ -164,7 +167,7 @@ fn fcr_1_and_fcr_2_clear_one_side_each_and_fall_back() {
     uart.write(THR, b'x');
     uart.write(FCR, 0x05);
     assert!(uart.outgoing().is_empty());
-    assert_eq!(uart.read(LSR), EMPTY | DR);
+    assert_eq!(uart.read(LSR), EMPTY | LSR_DR);
     uart.write(THR, b'y');
     uart.write(FCR, 0x03);
     assert_eq!(uart.read(LSR), 0x00);
@@ -280,7 +283,10 @@ fn all_64_places_carry_their_own_errors() {
     }
     assert_eq!(uart.received().collect::<Vec<_>>(), sent);
     for character in sent {
-        assert_eq!(uart.read(LSR) & (PE | FE | BI), character.errors.bits());
+        assert_eq!(
+            uart.read(LSR) & (LSR_PE | LSR_FE | LSR_BI),
+            character.errors.bits()
+        );
         assert_eq!(uart.read(RBR), character.byte);
     }
 }

@@ -2,13 +2,10 @@
 
 mod machine;
 
-use machine::{Ours, Port};
+use machine::{MCR_AFE, MCR_RTS, Ours, Port};
 use proptest::prelude::*;
 use vm_uart::registers::{FCR, IER, IIR, LCR, LSR, MCR, MSR, RBR, THR};
 use vm_uart::{Config, FifoDepth, ModemInputs, ReceiveAhead, ReceiveGate, Uart};
-
-const AFE: u8 = 0x20;
-const RTS: u8 = 0x02;
 
 fn auto_flow() -> Config {
     Config {
@@ -40,7 +37,7 @@ fn rts_falls_at_the_trigger_level_and_rises_when_the_fifo_is_empty() {
     for (fcr, level) in [(0x01, 1), (0x41, 4), (0x81, 8)] {
         let mut uart = Uart::new(auto_flow());
         uart.write(FCR, fcr);
-        uart.write(MCR, AFE | RTS);
+        uart.write(MCR, MCR_AFE | MCR_RTS);
         for count in 1..=level {
             assert!(uart.outputs().rts && uart.wants_input());
             uart.receive(count.into());
@@ -57,7 +54,7 @@ fn rts_falls_at_the_trigger_level_and_rises_when_the_fifo_is_empty() {
 fn at_level_14_rts_falls_when_full_and_rises_with_the_first_free_place() {
     let mut uart = Uart::new(auto_flow());
     uart.write(FCR, 0xc1);
-    uart.write(MCR, AFE | RTS);
+    uart.write(MCR, MCR_AFE | MCR_RTS);
     for byte in 0..16 {
         assert!(uart.outputs().rts);
         uart.receive(byte.into());
@@ -71,7 +68,7 @@ fn at_level_14_rts_falls_when_full_and_rises_with_the_first_free_place() {
 fn without_cts_bytes_wait_and_with_it_they_go() {
     let mut machine = Ours::with_config(auto_flow());
     machine.outb(FCR, 0x01);
-    machine.outb(MCR, AFE | RTS | 0x08);
+    machine.outb(MCR, MCR_AFE | MCR_RTS | 0x08);
     machine.port.set_modem_inputs(no_cts());
     machine.outb(IER, 0x02);
     machine.inb(IIR);
@@ -93,7 +90,7 @@ fn a_cts_that_steers_the_transmitter_does_not_interrupt() {
     let mut uart = Uart::new(auto_flow());
     uart.write(FCR, 0x01);
     uart.write(IER, 0x08);
-    uart.write(MCR, AFE | 0x08);
+    uart.write(MCR, MCR_AFE | 0x08);
     uart.set_modem_inputs(no_cts());
     assert!(!uart.interrupt_asserted());
     uart.write(MCR, 0x08);
@@ -105,7 +102,7 @@ fn input_held_back_waits_in_the_line() {
     let mut machine = Ours::with_config(auto_flow());
     machine.outb(LCR, 0x03);
     machine.outb(FCR, 0x81);
-    machine.outb(MCR, AFE | RTS);
+    machine.outb(MCR, MCR_AFE | MCR_RTS);
     machine.type_in(&[7; 20]);
     assert_eq!(machine.port.line().keyboard.len(), 12);
     assert!(
@@ -135,7 +132,7 @@ fn in_loopback_a_full_receiver_holds_the_transmitter() {
     let mut uart = Uart::new(auto_flow());
     uart.write(LCR, 0x03);
     uart.write(FCR, 0x41);
-    uart.write(MCR, AFE | RTS | 0x10);
+    uart.write(MCR, MCR_AFE | MCR_RTS | 0x10);
     for byte in 0..10 {
         assert!(!uart.write(THR, byte));
     }
@@ -225,7 +222,7 @@ proptest! {
                 }
             }
             if write {
-                let value = if offset == MCR { value & !AFE } else { value };
+                let value = if offset == MCR { value & !MCR_AFE } else { value };
                 prop_assert_eq!(plain.write(offset, value), with.write(offset, value));
             } else {
                 prop_assert_eq!(plain.read(offset), with.read(offset));

@@ -1,18 +1,14 @@
 //! Interrupts: priorities, what raises each, what clears each, and the gate (section 8.6, Table IV; section 8.11).
 
+mod bits;
+
+use bits::{IIR_DATA, IIR_LINE_STATUS, IIR_MODEM, IIR_NONE, IIR_THRE, IIR_TIMEOUT};
 use vm_uart::interrupt::{Causes, pending};
 use vm_uart::registers::{FCR, IER, IIR, Ier, InterruptId, LCR, LSR, MCR, MSR, RBR, THR};
 use vm_uart::{
     Character, CharacterTimeout, Config, InterruptGate, ModemInputs, Uart,
     timing::four_characters_ns,
 };
-
-const NONE: u8 = 0x01;
-const LINE_STATUS: u8 = 0x06;
-const DATA: u8 = 0x04;
-const TIMEOUT: u8 = 0x0c;
-const THRE: u8 = 0x02;
-const MODEM: u8 = 0x00;
 
 fn chip(config: Config) -> Uart {
     let mut uart = Uart::new(config);
@@ -88,17 +84,17 @@ fn all_five_at_once_are_reported_one_by_one() {
     for character in [Character::BREAK, 1.into(), 2.into(), 3.into()] {
         uart.receive(character);
     }
-    assert_eq!(id(&mut uart), LINE_STATUS);
+    assert_eq!(id(&mut uart), IIR_LINE_STATUS);
     uart.read(LSR);
-    assert_eq!(id(&mut uart), DATA);
+    assert_eq!(id(&mut uart), IIR_DATA);
     uart.read(RBR);
     uart.receiver_idle();
-    assert_eq!(id(&mut uart), TIMEOUT);
+    assert_eq!(id(&mut uart), IIR_TIMEOUT);
     uart.read(RBR);
-    assert_eq!(id(&mut uart), THRE);
-    assert_eq!(id(&mut uart), MODEM);
+    assert_eq!(id(&mut uart), IIR_THRE);
+    assert_eq!(id(&mut uart), IIR_MODEM);
     uart.read(MSR);
-    assert_eq!(id(&mut uart), NONE);
+    assert_eq!(id(&mut uart), IIR_NONE);
     assert!(!uart.interrupt_asserted());
 }
 
@@ -116,9 +112,9 @@ fn reading_iir_acknowledges_thre_and_only_if_it_is_what_it_reports() {
     let mut uart = chip(Config::default());
     uart.write(IER, 0x03);
     uart.receive(1.into());
-    assert_eq!([id(&mut uart), id(&mut uart)], [DATA, DATA]);
+    assert_eq!([id(&mut uart), id(&mut uart)], [IIR_DATA, IIR_DATA]);
     uart.read(RBR);
-    assert_eq!([id(&mut uart), id(&mut uart)], [THRE, NONE]);
+    assert_eq!([id(&mut uart), id(&mut uart)], [IIR_THRE, IIR_NONE]);
 }
 
 #[test]
@@ -126,7 +122,7 @@ fn enabling_thre_with_an_empty_transmitter_raises_it_each_time() {
     let mut uart = chip(Config::default());
     for _ in 0..3 {
         uart.write(IER, 0x02);
-        assert_eq!([id(&mut uart), id(&mut uart)], [THRE, NONE]);
+        assert_eq!([id(&mut uart), id(&mut uart)], [IIR_THRE, IIR_NONE]);
         uart.write(IER, 0x00);
     }
 }
@@ -138,7 +134,7 @@ fn an_unrelated_ier_write_does_not_raise_thre_again() {
     id(&mut uart);
     for ier in [0x02, 0x03, 0x0f, 0x06, 0x02] {
         uart.write(IER, ier);
-        assert_eq!(id(&mut uart), NONE, "IER {ier:02x}");
+        assert_eq!(id(&mut uart), IIR_NONE, "IER {ier:02x}");
     }
 }
 
@@ -147,7 +143,7 @@ fn an_unacknowledged_thre_survives_an_unrelated_ier_write() {
     let mut uart = chip(Config::default());
     uart.write(IER, 0x02);
     uart.write(IER, 0x07);
-    assert_eq!(id(&mut uart), THRE);
+    assert_eq!(id(&mut uart), IIR_THRE);
 }
 
 #[test]
@@ -159,9 +155,9 @@ fn a_thr_write_clears_thre_and_the_emptied_transmitter_raises_it() {
     uart.write(THR, b'b');
     assert!(!uart.interrupt_asserted());
     uart.transmitted(1);
-    assert_eq!(id(&mut uart), NONE);
+    assert_eq!(id(&mut uart), IIR_NONE);
     uart.transmitted(1);
-    assert_eq!([id(&mut uart), id(&mut uart)], [THRE, NONE]);
+    assert_eq!([id(&mut uart), id(&mut uart)], [IIR_THRE, IIR_NONE]);
 }
 
 #[test]
@@ -169,9 +165,9 @@ fn enabling_thre_while_bytes_wait_raises_nothing_until_they_leave() {
     let mut uart = chip(Config::default());
     uart.write(THR, b'a');
     uart.write(IER, 0x02);
-    assert_eq!(id(&mut uart), NONE);
+    assert_eq!(id(&mut uart), IIR_NONE);
     send(&mut uart);
-    assert_eq!(id(&mut uart), THRE);
+    assert_eq!(id(&mut uart), IIR_THRE);
 }
 
 #[test]
@@ -181,10 +177,10 @@ fn an_fcr_reset_raises_thre_only_if_it_emptied_something() {
     uart.write(IER, 0x02);
     id(&mut uart);
     uart.write(FCR, 0x05);
-    assert_eq!(id(&mut uart), NONE, "acknowledged, and empty before");
+    assert_eq!(id(&mut uart), IIR_NONE, "acknowledged, and empty before");
     uart.write(THR, b'a');
     uart.write(FCR, 0x05);
-    assert_eq!(id(&mut uart), THRE);
+    assert_eq!(id(&mut uart), IIR_THRE);
 }
 
 #[test]
@@ -221,16 +217,16 @@ fn each_modem_delta_interrupts_and_reading_msr_ends_it() {
         let mut uart = chip(Config::default());
         uart.write(IER, 0x08);
         uart.set_modem_inputs(base);
-        assert_eq!(id(&mut uart), NONE, "the leading edge of RI");
+        assert_eq!(id(&mut uart), IIR_NONE, "the leading edge of RI");
         uart.set_modem_inputs(changed);
         assert!(uart.interrupt_asserted());
         assert_eq!(
             [id(&mut uart), id(&mut uart)],
-            [MODEM, MODEM],
+            [IIR_MODEM, IIR_MODEM],
             "IIR does not clear it"
         );
         uart.read(MSR);
-        assert_eq!(id(&mut uart), NONE);
+        assert_eq!(id(&mut uart), IIR_NONE);
     }
 }
 
@@ -241,15 +237,19 @@ fn timeout_comes_once_the_host_has_no_more_and_goes_with_one_read() {
     uart.write(IER, 0x01);
     uart.receive(1.into());
     uart.receive(2.into());
-    assert_eq!(id(&mut uart), NONE, "the host may have more");
+    assert_eq!(id(&mut uart), IIR_NONE, "the host may have more");
     uart.receiver_idle();
-    assert_eq!(id(&mut uart), TIMEOUT);
+    assert_eq!(id(&mut uart), IIR_TIMEOUT);
     uart.receive(3.into());
-    assert_eq!(id(&mut uart), TIMEOUT, "an arrival does not take it back");
+    assert_eq!(
+        id(&mut uart),
+        IIR_TIMEOUT,
+        "an arrival does not take it back"
+    );
     uart.read(RBR);
-    assert_eq!(id(&mut uart), NONE);
+    assert_eq!(id(&mut uart), IIR_NONE);
     uart.receiver_idle();
-    assert_eq!(id(&mut uart), TIMEOUT, "two are left");
+    assert_eq!(id(&mut uart), IIR_TIMEOUT, "two are left");
 }
 
 #[test]
@@ -259,10 +259,14 @@ fn no_timeout_for_an_empty_fifo_or_without_fifo() {
     uart.receiver_idle();
     uart.receive(1.into());
     uart.receiver_idle();
-    assert_eq!(id(&mut uart), DATA, "16450 mode knows data available only");
+    assert_eq!(
+        id(&mut uart),
+        IIR_DATA,
+        "16450 mode knows data available only"
+    );
     uart.write(FCR, 0x81);
     uart.receiver_idle();
-    assert_eq!(id(&mut uart), NONE);
+    assert_eq!(id(&mut uart), IIR_NONE);
 }
 
 #[test]
@@ -273,7 +277,10 @@ fn from_the_trigger_level_on_it_is_data_available() {
     for count in 1..=4 {
         uart.receive(count.into());
         uart.receiver_idle();
-        assert_eq!(id(&mut uart), if count < 4 { TIMEOUT } else { DATA });
+        assert_eq!(
+            id(&mut uart),
+            if count < 4 { IIR_TIMEOUT } else { IIR_DATA }
+        );
     }
 }
 
@@ -308,9 +315,9 @@ fn timeout_after_exactly_four_character_times_of_every_format() {
             let expected = bits * 4 * 8 * u64::from(divisor) * 1_000_000_000 / 1_843_200;
             assert_eq!(uart.until_timeout(), Some(expected));
             uart.advance(expected - 1);
-            assert_eq!(id(&mut uart), NONE, "LCR {lcr:02x}");
+            assert_eq!(id(&mut uart), IIR_NONE, "LCR {lcr:02x}");
             uart.advance(1);
-            assert_eq!(id(&mut uart), TIMEOUT, "LCR {lcr:02x}");
+            assert_eq!(id(&mut uart), IIR_TIMEOUT, "LCR {lcr:02x}");
             assert_eq!(uart.until_timeout(), None);
         }
     }
@@ -326,15 +333,15 @@ fn arrival_and_read_start_the_time_anew() {
     uart.advance(four - 1);
     uart.receive(2.into());
     uart.advance(four - 1);
-    assert_eq!(id(&mut uart), NONE);
+    assert_eq!(id(&mut uart), IIR_NONE);
     uart.read(RBR);
     uart.advance(four - 1);
-    assert_eq!(id(&mut uart), NONE);
+    assert_eq!(id(&mut uart), IIR_NONE);
     uart.advance(1);
-    assert_eq!(id(&mut uart), TIMEOUT);
+    assert_eq!(id(&mut uart), IIR_TIMEOUT);
     uart.read(RBR);
     uart.advance(u64::MAX);
-    assert_eq!(id(&mut uart), NONE, "nothing is left to time out");
+    assert_eq!(id(&mut uart), IIR_NONE, "nothing is left to time out");
 }
 
 #[test]
@@ -344,7 +351,7 @@ fn by_the_clock_an_idle_host_means_nothing() {
     uart.write(IER, 0x01);
     uart.receive(1.into());
     uart.receiver_idle();
-    assert_eq!(id(&mut uart), NONE);
+    assert_eq!(id(&mut uart), IIR_NONE);
 }
 
 #[test]

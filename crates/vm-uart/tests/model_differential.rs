@@ -15,6 +15,7 @@ mod pair;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use fastrand::Rng;
 use pair::{Access, Pair, Script, run};
 use proptest::prelude::*;
 use vm_uart::Config;
@@ -76,15 +77,15 @@ fn as_many_random_accesses_as_asked_for() {
 /// Sequences from a random source until so many accesses are done. Each draws its verbs from a
 /// small random vocabulary: uniform bytes would hardly ever fill a FIFO.
 fn long_run(seed: u64, accesses: u64) -> u64 {
-    let mut random = Random(seed);
+    let mut random = Rng::with_seed(seed);
     let mut done = 0;
     while done < accesses {
-        let vocabulary: Vec<u8> = (0..=random.below(40)).map(|_| random.byte()).collect();
-        let common = random.below(100);
-        let mut bytes = vec![random.byte(), random.byte()];
-        for _ in 0..50 + random.below(1500) {
-            let known = random.below(100) < common;
-            let byte = random.byte();
+        let vocabulary: Vec<u8> = (0..=random.u64(..40)).map(|_| random.u8(..)).collect();
+        let common = random.u64(..100);
+        let mut bytes = vec![random.u8(..), random.u8(..)];
+        for _ in 0..50 + random.u64(..1500) {
+            let known = random.u64(..100) < common;
+            let byte = random.u8(..);
             bytes.push(if known {
                 vocabulary[usize::from(byte) % vocabulary.len()]
             } else {
@@ -127,25 +128,4 @@ fn shortest(bytes: &[u8]) -> (Config, Vec<Access>) {
     }
     let _ = std::panic::take_hook();
     (config, accesses)
-}
-
-/// SplitMix64: a few lines, and the same sequence for ever.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-
-    fn byte(&mut self) -> u8 {
-        (self.next() >> 56) as u8
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
 }

@@ -1,5 +1,9 @@
 //! What the traces and the model have found in the device, each case reduced to its few accesses.
 
+mod bits;
+
+use bits::{IER_RECEIVED, IER_THRE, IIR_THRE, LCR_8N1, LCR_DLAB, MCR_LOOP, MCR_OUT2};
+use vm_uart::registers::{DLL, FCR, IER, IIR, LCR, MCR, RBR, THR};
 use vm_uart::{Character, CharacterTimeout, Config, InterruptLine, Received, SerialPort};
 
 /// Counts every movement of the line.
@@ -23,13 +27,13 @@ impl InterruptLine for Movements {
 #[test]
 fn a_divisor_latch_write_is_no_thr_write() {
     let mut port = SerialPort::new(Movements::default(), ());
-    port.write(4, 0x08); // OUT2
-    port.write(1, 0x02); // THRE interrupt, at once
+    port.write(MCR, MCR_OUT2);
+    port.write(IER, IER_THRE); // an interrupt at once
     assert_eq!(port.interrupt().0, 1);
-    port.write(3, 0x80); // DLAB
-    port.write(0, 0x0c);
+    port.write(LCR, LCR_DLAB);
+    port.write(DLL, 0x0c);
     assert_eq!(port.interrupt().0, 1);
-    assert_eq!(port.read(2), 0x02);
+    assert_eq!(port.read(IIR), IIR_THRE);
 }
 
 #[test]
@@ -39,30 +43,30 @@ fn a_lost_character_restarts_the_timeout_like_any_that_arrives() {
         ..Config::default()
     };
     let mut port = SerialPort::with_config(config, (), ());
-    port.write(3, 0x83);
-    port.write(0, 1); // 115,200 baud: four characters last 347.2 µs
-    port.write(3, 0x03);
-    port.write(2, 0xc1);
-    port.write(1, 0x01);
+    port.write(LCR, LCR_DLAB | LCR_8N1);
+    port.write(DLL, 1); // 115,200 baud: four characters last 347.2 µs
+    port.write(LCR, LCR_8N1);
+    port.write(FCR, 0xc1);
+    port.write(IER, IER_RECEIVED);
     for byte in 0..16 {
         assert_eq!(port.receive(byte.into()), Received::Stored);
     }
     port.advance(300_000);
     assert_eq!(port.receive(Character::BREAK), Received::Overrun);
     port.advance(300_000);
-    port.write(2, 0xc1);
+    port.write(FCR, 0xc1);
     assert_eq!(port.uart().until_timeout(), Some(47_222));
 }
 
 #[test]
 fn without_a_clock_looped_characters_below_the_trigger_level_are_reported() {
     let mut port = SerialPort::new((), ());
-    port.write(3, 0x03);
-    port.write(2, 0xc1); // trigger level 14
-    port.write(1, 0x01);
-    port.write(4, 0x10);
-    port.write(0, b'a');
-    assert_eq!(port.read(2), 0xcc);
-    assert_eq!(port.read(0), b'a');
-    assert_eq!(port.read(2), 0xc1);
+    port.write(LCR, LCR_8N1);
+    port.write(FCR, 0xc1); // trigger level 14
+    port.write(IER, IER_RECEIVED);
+    port.write(MCR, MCR_LOOP);
+    port.write(THR, b'a');
+    assert_eq!(port.read(IIR), 0xcc);
+    assert_eq!(port.read(RBR), b'a');
+    assert_eq!(port.read(IIR), 0xc1);
 }

@@ -4,11 +4,16 @@
 //! be vm-superio's. Where the chip differs, the test says so and names the row of the table in `vm_uart::serial`.
 #![cfg(feature = "vm-superio")]
 
+mod bits;
+
 use std::cell::{Cell, RefCell};
 use std::io::{self, Write};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use bits::{IER_RECEIVED, IER_THRE, LSR_DR, MCR_LOOP, MCR_OUT2};
+use vm_uart::registers::{FCR, IER, IIR, LCR, LSR, MCR, MSR, RBR, SCR, THR};
 
 /// Only the crate's name differs between the two: what a VMM has to change.
 macro_rules! for_both {
@@ -30,22 +35,6 @@ macro_rules! for_both {
         }
     };
 }
-
-const DATA: u8 = 0;
-const IER: u8 = 1;
-const IIR: u8 = 2;
-const FCR: u8 = 2;
-const LCR: u8 = 3;
-const MCR: u8 = 4;
-const LSR: u8 = 5;
-const MSR: u8 = 6;
-const SCR: u8 = 7;
-
-const RDA: u8 = 0x01;
-const THRE: u8 = 0x02;
-const DATA_READY: u8 = 0x01;
-const OUT2: u8 = 0x08;
-const LOOP: u8 = 0x10;
 
 /// An eventfd: a counter that a read empties.
 #[derive(Clone, Debug, Default)]
@@ -115,11 +104,11 @@ for_both! {
     fn what_the_guest_writes_reaches_the_writer(uart) {
         let mut serial = uart::Serial::new(Event::default(), Vec::new());
         for byte in *b"abc" {
-            serial.write(DATA, byte).unwrap();
+            serial.write(THR, byte).unwrap();
         }
         assert_eq!(serial.writer(), b"abc");
         serial.writer_mut().clear();
-        serial.write(DATA, b'd').unwrap();
+        serial.write(THR, b'd').unwrap();
         assert_eq!(serial.into_writer(), b"d");
     }
 }
@@ -128,19 +117,19 @@ for_both! {
     fn input_sets_data_ready_interrupts_once_and_is_read_in_order(uart) {
         let event = Event::default();
         let mut serial = uart::Serial::new(event.clone(), io::sink());
-        serial.write(IER, RDA).unwrap();
+        serial.write(IER, IER_RECEIVED).unwrap();
 
         assert_eq!(serial.enqueue_raw_bytes(&[]).unwrap(), 0);
         assert_eq!(event.take(), 0, "nothing was enqueued");
-        assert_eq!(serial.read(LSR) & DATA_READY, 0);
+        assert_eq!(serial.read(LSR) & LSR_DR, 0);
 
         assert_eq!(serial.enqueue_raw_bytes(b"abc").unwrap(), 3);
         assert_eq!(event.take(), 1);
         for byte in *b"abc" {
-            assert_ne!(serial.read(LSR) & DATA_READY, 0);
-            assert_eq!(serial.read(DATA), byte);
+            assert_ne!(serial.read(LSR) & LSR_DR, 0);
+            assert_eq!(serial.read(RBR), byte);
         }
-        assert_eq!(serial.read(LSR) & DATA_READY, 0);
+        assert_eq!(serial.read(LSR) & LSR_DR, 0);
         assert_eq!(serial.read(IIR) & 0x0f, 0x01, "nothing is pending any more");
     }
 }
@@ -149,11 +138,11 @@ for_both! {
     fn data_that_came_while_masked_interrupts_when_ier_is_restored(uart) {
         let event = Event::default();
         let mut serial = uart::Serial::new(event.clone(), io::sink());
-        serial.write(IER, RDA).unwrap();
+        serial.write(IER, IER_RECEIVED).unwrap();
         let saved = serial.read(IER);
         serial.write(IER, 0).unwrap();
         serial.enqueue_raw_bytes(b"abc").unwrap();
-        assert_ne!(serial.read(LSR) & DATA_READY, 0);
+        assert_ne!(serial.read(LSR) & LSR_DR, 0);
         assert_eq!(event.take(), 0);
         assert_eq!(serial.read(IIR) & 0x0f, 0x01);
 
@@ -162,7 +151,7 @@ for_both! {
         assert_eq!(serial.read(IIR) & 0x0f, 0x04);
 
         for byte in *b"abc" {
-            assert_eq!(serial.read(DATA), byte);
+            assert_eq!(serial.read(RBR), byte);
         }
         event.take();
         serial.write(IER, saved).unwrap();
@@ -175,24 +164,23 @@ for_both! {
 fn rewriting_ier_over_waiting_data_stays_silent() {
     let event = Event::default();
     let mut serial = vm_uart::Serial::new(event.clone(), io::sink());
-    serial.write(IER, RDA).unwrap();
+    serial.write(IER, IER_RECEIVED).unwrap();
     serial.enqueue_raw_bytes(b"abc").unwrap();
     assert_eq!(event.take(), 1);
     serial.read(IIR);
-    serial.write(IER, RDA).unwrap();
+    serial.write(IER, IER_RECEIVED).unwrap();
     assert_eq!(event.take(), 0);
 }
 
 /// Table: "reads the first of several characters" and the row below it.
 #[test]
 fn the_data_interrupt_stands_until_the_last_character_is_read() {
-    let read_two_of_three = |read: &mut dyn FnMut(u8) -> u8| {
-        [read(DATA), read(IIR) & 0x07, read(DATA), read(IIR) & 0x07]
-    };
+    let read_two_of_three =
+        |read: &mut dyn FnMut(u8) -> u8| [read(RBR), read(IIR) & 0x07, read(RBR), read(IIR) & 0x07];
 
     let event = Event::default();
     let mut ours = vm_uart::Serial::new(event.clone(), io::sink());
-    ours.write(IER, RDA).unwrap();
+    ours.write(IER, IER_RECEIVED).unwrap();
     ours.enqueue_raw_bytes(b"abc").unwrap();
     assert_eq!(
         read_two_of_three(&mut |register| ours.read(register)),
@@ -202,7 +190,7 @@ fn the_data_interrupt_stands_until_the_last_character_is_read() {
 
     let event = Event::default();
     let mut theirs = vm_superio::Serial::new(event.clone(), io::sink());
-    theirs.write(IER, RDA).unwrap();
+    theirs.write(IER, IER_RECEIVED).unwrap();
     theirs.enqueue_raw_bytes(b"abc").unwrap();
     assert_eq!(
         read_two_of_three(&mut |register| theirs.read(register)),
@@ -216,15 +204,15 @@ fn the_data_interrupt_stands_until_the_last_character_is_read() {
 fn each_thr_write_gives_an_edge() {
     let event = Event::default();
     let mut ours = vm_uart::Serial::new(event.clone(), io::sink());
-    ours.write(IER, THRE).unwrap();
-    ours.write(DATA, b'a').unwrap();
-    ours.write(DATA, b'b').unwrap();
+    ours.write(IER, IER_THRE).unwrap();
+    ours.write(THR, b'a').unwrap();
+    ours.write(THR, b'b').unwrap();
     assert_eq!(event.take(), 3);
 
     let mut theirs = vm_superio::Serial::new(event.clone(), io::sink());
-    theirs.write(IER, THRE).unwrap();
-    theirs.write(DATA, b'a').unwrap();
-    theirs.write(DATA, b'b').unwrap();
+    theirs.write(IER, IER_THRE).unwrap();
+    theirs.write(THR, b'a').unwrap();
+    theirs.write(THR, b'b').unwrap();
     assert_eq!(event.take(), 1);
 }
 
@@ -244,10 +232,10 @@ fn out2_gates_the_interrupt_unless_the_board_has_no_gate() {
             io::sink(),
         );
         serial.write(MCR, 0).unwrap();
-        serial.write(IER, RDA).unwrap();
+        serial.write(IER, IER_RECEIVED).unwrap();
         serial.enqueue_raw_bytes(b"k").unwrap();
         assert_eq!(event.take(), edges, "{:?}", config.interrupt_gate);
-        serial.write(MCR, OUT2).unwrap();
+        serial.write(MCR, MCR_OUT2).unwrap();
         assert_eq!(event.take(), 1 - edges, "{:?}", config.interrupt_gate);
     }
 }
@@ -259,8 +247,8 @@ fn an_empty_rbr_reads_zero_with_the_fifo_on_and_the_last_character_without() {
     for (fcr, after) in [(0x00, b'k'), (0x01, 0)] {
         serial.write(FCR, fcr).unwrap();
         serial.enqueue_raw_bytes(b"k").unwrap();
-        assert_eq!(serial.read(DATA), b'k');
-        assert_eq!(serial.read(DATA), after);
+        assert_eq!(serial.read(RBR), b'k');
+        assert_eq!(serial.read(RBR), after);
     }
 }
 
@@ -268,7 +256,7 @@ fn an_empty_rbr_reads_zero_with_the_fifo_on_and_the_last_character_without() {
 #[test]
 fn a_restored_thre_interrupt_comes_once_even_if_the_state_forgot_it() {
     let state = vm_uart::SerialState {
-        interrupt_enable: THRE,
+        interrupt_enable: IER_THRE,
         ..vm_uart::SerialState::default()
     };
     let event = Event::default();
@@ -287,10 +275,10 @@ for_both! {
     fn enabling_the_thre_interrupt_triggers_it_at_once(uart) {
         let event = Event::default();
         let mut serial = uart::Serial::new(event.clone(), io::sink());
-        serial.write(IER, THRE).unwrap();
+        serial.write(IER, IER_THRE).unwrap();
         assert_eq!(event.take(), 1);
         assert_eq!(serial.read(IIR) & 0x0f, 0x02);
-        serial.write(IER, RDA).unwrap();
+        serial.write(IER, IER_RECEIVED).unwrap();
         assert_eq!(event.take(), 0);
         assert_eq!(serial.read(IIR) & 0x0f, 0x01);
     }
@@ -300,12 +288,12 @@ for_both! {
     fn a_write_raises_the_thre_interrupt(uart) {
         let event = Event::default();
         let mut serial = uart::Serial::new(event.clone(), io::sink());
-        serial.write(IER, THRE).unwrap();
+        serial.write(IER, IER_THRE).unwrap();
         serial.read(IIR);
         event.take();
-        serial.write(DATA, b'a').unwrap();
+        serial.write(THR, b'a').unwrap();
         assert_eq!(event.take(), 1);
-        assert_eq!(serial.read(IER) & 0x0f, THRE);
+        assert_eq!(serial.read(IER) & 0x0f, IER_THRE);
         assert_eq!(serial.read(IIR) & 0x0f, 0x02);
         assert_eq!(serial.read(IIR) & 0x0f, 0x01, "told and cleared");
     }
@@ -328,14 +316,14 @@ for_both! {
     fn loopback_returns_each_byte_with_an_interrupt(uart) {
         let event = Event::default();
         let mut serial = uart::Serial::new(event.clone(), io::sink());
-        serial.write(MCR, LOOP | OUT2).unwrap();
-        serial.write(IER, RDA).unwrap();
+        serial.write(MCR, MCR_LOOP | MCR_OUT2).unwrap();
+        serial.write(IER, IER_RECEIVED).unwrap();
         for value in 0..64 {
-            serial.write(DATA, value).unwrap();
+            serial.write(THR, value).unwrap();
             assert_eq!(event.take(), 1);
-            assert_eq!(serial.read(DATA), value);
+            assert_eq!(serial.read(RBR), value);
         }
-        assert_eq!(serial.read(LSR) & DATA_READY, 0);
+        assert_eq!(serial.read(LSR) & LSR_DR, 0);
         assert_eq!(serial.enqueue_raw_bytes(b"from outside").unwrap(), 0, "cut off");
     }
 }
@@ -346,17 +334,17 @@ fn loopback_holds_a_fifo_and_out2_gates_it() {
     let event = Event::default();
     let mut serial = vm_uart::Serial::new(event.clone(), io::sink());
     serial.write(FCR, 0x01).unwrap();
-    serial.write(MCR, LOOP).unwrap();
-    serial.write(IER, RDA).unwrap();
+    serial.write(MCR, MCR_LOOP).unwrap();
+    serial.write(IER, IER_RECEIVED).unwrap();
     for value in 0..64 {
-        serial.write(DATA, value).unwrap();
+        serial.write(THR, value).unwrap();
     }
     assert_eq!(event.take(), 0);
     for value in 0..16 {
-        assert_ne!(serial.read(LSR) & DATA_READY, 0);
-        assert_eq!(serial.read(DATA), value);
+        assert_ne!(serial.read(LSR) & LSR_DR, 0);
+        assert_eq!(serial.read(RBR), value);
     }
-    assert_eq!(serial.read(LSR) & DATA_READY, 0);
+    assert_eq!(serial.read(LSR) & LSR_DR, 0);
 }
 
 for_both! {
@@ -400,7 +388,7 @@ for_both! {
         let mut serial = uart::Serial::new(Event::default(), io::sink());
         assert_eq!(serial.read(MSR), 0xb0);
         for (control, status) in [(0x00, 0x00), (0x08, 0x80), (0x04, 0x40), (0x03, 0x30), (0x0f, 0xf0)] {
-            serial.write(MCR, LOOP | control).unwrap();
+            serial.write(MCR, MCR_LOOP | control).unwrap();
             // The first read also shows the chip's deltas (table: "reads MSR after a change"); the second is bare.
             assert_eq!(serial.read(MSR) & 0xf0, status);
             assert_eq!(serial.read(MSR), status);
@@ -417,7 +405,7 @@ for_both! {
         assert_eq!(serial.fifo_capacity(), 0);
         assert_eq!(serial.enqueue_raw_bytes(&[]).unwrap(), 0);
         assert!(matches!(serial.enqueue_raw_bytes(&[1]), Err(uart::serial::Error::FullFifo)));
-        serial.read(DATA);
+        serial.read(RBR);
         assert_eq!(serial.enqueue_raw_bytes(&many[..2]).unwrap(), 1);
         assert_eq!(serial.fifo_capacity(), 0);
     }
@@ -429,16 +417,16 @@ for_both! {
         let mut one_byte = [0; 1];
         let mut serial = uart::Serial::with_events(Event::default(), counters.clone(), one_byte.as_mut());
         assert_eq!(counters.all(), [0, 0, 0, 0]);
-        serial.read(DATA);
+        serial.read(RBR);
         assert_eq!(counters.all(), [1, 0, 0, 1], "an empty buffer tells that it is empty when read");
-        serial.write(DATA, 1).unwrap();
+        serial.write(THR, 1).unwrap();
         assert_eq!(counters.all(), [1, 1, 0, 1]);
-        serial.write(DATA, 1).unwrap_err();
+        serial.write(THR, 1).unwrap_err();
         assert_eq!(counters.all(), [1, 1, 1, 1]);
         serial.enqueue_raw_bytes(&[1, 2]).unwrap();
-        serial.read(DATA);
+        serial.read(RBR);
         assert_eq!(counters.all(), [2, 1, 1, 1], "one byte is left");
-        serial.read(DATA);
+        serial.read(RBR);
         assert_eq!(counters.all(), [3, 1, 1, 2]);
         // Reads of other registers, and of the divisor latch, are no reads of the buffer.
         serial.write(LCR, 0x80).unwrap();
@@ -455,11 +443,11 @@ for_both! {
         let event = Event::default();
         let mut no_room = [0; 0];
         let mut serial = uart::Serial::new(event.clone(), no_room.as_mut());
-        serial.write(IER, THRE).unwrap();
+        serial.write(IER, IER_THRE).unwrap();
         serial.read(IIR);
         event.take();
         for _ in 0..3 {
-            let error = serial.write(DATA, 5).unwrap_err();
+            let error = serial.write(THR, 5).unwrap_err();
             assert!(matches!(error, uart::serial::Error::IOError(error) if error.kind() == io::ErrorKind::WriteZero));
             assert_eq!(event.take(), 1);
             assert_eq!(serial.read(IIR) & 0x0f, 0x02);
@@ -483,7 +471,7 @@ for_both! {
         }
         let seen = Rc::new(RefCell::new(Vec::new()));
         let mut serial = uart::Serial::new(Event::default(), Buffered(Vec::new(), seen.clone()));
-        serial.write(DATA, b'$').unwrap();
+        serial.write(THR, b'$').unwrap();
         assert_eq!(*seen.borrow(), b"$");
     }
 }
@@ -493,13 +481,13 @@ for_both! {
         let faulty = Faulty::default();
         let mut serial = uart::Serial::new(faulty.clone(), Vec::new());
         faulty.0.set(true);
-        assert!(matches!(serial.write(IER, THRE), Err(uart::serial::Error::Trigger(_))));
-        assert!(matches!(serial.write(IER, THRE | RDA), Ok(())));
+        assert!(matches!(serial.write(IER, IER_THRE), Err(uart::serial::Error::Trigger(_))));
+        assert!(matches!(serial.write(IER, IER_THRE | IER_RECEIVED), Ok(())));
         serial.read(IIR);
         assert!(matches!(serial.enqueue_raw_bytes(b"k"), Err(uart::serial::Error::Trigger(_))));
         faulty.0.set(false);
-        assert_eq!(serial.read(DATA), b'k', "the byte was taken");
-        serial.write(DATA, b'x').unwrap();
+        assert_eq!(serial.read(RBR), b'k', "the byte was taken");
+        serial.write(THR, b'x').unwrap();
         assert_eq!(serial.writer(), b"x");
     }
 }
@@ -523,12 +511,12 @@ for_both! {
 for_both! {
     fn a_pending_thre_interrupt_survives_a_restore(uart) {
         let mut before = uart::Serial::new(Event::default(), io::sink());
-        before.write(IER, THRE).unwrap();
-        before.write(DATA, b'a').unwrap();
+        before.write(IER, IER_THRE).unwrap();
+        before.write(THR, b'a').unwrap();
         let event = Event::default();
         let mut after = uart::Serial::from_state(&before.state(), event.clone(), uart::serial::NoEvents, io::sink()).unwrap();
         assert_eq!(event.take(), 1);
-        assert_eq!(after.read(IER), THRE);
+        assert_eq!(after.read(IER), IER_THRE);
         assert_eq!(after.read(IIR) & 0x0f, 0x02);
     }
 }
@@ -536,15 +524,15 @@ for_both! {
 for_both! {
     fn a_pending_data_interrupt_survives_a_restore(uart) {
         let mut before = uart::Serial::new(Event::default(), io::sink());
-        before.write(IER, RDA).unwrap();
+        before.write(IER, IER_RECEIVED).unwrap();
         before.enqueue_raw_bytes(b"abc").unwrap();
         let event = Event::default();
         let mut after = uart::Serial::from_state(&before.state(), event.clone(), uart::serial::NoEvents, io::sink()).unwrap();
         assert_eq!(event.take(), 1);
-        assert_eq!(after.read(IER), RDA);
+        assert_eq!(after.read(IER), IER_RECEIVED);
         assert_eq!(after.read(IIR) & 0x0f, 0x04);
         for byte in *b"abc" {
-            assert_eq!(after.read(DATA), byte);
+            assert_eq!(after.read(RBR), byte);
         }
     }
 }
@@ -571,7 +559,7 @@ mod snapshots_cross {
     #[test]
     fn a_board_without_the_out2_gate_has_none_after_a_restore() {
         let state = vm_uart::SerialState {
-            interrupt_enable: RDA,
+            interrupt_enable: IER_RECEIVED,
             modem_control: 0,
             in_buffer: b"k".to_vec(),
             ..vm_uart::SerialState::default()
@@ -618,7 +606,7 @@ mod snapshots_cross {
             "the FIFO is on, as vm-superio showed it"
         );
         for byte in 0..64 {
-            assert_eq!(serial.read(DATA), byte);
+            assert_eq!(serial.read(RBR), byte);
         }
         serial.write(LCR, 0x80).unwrap();
         assert_eq!((serial.read(0), serial.read(1)), (0x01, 0x02));
@@ -637,7 +625,7 @@ mod snapshots_cross {
         let mut received = Vec::new();
         while event.take() > 0 {
             match serial.read(IIR) & 0x0f {
-                0x04 | 0x0c => received.push(serial.read(DATA)),
+                0x04 | 0x0c => received.push(serial.read(RBR)),
                 0x06 => drop(serial.read(LSR)),
                 _ => {}
             }
@@ -654,7 +642,7 @@ mod snapshots_cross {
             Vec::new(),
         )
         .unwrap();
-        assert_eq!(ours.read(DATA), 0);
+        assert_eq!(ours.read(RBR), 0);
         let event = Event::default();
         let mut theirs = vm_superio::Serial::from_state(
             &ours.state(),
@@ -665,7 +653,7 @@ mod snapshots_cross {
         .unwrap();
         assert!(event.take() > 0);
         for byte in 1..64 {
-            assert_eq!(theirs.read(DATA), byte);
+            assert_eq!(theirs.read(RBR), byte);
         }
         assert_eq!(theirs.read(MCR), 0x0b);
     }
@@ -673,9 +661,9 @@ mod snapshots_cross {
     #[test]
     fn what_was_looped_back_is_restored_into_the_fifo() {
         let mut old = vm_superio::Serial::new(Event::default(), io::sink());
-        old.write(MCR, LOOP | OUT2).unwrap();
+        old.write(MCR, MCR_LOOP | MCR_OUT2).unwrap();
         for byte in 0..16 {
-            old.write(DATA, byte).unwrap();
+            old.write(THR, byte).unwrap();
         }
         let mut new = vm_uart::Serial::from_state(
             &old.state(),
@@ -685,7 +673,7 @@ mod snapshots_cross {
         )
         .unwrap();
         for byte in 0..16 {
-            assert_eq!(new.read(DATA), byte);
+            assert_eq!(new.read(RBR), byte);
         }
     }
 
@@ -741,7 +729,7 @@ for_both! {
         let events = uart::serial::NoEvents;
         let mut serial =
             uart::Serial::from_state(&state, Event::default(), events, io::sink()).unwrap();
-        assert_eq!([serial.read(DATA), serial.read(DATA)], *b"ab");
+        assert_eq!([serial.read(RBR), serial.read(RBR)], *b"ab");
         let mut serial =
             uart::Serial::from_state(&state, Event::default(), events, io::sink()).unwrap();
         assert_eq!(serial.read(LSR), 0x61);
@@ -797,13 +785,13 @@ for_both! {
         let _: (&Silent, &Arc<Counters>) = (device.0.interrupt_evt(), device.0.events());
         let capacity: usize = device.0.fifo_capacity();
         assert_eq!((capacity, device.0.read(7)), (63, 0x5a));
-        let written: Result<(), Error<io::Error>> = device.0.write(DATA, b'x');
+        let written: Result<(), Error<io::Error>> = device.0.write(THR, b'x');
         written.unwrap();
         let taken: Result<usize, Error<io::Error>> = device.0.enqueue_raw_bytes(&[0; 100]);
         assert_eq!(taken.unwrap(), 63);
         let full = device.0.enqueue_raw_bytes(b"x").unwrap_err();
         assert_eq!(explained(&full), "No space left in FIFO");
-        assert_eq!(device.0.read(DATA), b'k');
+        assert_eq!(device.0.read(RBR), b'k');
         assert_eq!(counters.all(), [1, 1, 0, 0]);
         let saved: SerialState = device.0.state();
         assert_eq!((saved.scratch, saved.in_buffer.len()), (0x5a, 63));

@@ -13,48 +13,17 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+#[path = "../bits/mod.rs"]
+mod bits;
 #[cfg(feature = "vm-superio")]
 mod superio;
 #[cfg(feature = "vm-superio")]
 pub(crate) use superio::{Bell, Paper, Superio};
 
+pub(crate) use bits::*;
 use vm_uart::bus::Registers;
+pub(crate) use vm_uart::registers::{DLL, DLM, FCR, IER, IIR, LCR, LSR, MCR, MSR, RBR, SCR, THR};
 use vm_uart::{Character, Config, InterruptLine, Line, NullUart, Outputs, SerialPort};
-
-/// Register offsets, named as in the data sheet (section 8.0, table II).
-pub(crate) const RBR: u8 = 0;
-pub(crate) const THR: u8 = 0;
-pub(crate) const DLL: u8 = 0;
-pub(crate) const IER: u8 = 1;
-pub(crate) const DLM: u8 = 1;
-pub(crate) const IIR: u8 = 2;
-pub(crate) const FCR: u8 = 2;
-pub(crate) const LCR: u8 = 3;
-pub(crate) const MCR: u8 = 4;
-pub(crate) const LSR: u8 = 5;
-pub(crate) const MSR: u8 = 6;
-pub(crate) const SCR: u8 = 7;
-
-pub(crate) const LCR_DLAB: u8 = 0x80;
-pub(crate) const LCR_BREAK: u8 = 0x40;
-pub(crate) const LCR_8N1: u8 = 0x03;
-
-pub(crate) const MCR_DTR: u8 = 0x01;
-pub(crate) const MCR_RTS: u8 = 0x02;
-pub(crate) const MCR_OUT1: u8 = 0x04;
-pub(crate) const MCR_OUT2: u8 = 0x08;
-pub(crate) const MCR_LOOP: u8 = 0x10;
-
-pub(crate) const LSR_DR: u8 = 0x01;
-pub(crate) const LSR_OE: u8 = 0x02;
-pub(crate) const LSR_PE: u8 = 0x04;
-pub(crate) const LSR_FE: u8 = 0x08;
-pub(crate) const LSR_BI: u8 = 0x10;
-pub(crate) const LSR_THRE: u8 = 0x20;
-pub(crate) const LSR_TEMT: u8 = 0x40;
-pub(crate) const LSR_FIFO_ERROR: u8 = 0x80;
-
-pub(crate) const IIR_NONE: u8 = 0x01;
 
 /// A serial port as a driver and the far end of its line see it.
 pub(crate) trait Port {
