@@ -5,6 +5,7 @@
 pub mod bare_guest;
 pub mod flood;
 pub mod irqfd;
+pub mod patience;
 pub mod requirement;
 pub mod running;
 pub mod sum;

@@ -6,16 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::patience::{PATIENCE, wait_for};
 use crate::requirement;
 use crate::terminal::Terminal;
-
-/// How long anything may take before a test gives up. Far beyond what is needed: a limit for what never happens.
-pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Which guest the VMM runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,16 +267,12 @@ impl Vmm {
     #[must_use]
     #[track_caller]
     pub fn attach_when_free(&self) -> Client {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
+        let attach = || {
             let client = self.attach();
             let first = client.first_bytes();
-            if !String::from_utf8_lossy(&first).contains("in use by") {
-                return client;
-            }
-            assert!(Instant::now() < deadline, "the console never gets free");
-            thread::sleep(Duration::from_millis(20));
-        }
+            (!String::from_utf8_lossy(&first).contains("in use by")).then_some(client)
+        };
+        wait_for(attach, || "the console never gets free".into())
     }
 
     /// Sends a signal to the VMM.
@@ -295,19 +289,12 @@ impl Vmm {
     /// If it does not end within [`PATIENCE`].
     #[track_caller]
     pub fn wait(&mut self) -> (ExitStatus, String) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                self.messages.wait_for_end();
-                return (status, self.messages.text());
-            }
-            assert!(
-                Instant::now() < deadline,
-                "the VMM does not end: {}",
-                self.messages.text()
-            );
-            thread::sleep(Duration::from_millis(5));
-        }
+        let status = wait_for(
+            || self.child.try_wait().unwrap(),
+            || format!("the VMM does not end: {}", self.messages.text()),
+        );
+        self.messages.wait_for_end();
+        (status, self.messages.text())
     }
 }
 

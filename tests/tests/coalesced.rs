@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
+use fastrand::Rng;
 use kvm_ioctls::IoEventAddress;
 use rustix::event::{PollFd, PollFlags, poll};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
@@ -14,6 +14,7 @@ use vm_serial_tests::bare_guest::{
     take_turns, write_and_halt,
 };
 use vm_serial_tests::irqfd::Irqfd;
+use vm_serial_tests::patience::wait_for;
 use vm_serial_tests::requirement;
 use vm_uart::bus::coalesced::{BUSY_WRITES, CoalescedRing, DataRegister, IDLE_TICKS};
 use vm_uart::bus::mmio::{Mmio, Stride};
@@ -78,6 +79,28 @@ fn ring(guest: &Guest) -> CoalescedRing {
     CoalescedRing::new(guest.vm.clone(), vcpu, unclaimed).unwrap()
 }
 
+/// A port and a ring that leads to it; whoever ticks the ring is up to the test.
+struct Ringed {
+    port: Arc<Mutex<Port>>,
+    ring: Arc<CoalescedRing>,
+}
+
+impl Ringed {
+    fn new(guest: &Guest) -> Self {
+        let (port, ring) = (port(guest), Arc::new(ring(guest)));
+        ring.add(IoEventAddress::Pio(COM1.into()), port.clone())
+            .unwrap();
+        Self { port, ring }
+    }
+
+    fn com1(&self) -> Com1 {
+        Com1 {
+            port: self.port.clone(),
+            ring: Some(self.ring.clone()),
+        }
+    }
+}
+
 /// Whether the timer of the ring becomes readable within this time.
 fn is_due(ring: &CoalescedRing, milliseconds: i64) -> bool {
     // SAFETY: the ring is borrowed for as long as its descriptor.
@@ -92,19 +115,15 @@ fn is_due(ring: &CoalescedRing, milliseconds: i64) -> bool {
 
 /// A ring whose timer is served by a thread, as an event loop would.
 struct Ticking {
-    ring: Arc<CoalescedRing>,
     stop: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Ticking {
-    fn new(guest: &Guest, port: &Arc<Mutex<Port>>) -> Self {
-        let ring = Arc::new(ring(guest));
-        ring.add(IoEventAddress::Pio(COM1.into()), port.clone())
-            .unwrap();
+    fn new(ring: Arc<CoalescedRing>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let thread = std::thread::spawn({
-            let (ring, stop) = (ring.clone(), stop.clone());
+            let stop = stop.clone();
             move || {
                 while !stop.load(Ordering::Relaxed) {
                     if is_due(&ring, 50) {
@@ -114,7 +133,6 @@ impl Ticking {
             }
         });
         Self {
-            ring,
             stop,
             thread: Some(thread),
         }
@@ -140,25 +158,25 @@ fn guest(test: &str, vcpus: u64) -> Option<Guest> {
 
 /// What the host got from a run, and how often the guest exited.
 fn run(guest: &mut Guest, program: &Program, coalesced: bool) -> (Vec<u8>, Exits, u64) {
-    let port = port(guest);
-    let ticking = coalesced.then(|| Ticking::new(guest, &port));
-    let ring = ticking.as_ref().map(|ticking| ticking.ring.clone());
-    let mut com1 = Com1 {
-        port: port.clone(),
-        ring,
+    let mut com1 = if coalesced {
+        Ringed::new(guest).com1()
+    } else {
+        Com1 {
+            port: port(guest),
+            ring: None,
+        }
     };
+    let ticking = com1.ring.clone().map(Ticking::new);
     let exits = guest.vcpus[0].run(program, &mut com1).unwrap();
-    let counted = ticking.map_or(0, |ticking| ticking.ring.counters().coalesced);
-    let sent = std::mem::take(&mut port.lock().unwrap().line_mut().sent);
+    drop(ticking);
+    let counted = com1.ring.map_or(0, |ring| ring.counters().coalesced);
+    let sent = std::mem::take(&mut com1.port.lock().unwrap().line_mut().sent);
     (sent, exits, counted)
 }
 
 /// As [`run`] through a ring whose timer is never served: what exits does not depend on how the host schedules its threads.
 fn run_without_ticks(guest: &mut Guest, program: &Program) -> (Vec<u8>, Exits) {
-    let port = port(guest);
-    let ring = Arc::new(ring(guest));
-    ring.add(IoEventAddress::Pio(COM1.into()), port.clone())
-        .unwrap();
+    let Ringed { port, ring } = Ringed::new(guest);
     let mut com1 = Com1 {
         port: port.clone(),
         ring: Some(ring),
@@ -168,35 +186,23 @@ fn run_without_ticks(guest: &mut Guest, program: &Program) -> (Vec<u8>, Exits) {
     (sent, exits)
 }
 
-/// A small generator: what is random here must be the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self, below: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % below
-    }
-}
-
 fn random_accesses(seed: u64) -> Vec<Access> {
-    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) + 1);
+    let mut random = Rng::with_seed(seed);
     let mut accesses: Vec<Access> = (0..BUSY_WRITES as u8)
         .map(|byte| Access::Write(0, byte))
         .collect();
     while accesses.len() < 1500 {
-        let value = random.next(256) as u8;
-        match random.next(10) {
+        let value = random.u8(..);
+        match random.u8(..10) {
             0..6 => {
-                let burst = random.next(20);
-                accesses.extend((0..burst).map(|i| Access::Write(0, value.wrapping_add(i as u8))));
+                let burst = random.u8(..20);
+                accesses.extend((0..burst).map(|i| Access::Write(0, value.wrapping_add(i))));
             }
-            6 => accesses.push(Access::Write(1 + random.next(7) as u8, value)),
+            6 => accesses.push(Access::Write(1 + random.u8(..7), value)),
             // Divisor latch, loopback and FIFO control, which change what a write to offset 0 means.
             7 => accesses.push(Access::Write(3, if value & 1 == 0 { 0x83 } else { 0x03 })),
             8 => accesses.push(Access::Write(4, if value & 1 == 0 { 0x1b } else { 0x0b })),
-            _ => accesses.push(Access::Read(random.next(8) as u8)),
+            _ => accesses.push(Access::Read(random.u8(..8))),
         }
     }
     accesses.truncate(1500);
@@ -273,28 +279,21 @@ fn bytes_written_before_a_halt_arrive_though_nothing_exits() {
     else {
         return;
     };
-    let port = port(&guest);
-    let ticking = Ticking::new(&guest, &port);
-    let mut com1 = Com1 {
-        port: port.clone(),
-        ring: Some(ticking.ring.clone()),
-    };
+    let ringed = Ringed::new(&guest);
+    let (mut com1, port) = (ringed.com1(), &ringed.port);
+    let _ticking = Ticking::new(ringed.ring.clone());
     let program = write_and_halt(100);
     let mut vcpu = guest.vcpus.remove(0);
     // The vCPU halts for good: its thread is left behind and ends with the process.
     std::thread::spawn(move || vcpu.run(&program, &mut com1));
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while port.lock().unwrap().line().sent.len() < 100 {
-        assert!(
-            Instant::now() < deadline,
-            "{} of 100",
-            port.lock().unwrap().line().sent.len()
-        );
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    let sent = || port.lock().unwrap().line().sent.len();
+    wait_for(
+        || (sent() >= 100).then_some(()),
+        || format!("{} of 100", sent()),
+    );
     let expected: Vec<u8> = (1..=100).rev().collect();
     assert_eq!(port.lock().unwrap().line().sent, expected);
-    let counters = ticking.ring.counters();
+    let counters = ringed.ring.counters();
     assert!(counters.by_tick > 0, "{counters:?}");
 }
 
@@ -316,8 +315,8 @@ fn two_vcpus_that_take_turns_keep_their_order() {
     let Some(mut guest) = guest("two_vcpus_that_take_turns_keep_their_order", 2) else {
         return;
     };
-    let port = port(&guest);
-    let ticking = Ticking::new(&guest, &port);
+    let ringed = Ringed::new(&guest);
+    let _ticking = Ticking::new(ringed.ring.clone());
     let (burst, rounds) = (3, 200);
     let programs = [
         take_turns(b'a', burst, 0, 1, rounds),
@@ -325,16 +324,13 @@ fn two_vcpus_that_take_turns_keep_their_order() {
     ];
     std::thread::scope(|scope| {
         for (vcpu, program) in guest.vcpus.iter_mut().zip(&programs) {
-            let mut com1 = Com1 {
-                port: port.clone(),
-                ring: Some(ticking.ring.clone()),
-            };
+            let mut com1 = ringed.com1();
             scope.spawn(move || vcpu.run(program, &mut com1).unwrap());
         }
     });
-    ticking.ring.drain();
+    ringed.ring.drain();
     let expected = [[b'a'; 3], [b'b'; 3]].concat().repeat(rounds.into());
-    assert_eq!(port.lock().unwrap().line().sent, expected);
+    assert_eq!(ringed.port.lock().unwrap().line().sent, expected);
 }
 
 const COM2: u16 = 0x2f8;
@@ -521,18 +517,13 @@ fn what_the_ring_holds_is_in_the_snapshot_after_a_drain() {
     let Some(mut guest) = guest("what_the_ring_holds_is_in_the_snapshot_after_a_drain", 1) else {
         return;
     };
-    let port = port(&guest);
-    let ring = Arc::new(ring(&guest));
-    ring.add(IoEventAddress::Pio(COM1.into()), port.clone())
-        .unwrap();
+    let ringed = Ringed::new(&guest);
+    let (ring, port) = (&ringed.ring, &ringed.port);
     let mut accesses = vec![Access::Write(0, b'.'); BUSY_WRITES as usize];
     // Looped back: what the ring holds will be in the receiver.
     accesses.extend([(3, 0x03), (2, 0x01), (4, 0x10)].map(|(at, value)| Access::Write(at, value)));
     accesses.extend(b"held".map(|byte| Access::Write(0, byte)));
-    let mut device = Undrained(Com1 {
-        port: port.clone(),
-        ring: Some(ring.clone()),
-    });
+    let mut device = Undrained(ringed.com1());
     guest.vcpus[0].run(&script(&accesses), &mut device).unwrap();
     assert_eq!(port.lock().unwrap().snapshot().received_len, 0);
     assert_eq!(ring.drain(), 4);
@@ -554,14 +545,8 @@ fn where_no_zone_can_be_opened_every_byte_exits_and_no_timer_runs() {
             .is_err()
     });
     assert!(full, "this kernel's bus has no bound");
-    let port = port(&guest);
-    let ring = Arc::new(ring(&guest));
-    ring.add(IoEventAddress::Pio(COM1.into()), port.clone())
-        .unwrap();
-    let mut com1 = Com1 {
-        port: port.clone(),
-        ring: Some(ring.clone()),
-    };
+    let ringed = Ringed::new(&guest);
+    let (mut com1, ring, port) = (ringed.com1(), &ringed.ring, &ringed.port);
     let program = polled(16, 10);
     let exits = guest.vcpus[0].run(&program, &mut com1).unwrap();
     assert_eq!(
@@ -573,7 +558,7 @@ fn where_no_zone_can_be_opened_every_byte_exits_and_no_timer_runs() {
         counters.failed > 0 && counters.registered == 0,
         "{counters:?}"
     );
-    assert!(!is_due(&ring, 30));
+    assert!(!is_due(ring, 30));
 }
 
 #[test]
@@ -581,18 +566,12 @@ fn an_idle_port_has_no_timer() {
     let Some(mut guest) = guest("an_idle_port_has_no_timer", 1) else {
         return;
     };
-    let port = port(&guest);
-    let ring = Arc::new(ring(&guest));
-    ring.add(IoEventAddress::Pio(COM1.into()), port.clone())
-        .unwrap();
-    let mut com1 = Com1 {
-        port: port.clone(),
-        ring: Some(ring.clone()),
-    };
-    assert!(!is_due(&ring, 30), "not before it is used");
+    let ringed = Ringed::new(&guest);
+    let (mut com1, ring, port) = (ringed.com1(), &ringed.ring, &ringed.port);
+    assert!(!is_due(ring, 30), "not before it is used");
     guest.vcpus[0].run(&polled(16, 10), &mut com1).unwrap();
     let mut ticks = 0;
-    while is_due(&ring, 999) {
+    while is_due(ring, 999) {
         ticks += 1;
         assert!(ticks < 1000, "it never ends");
         ring.tick();
@@ -660,9 +639,11 @@ fn two_steps() -> Program {
 
 /// Waits until the guest has come to this step.
 fn until(memory: &GuestMemoryMmap, step: u8) {
-    while memory.read_obj::<u8>(STEP).unwrap() != step {
-        std::thread::yield_now();
-    }
+    let at = || memory.read_obj::<u8>(STEP).unwrap();
+    wait_for(
+        || (at() == step).then_some(()),
+        || format!("the guest is at step {}, not {step}", at()),
+    );
 }
 
 /// A data register at whose first byte from the ring the guest sends more.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use vm_serial_tests::flood;
+use vm_serial_tests::patience::wait_for;
 use vm_serial_tests::requirement;
 use vm_serial_tests::running::{Output, Vmm, modes};
 
@@ -65,13 +66,12 @@ fn the_second_client_is_told_who_holds_the_console_and_served_afterwards() {
         let seen_by_holder = holder.output().wait_for("# still here\r\n> ");
         drop(holder);
 
-        let served = loop {
+        let attach = || {
             let socat = Socat::attach(&vmm.socket());
             let first = socat.output().wait_for("\n");
-            if !String::from_utf8_lossy(&first).contains("in use by") {
-                break socat;
-            }
+            (!String::from_utf8_lossy(&first).contains("in use by")).then_some(socat)
         };
+        let served = wait_for(attach, || format!("{mode:?}: the console never gets free"));
         // First the backlog, as the holder saw it, then what happens from now on.
         served.terminal.type_keys("sum\r");
         let seen = served.output().wait_for(" bytes\r\n> ");

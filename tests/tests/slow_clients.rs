@@ -2,13 +2,12 @@
 
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use vm_serial_tests::flood;
+use vm_serial_tests::patience::wait_for;
 use vm_serial_tests::requirement;
-use vm_serial_tests::running::{Accounting, Mode, Output, PATIENCE, Vmm, modes, send_signal};
+use vm_serial_tests::running::{Accounting, Mode, Output, Vmm, modes, send_signal};
 
 const VMM: &str = env!("CARGO_BIN_EXE_vmm");
 
@@ -46,22 +45,17 @@ fn stopped_socat(vmm: &Vmm, flood: usize) -> (Child, Output) {
 /// Waits until the guest has sent `bytes`, whoever reads them; gives the log's accounting then.
 #[track_caller]
 fn wait_until_written(vmm: &Vmm, bytes: usize) -> Accounting {
-    let deadline = Instant::now() + PATIENCE;
-    let told_before = vmm.messages().text().matches(" overwritten\n").count();
-    for asked in told_before + 1.. {
+    let mut told = vmm.messages().text().matches(" overwritten\n").count();
+    let ask = || {
         vmm.signal(Signal::USR1);
-        let messages = vmm.messages().wait_for_nth(" overwritten\n", asked);
+        told += 1;
+        let messages = vmm.messages().wait_for_nth(" overwritten\n", told);
         let log = Accounting::last_in(&String::from_utf8_lossy(&messages));
-        if log.written >= bytes as u64 {
-            return log;
-        }
-        assert!(
-            Instant::now() < deadline,
-            "the guest waits for its client: {log:?}"
-        );
-        thread::sleep(Duration::from_millis(100));
-    }
-    unreachable!("the range has no end")
+        (log.written >= bytes as u64).then_some(log)
+    };
+    wait_for(ask, || {
+        format!("the guest waits for its client: {}", vmm.messages().text())
+    })
 }
 
 #[test]
@@ -76,9 +70,6 @@ fn a_stopped_client_does_not_slow_the_guest() {
         let (mut child, output) = stopped_socat(&vmm, flood);
         // The guest ends its flood while the client stands still.
         wait_until_written(&vmm, flood);
-        if mode == Mode::Scripted {
-            thread::sleep(Duration::from_secs(10)); // as long as an operator's laptop sleeps
-        }
         send_signal(&child, Signal::CONT);
         let received = output.wait_for(&flood::last_line(flood));
         let shown = output.wait_for(&format!("{}> ", flood::last_line(flood)));

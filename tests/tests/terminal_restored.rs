@@ -1,10 +1,8 @@
 //! The terminal is given back as it was on every way out.
 
-use std::thread;
-use std::time::{Duration, Instant};
-
 use rustix::process::Signal;
-use vm_serial_tests::running::{Mode, PATIENCE, Vmm, modes};
+use vm_serial_tests::patience::wait_for;
+use vm_serial_tests::running::{Mode, Vmm, modes};
 use vm_serial_tests::terminal::Terminal;
 
 const VMM: &str = env!("CARGO_BIN_EXE_vmm");
@@ -19,15 +17,10 @@ fn restored_after(mode: Mode, arguments: &[&str], way_out: impl FnOnce(&Terminal
     terminal.output().wait_for("commands\r\n> ");
     assert!(terminal.settings().is_raw(), "{mode:?}");
     way_out(&terminal, &mut vmm);
-    let deadline = Instant::now() + PATIENCE;
-    while terminal.settings() != before {
-        assert!(
-            Instant::now() < deadline,
-            "{mode:?}: {:?} is not {before:?}",
-            terminal.settings()
-        );
-        thread::sleep(Duration::from_millis(5));
-    }
+    wait_for(
+        || (terminal.settings() == before).then_some(()),
+        || format!("{mode:?}: {:?} is not {before:?}", terminal.settings()),
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use fastrand::Rng;
 use vm_uart::bus::mmio::{Mmio, Stride};
 use vm_uart::bus::{Width, pio};
 use vm_uart::{Character, Config, InterruptLine, Line, ModemInputs, SerialPort, Snapshot};
@@ -77,21 +78,9 @@ impl InterruptLine for Pin {
     }
 }
 
-/// xorshift32: the same traffic each run.
-struct Random(u32);
-
-impl Random {
-    fn next(&mut self) -> u32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 17;
-        self.0 ^= self.0 << 5;
-        self.0
-    }
-}
-
-fn traffic(port: &mut SerialPort<Pin, Moody>, random: &mut Random, snapshot: &mut Snapshot) {
+fn traffic(port: &mut SerialPort<Pin, Moody>, random: &mut Rng, snapshot: &mut Snapshot) {
     let mut data = [0; 64];
-    let dice = random.next();
+    let dice = random.u32(..);
     let (offset, value) = ((dice >> 8) as u8 & 0x0f, (dice >> 16) as u8);
     let length = usize::from(value) % data.len();
     match dice % 16 {
@@ -138,7 +127,7 @@ fn the_counter_counts() {
 #[test]
 fn a_million_accesses_allocate_nothing() {
     let accesses_each = 1_000_000_usize.div_ceil(Config::every().count());
-    let mut random = Random(0x1655_0a01);
+    let mut random = Rng::with_seed(0x1655_0a01);
     for config in Config::every() {
         let count = allocations(|| {
             let mut port = SerialPort::with_config(config, Pin::default(), Moody::default());
