@@ -5,11 +5,11 @@ use std::sync::Mutex;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use vm_console::{BootLog, LogConfig};
+use vm_serial_bench::host::{lock, logged_port};
 use vm_serial_bench::peers::{BareRing, Irqfd, Memory, superio, unread_irq};
-use vm_serial_bench::rigs::{lock, logged_port};
+use vm_uart::registers::{LSR, THR};
 use vm_uart::{EdgeLine, Line, SerialPort};
 
-const LSR: u8 = 5;
 const BURST: [u8; 16] = [b'x'; 16];
 
 fn port<L: Line>(line: L) -> Mutex<SerialPort<EdgeLine<Irqfd>, L>> {
@@ -21,18 +21,18 @@ fn a_byte(criterion: &mut Criterion) {
     group.throughput(Throughput::Bytes(1));
     let device = port(());
     group.bench_function("device", |b| {
-        b.iter(|| lock(&device).write(0, black_box(b'x')));
+        b.iter(|| lock(&device).write(THR, black_box(b'x')));
     });
     group.bench_function("device-lsr", |b| {
         b.iter(|| lock(&device).read(black_box(LSR)));
     });
     let logged = port(logged_port(LogConfig::default()).expect("memory for a log"));
     group.bench_function("device+log", |b| {
-        b.iter(|| lock(&logged).write(0, black_box(b'x')));
+        b.iter(|| lock(&logged).write(THR, black_box(b'x')));
     });
     let peer = superio(Memory::default());
     group.bench_function("vm-superio", |b| {
-        b.iter(|| lock(&peer).write(0, black_box(b'x')));
+        b.iter(|| lock(&peer).write(THR, black_box(b'x')));
     });
     let ring = Mutex::new(BareRing::new());
     group.bench_function("mutex+ring", |b| {
@@ -46,11 +46,11 @@ fn a_burst(criterion: &mut Criterion) {
     group.throughput(Throughput::Bytes(BURST.len() as u64));
     let device = port(());
     group.bench_function("device", |b| {
-        b.iter(|| lock(&device).write_string(0, black_box(&BURST)));
+        b.iter(|| lock(&device).write_string(THR, black_box(&BURST)));
     });
     let logged = port(logged_port(LogConfig::default()).expect("memory for a log"));
     group.bench_function("device+log", |b| {
-        b.iter(|| lock(&logged).write_string(0, black_box(&BURST)));
+        b.iter(|| lock(&logged).write_string(THR, black_box(&BURST)));
     });
     let ring = Mutex::new(BareRing::new());
     group.bench_function("mutex+ring", |b| {

@@ -5,9 +5,9 @@
 //! medians over the passes and the ratio is the median of the passes' ratios.
 
 pub mod cloud;
+pub mod host;
 pub mod measure;
 pub mod peers;
 pub mod plot;
 pub mod report;
-pub mod rigs;
 pub mod rows;

@@ -2,6 +2,7 @@
 //!
 //! This library is what those tests share; the example VMM that they drive is the binary `vmm`.
 
+pub mod background;
 pub mod bare_guest;
 pub mod flood;
 pub mod irqfd;
@@ -10,6 +11,7 @@ pub mod requirement;
 pub mod running;
 pub mod sum;
 pub mod terminal;
+pub mod ticking;
 
 /// The README's example, compiled and run.
 #[cfg(doctest)]

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use fastrand::Rng;
@@ -16,6 +15,7 @@ use vm_serial_tests::bare_guest::{
 use vm_serial_tests::irqfd::Irqfd;
 use vm_serial_tests::patience::wait_for;
 use vm_serial_tests::requirement;
+use vm_serial_tests::ticking::ticking;
 use vm_uart::bus::coalesced::{BUSY_WRITES, CoalescedRing, DataRegister, IDLE_TICKS};
 use vm_uart::bus::mmio::{Mmio, Stride};
 use vm_uart::{Character, EdgeLine, Line, SerialPort};
@@ -113,41 +113,6 @@ fn is_due(ring: &CoalescedRing, milliseconds: i64) -> bool {
     poll(&mut timer, Some(&timeout)).unwrap() > 0
 }
 
-/// A ring whose timer is served by a thread, as an event loop would.
-struct Ticking {
-    stop: Arc<AtomicBool>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl Ticking {
-    fn new(ring: Arc<CoalescedRing>) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let thread = std::thread::spawn({
-            let stop = stop.clone();
-            move || {
-                while !stop.load(Ordering::Relaxed) {
-                    if is_due(&ring, 50) {
-                        ring.tick();
-                    }
-                }
-            }
-        });
-        Self {
-            stop,
-            thread: Some(thread),
-        }
-    }
-}
-
-impl Drop for Ticking {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
 fn guest(test: &str, vcpus: u64) -> Option<Guest> {
     if !requirement::has_kvm() {
         requirement::skip(test, "/dev/kvm");
@@ -166,9 +131,9 @@ fn run(guest: &mut Guest, program: &Program, coalesced: bool) -> (Vec<u8>, Exits
             ring: None,
         }
     };
-    let ticking = com1.ring.clone().map(Ticking::new);
+    let timer = com1.ring.clone().map(|ring| ticking(ring).unwrap());
     let exits = guest.vcpus[0].run(program, &mut com1).unwrap();
-    drop(ticking);
+    drop(timer);
     let counted = com1.ring.map_or(0, |ring| ring.counters().coalesced);
     let sent = std::mem::take(&mut com1.port.lock().unwrap().line_mut().sent);
     (sent, exits, counted)
@@ -281,7 +246,7 @@ fn bytes_written_before_a_halt_arrive_though_nothing_exits() {
     };
     let ringed = Ringed::new(&guest);
     let (mut com1, port) = (ringed.com1(), &ringed.port);
-    let _ticking = Ticking::new(ringed.ring.clone());
+    let _timer = ticking(ringed.ring.clone()).unwrap();
     let program = write_and_halt(100);
     let mut vcpu = guest.vcpus.remove(0);
     // The vCPU halts for good: its thread is left behind and ends with the process.
@@ -316,7 +281,7 @@ fn two_vcpus_that_take_turns_keep_their_order() {
         return;
     };
     let ringed = Ringed::new(&guest);
-    let _ticking = Ticking::new(ringed.ring.clone());
+    let _timer = ticking(ringed.ring.clone()).unwrap();
     let (burst, rounds) = (3, 200);
     let programs = [
         take_turns(b'a', burst, 0, 1, rounds),

@@ -4,16 +4,18 @@
 
 use std::io::Read;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use vm_console::LogConfig;
+use vm_serial_tests::background::Background;
+use vm_uart::registers::THR;
 
+use crate::host::{LoggedPort, Served, lock};
 use crate::measure::{Bar, Pass, Passes, Row, Skipped, percentile};
 use crate::peers::drained;
-use crate::rigs::{LoggedPort, Served, lock};
 
 const WRITES: usize = 200_000;
 const PACE: Duration = Duration::from_micros(1);
@@ -75,23 +77,21 @@ pub(super) fn rows() -> Vec<Row> {
                 let served = Arc::new(full()?);
                 let alone = full()?;
                 Ok(Box::new(move || {
-                    let stop = Arc::new(AtomicBool::new(false));
-                    let attaching = std::thread::spawn({
-                        let (served, stop) = (served.clone(), stop.clone());
-                        move || {
+                    let attaching = Background::start({
+                        let served = served.clone();
+                        move |stop| {
                             let mut attaches = 0;
                             while !stop.load(Ordering::Relaxed) {
-                                // Refused while the last one is being seen off: try again.
+                                // Refused until the last one has left: try again.
                                 attaches +=
                                     u64::from(served.attach().and_then(read_mebibyte).is_ok());
                             }
                             attaches
                         }
                     });
-                    let mut ours = timed_writes(&served.port);
-                    stop.store(true, Ordering::Relaxed);
-                    let attaches = attaching.join().unwrap_or(0);
-                    let mut peer = timed_writes(&alone.port);
+                    let mut ours = timed_writes(served.port());
+                    let attaches = attaching.stop().unwrap_or(0);
+                    let mut peer = timed_writes(alone.port());
                     let detail = format!("{attaches} attaches during {WRITES} writes");
                     Ok(Pass {
                         detail: Some(detail),
@@ -126,21 +126,18 @@ enum Company {
     Reader(JoinHandle<u64>),
     Readers(Vec<JoinHandle<u64>>),
     Stopped(UnixStream),
-    Poller(Arc<AtomicBool>, JoinHandle<()>),
+    Poller(Background<()>),
 }
 
 impl Company {
     fn poller(served: &Served) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let log = served.log.clone();
-        let stopping = stop.clone();
-        let thread = std::thread::spawn(move || {
-            while !stopping.load(Ordering::Relaxed) {
+        let log = served.log().clone();
+        Self::Poller(Background::start(move |stop| {
+            while !stop.load(Ordering::Relaxed) {
                 std::hint::black_box(log.read_at(-65_536, 65_536));
                 std::thread::sleep(Duration::from_millis(1));
             }
-        });
-        Self::Poller(stop, thread)
+        }))
     }
 
     /// Ends the company; says what the clients got, where that is known.
@@ -163,9 +160,8 @@ impl Company {
                 drop(served);
                 reader.join().ok()
             }
-            Self::Poller(stop, thread) => {
-                stop.store(true, Ordering::Relaxed);
-                let _ = thread.join();
+            Self::Poller(poller) => {
+                drop(poller);
                 None
             }
         }
@@ -181,15 +177,15 @@ fn beside(company: fn(&Served) -> Result<Company, Skipped>) -> Result<Passes, Sk
         // Until the service has taken them in, and a client that does not read has a full socket.
         std::thread::sleep(Duration::from_millis(20));
         for _ in 0..1 << 20 {
-            lock(&served.port).write(0, b'w');
+            lock(served.port()).write(THR, b'w');
         }
         std::thread::sleep(Duration::from_millis(20));
-        let mut ours = timed_writes(&served.port);
+        let mut ours = timed_writes(served.port());
         let memory = resident_kib();
-        let written = served.log.head();
+        let written = served.log().head();
         let got = joined.leave(served);
         let alone = Served::new(LogConfig::default())?;
-        let mut peer = timed_writes(&alone.port);
+        let mut peer = timed_writes(alone.port());
         let detail = format!(
             "p50 {:.0} ns, p99 {:.0} ns, max {:.0} ns; alone p50 {:.0} ns, p99 {:.0} ns; {written} written, {}; process {memory} KiB",
             percentile(&mut ours, 0.5),
@@ -214,7 +210,7 @@ fn full() -> Result<Served, Skipped> {
         head: 0,
         ..LogConfig::default()
     })?;
-    lock(&served.port).write_string(0, &vec![b'x'; LogConfig::default().tail as usize]);
+    lock(served.port()).write_string(THR, &vec![b'x'; LogConfig::default().tail as usize]);
     Ok(served)
 }
 
@@ -223,29 +219,21 @@ fn tail(writes: &mut [u64]) -> f64 {
 }
 
 fn timed_writes(port: &Mutex<LoggedPort>) -> Vec<u64> {
-    let mut left = WRITES;
-    timed_writes_until(port, move || {
-        left -= 1;
-        left == 0
-    })
-}
-
-fn timed_writes_until(port: &Mutex<LoggedPort>, mut done: impl FnMut() -> bool) -> Vec<u64> {
-    let mut times = Vec::with_capacity(WRITES);
     let mut next = Instant::now();
-    while !done() {
+    let times = (0..WRITES).map(|_| {
         next += PACE;
         let mut before = Instant::now();
         while before < next {
             std::hint::spin_loop();
             before = Instant::now();
         }
-        lock(port).write(0, b'x');
-        times.push(before.elapsed().as_nanos() as u64);
+        lock(port).write(THR, b'x');
+        let time = before.elapsed().as_nanos() as u64;
         // A guest that was not scheduled does not catch up.
         next = next.max(before);
-    }
-    times
+        time
+    });
+    times.collect()
 }
 
 fn read_mebibyte(mut client: UnixStream) -> Result<(), Skipped> {

@@ -8,23 +8,18 @@ use std::time::{Duration, Instant};
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use vm_console::LogConfig;
+use vm_uart::registers::{FCR, IER, IIR, Ier, MCR, Mcr, RBR};
 use vm_uart::{Character, EdgeLine, Line, SerialPort};
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 use vmm_sys_util::eventfd::EventFd;
 
 use super::many::service_switches;
+use crate::host::{Served, lock};
 use crate::measure::{Bar, Pass, Passes, Row, Skipped, median, per};
 use crate::peers::Irqfd;
-use crate::rigs::{Served, lock};
 
 const KEYS: usize = 500;
 const PASTE: usize = 1 << 20;
-
-const RBR: u8 = 0;
-const IER: u8 = 1;
-const IIR: u8 = 2;
-const FCR: u8 = 2;
-const MCR: u8 = 4;
 
 const TRIGGER_1: u8 = 0x01;
 /// As Linux programs it.
@@ -76,7 +71,7 @@ fn move_back(before: Option<CpuSet>) {
 fn keystroke() -> Result<Passes, Skipped> {
     let before = move_to(EVENT_LOOP);
     let served = Served::new(LogConfig::default())?;
-    open_port(&served.port, TRIGGER_1);
+    open_port(served.port(), TRIGGER_1);
     let mut client = served.attach()?;
     let bare_irq = EventFd::new(0)?;
     let (mut bare_client, mut bare_end) = UnixStream::pair()?;
@@ -112,8 +107,8 @@ fn keystroke() -> Result<Passes, Skipped> {
             });
             median(times).unwrap_or(0.0)
         };
-        let ours = one(&mut client, &served.irq, &|| {
-            lock(&served.port).read(RBR);
+        let ours = one(&mut client, served.irq(), &|| {
+            lock(served.port()).read(RBR);
         });
         let peer = one(&mut bare_client, &bare_irq, &|| {});
         move_back(before);
@@ -124,8 +119,8 @@ fn keystroke() -> Result<Passes, Skipped> {
 fn open_port<L: Line>(port: &Mutex<SerialPort<EdgeLine<Irqfd>, L>>, fcr: u8) {
     let mut port = lock(port);
     port.write(FCR, fcr);
-    port.write(MCR, 0x0b);
-    port.write(IER, 0x01);
+    port.write(MCR, (Mcr::DTR | Mcr::RTS | Mcr::OUT2).bits());
+    port.write(IER, Ier::RECEIVED_DATA.bits());
 }
 
 /// A line on which everything has been typed already.
@@ -144,7 +139,7 @@ impl Line for AtHand {
 
 fn paste() -> Result<Pass, Skipped> {
     let served = Served::new(LogConfig::default())?;
-    open_port(&served.port, TRIGGER_8);
+    open_port(served.port(), TRIGGER_8);
     let mut client = served.attach()?;
     let before = service_switches();
     let start = Instant::now();
@@ -152,7 +147,7 @@ fn paste() -> Result<Pass, Skipped> {
         let _ = client.write_all(&vec![b'v'; PASTE]);
         client
     });
-    let interrupts = read_by_interrupt(&served.port, &served.irq);
+    let interrupts = read_by_interrupt(served.port(), served.irq());
     let ours = start.elapsed().as_secs_f64() * 1e3;
     let wakeups = service_switches().saturating_sub(before);
     drop(pasting.join());

@@ -1,20 +1,18 @@
 //! What the guest gets: bytes per second and exits per byte, with real exits.
 
-use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use kvm_ioctls::IoEventAddress;
 use vm_console::LogConfig;
 use vm_serial_tests::bare_guest::{COM1, Device, Guest, Program, interrupt_driven, polled};
+use vm_serial_tests::ticking::ticking;
 use vm_uart::bus::coalesced::CoalescedRing;
 use vm_uart::{EdgeLine, SerialPort};
-use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 
+use crate::host::{LoggedPort, lock, logged_port};
 use crate::measure::{Bar, Pass, Passes, Row, Skipped};
 use crate::peers::{Irqfd, Memory, Superio};
-use crate::rigs::{LoggedPort, lock, logged_port};
 
 /// The rows of this module.
 pub(super) fn rows() -> Vec<Row> {
@@ -96,7 +94,7 @@ pub(super) fn rows() -> Vec<Row> {
 
 struct Ours {
     port: Arc<Mutex<LoggedPort>>,
-    ring: Option<Ticking>,
+    ring: Option<Arc<CoalescedRing>>,
 }
 
 impl Device for Ours {
@@ -110,7 +108,7 @@ impl Device for Ours {
 
     fn before_access(&mut self, port: u16, is_write: bool) {
         if let Some(ring) = &self.ring {
-            ring.ring.before_access(port.into(), is_write);
+            ring.before_access(port.into(), is_write);
         }
     }
 }
@@ -157,55 +155,24 @@ fn passes(
         irq(&peer_guest)?,
         Memory::default(),
     )));
-    let ring = coalesced.then(|| Ticking::new(&guest, &port)).transpose()?;
+    let ring = coalesced.then(|| ring(&guest, &port)).transpose()?;
+    let timer = ring.clone().map(ticking).transpose()?;
     let mut ours = Ours { port, ring };
     let program = program();
     Ok(Box::new(move || {
+        let _ = &timer;
         let ours = one(&mut guest, &program, &mut ours, figure)?;
         let peer = one(&mut peer_guest, &program, &mut peer, figure)?;
         Ok(Pass::pair(ours, peer))
     }))
 }
 
-/// A ring whose timer is served by a thread, as a VMM's event loop does.
-struct Ticking {
-    ring: Arc<CoalescedRing>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Ticking {
-    fn new(guest: &Guest, port: &Arc<Mutex<LoggedPort>>) -> Result<Self, Skipped> {
-        let vcpu = guest.second_vcpu_descriptor().map_err(Skipped)?;
-        let ring = CoalescedRing::new(guest.vm.clone(), vcpu, Box::new(|_, _| {}))?;
-        ring.add(IoEventAddress::Pio(COM1.into()), port.clone())?;
-        let (ring, stop) = (Arc::new(ring), Arc::new(AtomicBool::new(false)));
-        let epoll = Epoll::new()?;
-        epoll.ctl(
-            ControlOperation::Add,
-            ring.as_raw_fd(),
-            EpollEvent::new(EventSet::IN, 0),
-        )?;
-        std::thread::spawn({
-            let (ring, stop) = (ring.clone(), stop.clone());
-            move || {
-                while !stop.load(Ordering::Relaxed) {
-                    if epoll
-                        .wait(100, &mut [EpollEvent::default()])
-                        .is_ok_and(|ready| ready > 0)
-                    {
-                        ring.tick();
-                    }
-                }
-            }
-        });
-        Ok(Self { ring, stop })
-    }
-}
-
-impl Drop for Ticking {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
+/// A ring that leads to `port`.
+fn ring(guest: &Guest, port: &Arc<Mutex<LoggedPort>>) -> Result<Arc<CoalescedRing>, Skipped> {
+    let vcpu = guest.second_vcpu_descriptor().map_err(Skipped)?;
+    let ring = CoalescedRing::new(guest.vm.clone(), vcpu, Box::new(|_, _| {}))?;
+    ring.add(IoEventAddress::Pio(COM1.into()), port.clone())?;
+    Ok(Arc::new(ring))
 }
 
 fn one(

@@ -3,20 +3,18 @@
 use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use vm_console::service::{Service, ServiceHandle};
 use vm_console::transport::Listener;
 use vm_console::transport::stdio::FdClient;
-use vm_console::transport::unix::UnixSocket;
-use vm_console::{BootLog, Console, ConsoleLine, LogConfig, LogWriter};
-use vm_uart::SerialPort;
+use vm_console::{BootLog, LogConfig, LogWriter};
+use vm_serial_tests::background::Background;
+use vm_uart::registers::THR;
 
 use super::heavy::resident_kib;
+use crate::host::{Host, SharedPort, lock};
 use crate::measure::{Bar, Pass, Passes, Row, Skipped, per};
-use crate::rigs::{lock, unlimited};
 
 /// The rows of this module.
 pub(super) fn rows() -> Vec<Row> {
@@ -84,14 +82,11 @@ pub(super) fn rows() -> Vec<Row> {
     ]
 }
 
-type Port = Arc<Mutex<SerialPort<(), ConsoleLine>>>;
-
+/// Many consoles on one host. A `move` closure has to take all of it, or the host ends before.
 struct Consoles {
-    ports: Vec<Port>,
+    ports: Vec<SharedPort<()>>,
     clients: Vec<UnixStream>,
-    service: ServiceHandle,
-    thread: Option<std::thread::JoinHandle<()>>,
-    directory: tempfile::TempDir,
+    host: Host,
 }
 
 fn logs(count: usize) -> Result<Vec<LogWriter>, Skipped> {
@@ -101,46 +96,31 @@ fn logs(count: usize) -> Result<Vec<LogWriter>, Skipped> {
 }
 
 impl Consoles {
-    /// One listener each, and a client each if asked.
+    /// One listener each, or a client each if asked.
     fn new(logs: Vec<LogWriter>, with_clients: bool) -> Result<Self, Skipped> {
-        let directory = tempfile::tempdir()?;
-        let (service, thread) = Service::spawn()?;
         let mut consoles = Self {
             ports: Vec::new(),
             clients: Vec::new(),
-            service,
-            thread: Some(thread),
-            directory,
+            host: Host::start()?,
         };
-        for (n, writer) in logs.into_iter().enumerate() {
-            let (line, console) = Console::new(unlimited("vm"), writer)?;
-            let port = Arc::new(Mutex::new(SerialPort::new((), line)));
+        for (n, log) in logs.into_iter().enumerate() {
             let listeners = if with_clients {
                 Vec::new()
             } else {
-                let path = consoles.directory.path().join(n.to_string());
-                vec![Listener::raw(UnixSocket::bind(path)?)]
+                vec![Listener::raw(consoles.host.bind(&n.to_string())?)]
             };
-            let handle = consoles.service.add(console, port.clone(), listeners);
+            let (console, port) = consoles.host.serve((), log, listeners)?;
             if with_clients {
                 let (ours, theirs) = UnixStream::pair()?;
-                drop(handle.attach(FdClient::from_socket(ours.into())));
+                drop(console.attach(FdClient::from_socket(ours.into())));
                 theirs.set_nonblocking(true)?;
                 consoles.clients.push(theirs);
             }
-            handle.status(Duration::from_mins(1))?;
+            // The service has taken it in when it answers.
+            console.status(Duration::from_mins(1))?;
             consoles.ports.push(port);
         }
         Ok(consoles)
-    }
-}
-
-impl Drop for Consoles {
-    fn drop(&mut self) {
-        self.service.shut_down();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 
@@ -209,7 +189,7 @@ fn throughput(count: usize) -> Result<Pass, Skipped> {
     loop {
         for ((port, written), got) in consoles.ports.iter().zip(&mut written).zip(&got) {
             if *written < each && *written - got < AHEAD {
-                lock(port).write_string(0, &[b'x'; CHUNK]);
+                lock(port).write_string(THR, &[b'x'; CHUNK]);
                 *written += CHUNK as u64;
             }
         }
@@ -249,25 +229,22 @@ fn chatty(count: usize) -> Result<Passes, Skipped> {
     const MILLISECONDS: u64 = 1000;
     let mut consoles = Consoles::new(logs(count)?, true)?;
     let mut clients = std::mem::take(&mut consoles.clients);
-    let stop = Arc::new(AtomicBool::new(false));
-    let reading = stop.clone();
-    let reader = std::thread::spawn(move || {
+    let reader = Background::start(move |stop| {
         let mut buffer = vec![0; 1 << 16];
-        while !reading.load(Ordering::Relaxed) {
+        while !stop.load(Ordering::Relaxed) {
             for client in &mut clients {
                 while client.read(&mut buffer).is_ok_and(|n| n == buffer.len()) {}
             }
             std::thread::sleep(Duration::from_millis(5));
         }
     });
-    let ending = Ending(stop, Some(reader));
     Ok(Box::new(move || {
-        let _ = &ending;
+        let _ = (&consoles, &reader);
         let (start, busy) = (Instant::now(), service_time());
         let mut printed = 0;
         for round in 1..=MILLISECONDS {
             for port in &consoles.ports {
-                lock(port).write_string(0, &LINE);
+                lock(port).write_string(THR, &LINE);
                 printed += LINE.len();
             }
             let due = start + Duration::from_millis(round);
@@ -287,18 +264,6 @@ fn chatty(count: usize) -> Result<Passes, Skipped> {
             detail: Some(detail),
         })
     }))
-}
-
-/// Stops a thread when dropped.
-struct Ending(Arc<AtomicBool>, Option<std::thread::JoinHandle<()>>);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.1.take() {
-            let _ = thread.join();
-        }
-    }
 }
 
 /// How often the services' threads have gone to sleep so far.

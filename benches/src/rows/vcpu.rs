@@ -6,13 +6,13 @@ use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 
 use vm_console::LogConfig;
+use vm_uart::registers::{LSR, THR};
 use vm_uart::{EdgeLine, Line, SerialPort};
 
+use crate::host::{LoggedPort, Served, lock, logged_port};
 use crate::measure::{Bar, Pass, Passes, Row, Skipped, ns_each};
 use crate::peers::{BareRing, Irqfd, Memory, Superio, drained, superio, unread_irq};
-use crate::rigs::{LoggedPort, Served, lock, logged_port};
 
-const LSR: u8 = 5;
 const BURST: usize = 16;
 
 /// Bytes of a pass where a byte costs nanoseconds, and where it costs a system call.
@@ -61,7 +61,7 @@ pub(super) fn rows() -> Vec<Row> {
                 Ok(Box::new(move || {
                     let ours = ns_each(FAST, || {
                         for i in 0..FAST {
-                            lock(&port).write(0, black_box(i as u8));
+                            lock(&port).write(THR, black_box(i as u8));
                         }
                     });
                     let peer = ns_each(FAST, || {
@@ -131,7 +131,7 @@ pub(super) fn rows() -> Vec<Row> {
                 let peer = superio(unix_sink()?);
                 Ok(Box::new(move || {
                     Ok(Pass::pair(
-                        polled(&served.port, FAST),
+                        polled(served.port(), FAST),
                         superio_polled(&peer, SLOW),
                     ))
                 }))
@@ -173,7 +173,7 @@ fn polled<L: Line>(port: &Mutex<SerialPort<EdgeLine<Irqfd>, L>>, count: usize) -
             if i % BURST == 0 {
                 black_box(lock(port).read(LSR));
             }
-            lock(port).write(0, black_box(i as u8));
+            lock(port).write(THR, black_box(i as u8));
         }
     })
 }
@@ -181,7 +181,7 @@ fn polled<L: Line>(port: &Mutex<SerialPort<EdgeLine<Irqfd>, L>>, count: usize) -
 fn bursts<L: Line>(port: &Mutex<SerialPort<EdgeLine<Irqfd>, L>>, count: usize) -> f64 {
     ns_each(count, || {
         for _ in 0..count / BURST {
-            lock(port).write_string(0, black_box(&[b'x'; BURST]));
+            lock(port).write_string(THR, black_box(&[b'x'; BURST]));
         }
     })
 }
@@ -193,7 +193,7 @@ fn superio_polled<W: Write>(port: &Superio<W>, count: usize) -> f64 {
                 black_box(lock(port).read(LSR));
             }
             // Its sink never fails.
-            let _ = lock(port).write(0, black_box(i as u8));
+            let _ = lock(port).write(THR, black_box(i as u8));
         }
     })
 }
