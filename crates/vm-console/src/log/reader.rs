@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use super::cursor::{Cursor, GapPolicy, Start};
 use super::layout::{MARKS, MAX_OFFSET, at, boot_entry, boot_seal};
 use super::marks::Mark;
 use super::memory::Memory;
@@ -190,12 +189,6 @@ impl BootLog {
     #[must_use]
     pub fn marks_written(&self) -> u64 {
         self.memory.load(at::MARKS, Acquire)
-    }
-
-    /// A reader of its own, beginning at `start`, that notes gaps.
-    #[must_use]
-    pub fn cursor(&self, start: Start) -> Cursor {
-        Cursor::new(self.clone(), start, GapPolicy::default())
     }
 
     /// Reads up to `max` bytes from the offset `start`, or from `-start` bytes before the end if it is negative.

@@ -6,9 +6,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::cursor::{Cursor, GapPolicy, Read, Start};
+use super::cursor::{Cursor, GapPolicy, Read};
 use super::error::LogError;
 use super::reader::BootLog;
+use super::start::Start;
 
 /// Bounds of a [`StreamFiles`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
