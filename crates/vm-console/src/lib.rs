@@ -101,8 +101,9 @@ pub mod transport;
 mod when;
 
 pub use crate::log::{
-    Accounting, Boot, BootLog, Cursor, End, Excerpt, GapPolicy, LogConfig, LogError, LogImage,
-    LogWriter, Mark, MarkKind, Read, Start, StreamFiles, StreamLimits, TimedLines, UnixTime,
+    Accounting, Boot, BootLog, Cursor, End, Excerpt, GapPolicy, LogConfig, LogError, LogId,
+    LogImage, LogWriter, Mark, MarkKind, Read, Start, StreamFiles, StreamLimits, TimedLines,
+    UnixTime,
 };
 pub use console::{Console, ConsoleConfig, PowerControl};
 pub use counters::CounterValues;

@@ -36,7 +36,7 @@ pub enum LogError {
     Version {
         /// The version in the file.
         found: u64,
-        /// The only version understood.
+        /// The newest version understood.
         known: u64,
     },
     /// The file is shorter than its header says.
@@ -119,7 +119,7 @@ impl fmt::Display for LogError {
             Self::Version { found, known } => {
                 write!(
                     f,
-                    "boot log of version {found}; this program knows version {known} only"
+                    "boot log of version {found}; this program knows versions up to {known}"
                 )
             }
             Self::CutShort { len, expected } => {

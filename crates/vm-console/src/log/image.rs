@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::config::LogConfig;
 use super::error::LogError;
+use super::id::{self, LogId};
 use super::layout::{MARKS, MAX_EPOCH, MAX_OFFSET, STAMPS, at, boot_entry, check_sum};
 use super::marks::Mark;
 use super::protocol::{Cells, Records};
@@ -11,7 +12,9 @@ use super::reader::BootLog;
 use super::writer::LogWriter;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"VMLOGIMG");
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
+/// Has no identity; everything else is the same.
+const VERSION_WITHOUT_ID: u64 = 1;
 
 /// Everything that a log keeps, independent of its sizes and of where it is stored.
 ///
@@ -20,10 +23,11 @@ const VERSION: u64 = 1;
 ///
 /// | words | what |
 /// |---|---|
-/// | 2 | `VMLOGIMG`, version (1) |
+/// | 2 | `VMLOGIMG`, version (2) |
 /// | 2 | write offset, boot count |
 /// | 4 | numbers of boots, marks, line times; length of the tail |
 /// | 1 | marks ever written |
+/// | 2 | [identity](LogId), low half first; 0: none. Version 1 does not have these two words |
 /// | 4 each | boots: boot count, first offset, length of the head, 1 if the head may still grow |
 /// | 3 each | marks: offset, nanoseconds since 1970, boot count << 8 \| kind |
 /// | 3 each | line times: offset after the line, nanoseconds since 1970, 0 |
@@ -45,6 +49,7 @@ const VERSION: u64 = 1;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogImage {
+    id: Option<LogId>,
     head: u64,
     epoch: u64,
     marks_written: u64,
@@ -76,6 +81,19 @@ impl LogImage {
         self.epoch
     }
 
+    /// The identity of the log, which goes with it; `None` in an image of an older version.
+    #[must_use]
+    pub fn id(&self) -> Option<LogId> {
+        self.id
+    }
+
+    /// The same image without an identity, for a second guest that begins as a copy of the first: the two
+    /// logs differ from then on, so the log that this is restored into keeps its own identity.
+    #[must_use]
+    pub fn without_id(self) -> Self {
+        Self { id: None, ..self }
+    }
+
     /// The image as bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -90,6 +108,7 @@ impl LogImage {
             .map(|len| len as u64),
         );
         words.push(self.marks_written);
+        words.extend(LogId::to_words(self.id));
         for boot in &self.boots {
             words.extend([
                 boot.epoch,
@@ -120,7 +139,7 @@ impl LogImage {
         }
         let cut = |expected: u64| LogError::CutShort { len, expected };
         let version = rest.next().ok_or(cut(16))?;
-        if version != VERSION {
+        if ![VERSION, VERSION_WITHOUT_ID].contains(&version) {
             return Err(LogError::Version {
                 found: version,
                 known: VERSION,
@@ -128,6 +147,11 @@ impl LogImage {
         }
         let [head, epoch, boots, marks, stamps, tail, marks_written] =
             rest.array().ok_or(cut(72))?;
+        let (id, begin) = if version == VERSION_WITHOUT_ID {
+            (None, 72)
+        } else {
+            (LogId::from_words(rest.array().ok_or(cut(88))?), 88)
+        };
         for (count, limit, rule) in [
             (
                 boots,
@@ -149,7 +173,7 @@ impl LogImage {
             rule_holds(count <= limit, rule, count)?;
         }
         // The counts are bounded, so these sums cannot overflow.
-        let fixed = 72 + boots * 32 + (marks + stamps) * 24;
+        let fixed = begin + boots * 32 + (marks + stamps) * 24;
         let boots: Vec<[u64; 4]> = (0..boots)
             .map(|_| rest.array())
             .collect::<Option<_>>()
@@ -193,6 +217,7 @@ impl LogImage {
                 open: open != 0,
             });
         let image = Self {
+            id,
             head,
             epoch,
             marks_written,
@@ -326,6 +351,7 @@ impl LogWriter {
                 .collect::<Vec<_>>()
         };
         LogImage {
+            id: log.id(),
             head,
             epoch: self.epoch(),
             marks_written: log.marks_written(),
@@ -340,7 +366,7 @@ impl LogWriter {
         }
     }
 
-    /// Takes over an image: offsets, boot count and marks go on where it ended. What the sizes of this log have no
+    /// Takes over an image: identity, offsets, boot count and marks go on where it ended. What the sizes of this log have no
     /// room for is overwritten, as if it had been written here. The log must be new.
     ///
     /// If the process is killed meanwhile, a log in a file is left with a part of it: make it anew.
@@ -359,6 +385,9 @@ impl LogWriter {
             .len()
             .saturating_sub(usize::try_from(layout.tail).unwrap_or(usize::MAX))..];
         let floor = image.head - tail.len() as u64;
+        if let Some(id) = image.id {
+            id::store(cells, id);
+        }
         cells.store(at::FLOOR, floor, Relaxed);
         cells.store(at::EPOCH, image.epoch, Release);
         for slot in 0..layout.boots {

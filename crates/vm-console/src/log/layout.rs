@@ -23,6 +23,8 @@ pub(super) mod at {
     pub(in crate::log) const EPOCH: usize = 88;
     pub(in crate::log) const MARKS: usize = 96;
     pub(in crate::log) const STAMPS: usize = 104;
+    pub(in crate::log) const ID: usize = 112;
+    pub(in crate::log) const ID_CHECK: usize = 128;
     pub(in crate::log) const BOOT_TABLE: usize = 256;
     pub(in crate::log) const MARK_TABLE: usize = 768;
     pub(in crate::log) const STAMP_TABLE: usize = 8192;

@@ -22,6 +22,8 @@
 //! Offsets count bytes since the log was made, in 64 bits; they go on when a file is opened again and when a log
 //! moves to another host ([`LogImage`]).
 //!
+//! An offset means something only in one log: each has a random [identity](LogId), which goes with it.
+//!
 //! Beside the bytes are [marks](Mark) (the newest [`BootLog::MARKS`]) and the times of lines (the newest 4096; see
 //! [`TimedLines`]). Nothing that a guest does makes any of it grow.
 //!
@@ -52,6 +54,8 @@
 //! | 88 | 8 | boot count |
 //! | 96 | 8 | marks ever written |
 //! | 104 | 8 | line times ever written |
+//! | 112 | 16 | [identity](LogId), 0 in a log of a version that knew none |
+//! | 128 | 8 | FNV-1a of these 16 bytes \| 1, stored after them; 0: there is no identity |
 //! | 256 | 16 × 32 | boots, in any order: boot count + 1 (0: unused), first offset, most bytes kept of its head, 0 |
 //! | 768 | 232 × 32 | marks: index + 1 (0: being rewritten), offset, nanoseconds since 1970, boot count << 8 \| [kind](MarkKind) |
 //! | 8192 | 4096 × 32 | line times: index + 1, offset after the line, nanoseconds since 1970, 0 |
@@ -89,6 +93,7 @@
 mod config;
 mod cursor;
 mod error;
+mod id;
 mod image;
 mod layout;
 mod marks;
@@ -107,6 +112,7 @@ mod writer;
 pub use config::LogConfig;
 pub use cursor::{Cursor, End, GapPolicy, Read};
 pub use error::LogError;
+pub use id::LogId;
 pub use image::LogImage;
 pub use marks::{Mark, MarkKind};
 pub use reader::{Accounting, Boot, BootLog, Excerpt};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
+use super::id::{self, LogId};
 use super::layout::{MARKS, MAX_OFFSET, at, boot_entry, boot_seal};
 use super::marks::Mark;
 use super::memory::Memory;
@@ -133,6 +134,16 @@ impl BootLog {
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.memory.load(at::EPOCH, Acquire)
+    }
+
+    /// Which log this is: offsets of another one mean nothing here. `None` only for a file of an older
+    /// version that no writer has opened since; the next one gives it an identity.
+    #[must_use]
+    pub fn id(&self) -> Option<LogId> {
+        match id::load(&*self.memory) {
+            id::Stored::Id(id) => Some(id),
+            id::Stored::None | id::Stored::Damaged(_) => None,
+        }
     }
 
     /// The boots of which the beginning is kept, oldest first.

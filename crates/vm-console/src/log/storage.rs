@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use super::config::LogConfig;
 use super::error::LogError;
+use super::id::{self, LogId};
 use super::layout::{BLOCK, FIXED, Layout, MAGIC, MAX_EPOCH, MAX_OFFSET, at, boot_entry};
 use super::memory::Memory;
 use super::protocol::Cells;
@@ -22,10 +23,12 @@ impl BootLog {
     /// A log in this process's memory. Pages that were never written cost nothing.
     ///
     /// # Errors
-    /// [`LogError::Size`] for a size out of range, [`LogError::Map`] if no address space is left.
+    /// [`LogError::Size`] for a size out of range, [`LogError::Map`] if no address space is left,
+    /// [`LogError::Io`] if the system has no random numbers for the log's [identity](LogId).
     pub fn in_memory(config: LogConfig) -> Result<(LogWriter, Self), LogError> {
         config.check()?;
         let memory = Memory::anonymous(Layout::new(&config))?;
+        identify(&memory)?;
         Ok(with_reader(LogWriter::resume(Arc::new(memory), None)))
     }
 
@@ -198,7 +201,17 @@ fn resume(file: File, lock: WriterLock) -> Result<(LogWriter, BootLog), LogError
     let memory = Memory::of_writer(file, layout)?;
     check_counters(&memory)?;
     check_at_rest(&memory)?;
+    identify(&memory)?;
     Ok(with_reader(LogWriter::resume(Arc::new(memory), Some(lock))))
+}
+
+/// Gives the log an identity, unless it has one: the log is new, or older than identities, or its maker
+/// was killed before the identity was whole.
+fn identify(memory: &Memory) -> Result<(), LogError> {
+    if id::load(memory) == id::Stored::None {
+        id::store(memory, LogId::random()?);
+    }
+    Ok(())
 }
 
 /// Makes an empty log: header, then length. A writer killed in between leaves the header alone, which
@@ -288,6 +301,12 @@ fn check_counters(memory: &Memory) -> Result<(), LogError> {
     let reserved = memory.load(at::RESERVED, Relaxed);
     let floor = memory.load(at::FLOOR, Relaxed);
     let epoch = memory.load(at::EPOCH, Relaxed);
+    if let id::Stored::Damaged(check) = id::load(memory) {
+        return Err(LogError::Inconsistent {
+            rule: "the identity must match its check sum",
+            value: check,
+        });
+    }
     demand(&[
         (
             head <= MAX_OFFSET,
