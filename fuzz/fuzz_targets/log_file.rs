@@ -89,10 +89,13 @@ fn read_all(log: &BootLog, start: i64) {
         Start::Oldest,
         Start::Newest(100),
         Start::Lines(3),
+        Start::Lines(u64::MAX),
         Start::Boot(1),
         Start::Offset(start.unsigned_abs()),
     ] {
         let mut cursor = log.cursor(start);
+        // The second search finds what the first has counted.
+        assert_eq!(log.locate(start).offset, cursor.offset());
         let mut buffer = [0; 512];
         // A damaged head may lie far out, and is then told as one gap.
         while let Read::Bytes(_) | Read::Gap { .. } = cursor.read(&mut buffer) {}

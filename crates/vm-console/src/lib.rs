@@ -101,8 +101,8 @@ pub mod transport;
 mod when;
 
 pub use crate::log::{
-    Accounting, Boot, BootLog, Cursor, End, Excerpt, GapPolicy, LogConfig, LogError, LogId,
-    LogImage, LogWriter, Mark, MarkKind, Read, Start, StreamFiles, StreamLimits, TimedLines,
+    Accounting, Boot, BootLog, Cursor, End, Excerpt, Fit, GapPolicy, Located, LogConfig, LogError,
+    LogId, LogImage, LogWriter, Mark, MarkKind, Read, Start, StreamFiles, StreamLimits, TimedLines,
     UnixTime,
 };
 pub use console::{Console, ConsoleConfig, PowerControl};

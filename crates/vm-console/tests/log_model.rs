@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use proptest::prelude::*;
-use vm_console::{BootLog, Cursor, LogConfig, LogWriter, MarkKind, Read, Start, UnixTime};
+use vm_console::{BootLog, Cursor, Fit, LogConfig, LogWriter, MarkKind, Read, Start, UnixTime};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -12,6 +12,7 @@ enum Step {
     Boot,
     Read { cursor: usize, room: usize },
     NewCursor(Start),
+    Locate { start: Start, budget: u64 },
     ReadAt { start: i64, max: usize },
     Reopen,
 }
@@ -36,6 +37,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Boot),
         4 => (0_usize..4, 1_usize..30_000).prop_map(|(cursor, room)| Step::Read { cursor, room }),
         2 => start().prop_map(Step::NewCursor),
+        2 => (start(), 0_u64..30_000).prop_map(|(start, budget)| Step::Locate { start, budget }),
         2 => (-50_000_i64..200_000, 0_usize..40_000).prop_map(|(start, max)| Step::ReadAt { start, max }),
         1 => Just(Step::Reopen),
     ]
@@ -167,6 +169,61 @@ impl Model {
         }
     }
 
+    /// Whether reading at `resolve(start)` gives what was asked for.
+    fn fit(&self, start: Start) -> Fit {
+        let len = self.bytes.len();
+        let at = |wanted: usize| {
+            if wanted == len || self.is_kept(wanted) {
+                Fit::Exact
+            } else {
+                Fit::Gone
+            }
+        };
+        let no_later_than = |wanted: usize| {
+            if self.newest_run() <= wanted {
+                Fit::Exact
+            } else {
+                Fit::Gone
+            }
+        };
+        match start {
+            Start::Oldest | Start::Now => Fit::Exact,
+            Start::Offset(offset) if offset as usize > len => Fit::NotYet,
+            Start::Offset(offset) => at(offset as usize),
+            Start::Newest(count) => no_later_than(len.saturating_sub(count as usize)),
+            Start::Lines(count) => {
+                let ends = self.bytes[..len.saturating_sub(1)]
+                    .iter()
+                    .enumerate()
+                    .rev()
+                    .filter(|&(_, &byte)| byte == b'\n');
+                match count.checked_sub(1) {
+                    None => Fit::Exact,
+                    Some(before) => {
+                        no_later_than(ends.map(|(at, _)| at + 1).nth(before as usize).unwrap_or(0))
+                    }
+                }
+            }
+            Start::ThisBoot => self.fit(Start::Boot(self.epoch)),
+            Start::Boot(epoch) => match self.table.iter().find(|boot| boot.0 >= epoch) {
+                Some(&(found, begin)) if found == epoch => at(begin),
+                Some(_) => Fit::Gone,
+                None => Fit::NotYet,
+            },
+        }
+    }
+
+    fn check_locate(&self, log: &BootLog, start: Start, budget: u64) {
+        // Each call but the last counts at least one block that was not counted before.
+        let most = self.bytes.len() / (16 << 10) + 1;
+        let located = (0..=most)
+            .find_map(|_| log.locate_within(start, budget))
+            .expect("a search that is asked for again comes to its end");
+        assert_eq!(located.offset as usize, self.resolve(start), "{start:?}");
+        assert_eq!(located.fit, self.fit(start), "{start:?}");
+        assert_eq!(located, log.locate(start));
+    }
+
     fn check_read(&self, cursor: &mut Cursor, room: usize) {
         let before = (cursor.offset() as usize, cursor.delivered(), cursor.lost());
         let mut buf = vec![0; room];
@@ -280,6 +337,7 @@ impl Run {
                 self.cursors.insert(0, cursor);
                 self.cursors.truncate(4);
             }
+            Step::Locate { start, budget } => self.model.check_locate(&self.log, start, budget),
             Step::ReadAt { start, max } => self.model.check_read_at(&self.log, start, max),
             Step::Reopen => {
                 if let Some(path) = &self.file {

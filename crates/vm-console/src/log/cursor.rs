@@ -1,7 +1,7 @@
 //! One reader's place in a log.
 
 use super::reader::{BootLog, Fetch};
-use super::start::{Start, resolve};
+use super::start::Start;
 
 /// What a cursor does where bytes are gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,7 +74,7 @@ pub struct Cursor {
 
 impl Cursor {
     pub(super) fn new(log: BootLog, start: Start, policy: GapPolicy) -> Self {
-        let offset = resolve(&log, start);
+        let offset = log.locate(start).offset;
         Self {
             log,
             started_at: offset,

@@ -84,6 +84,11 @@ impl Layout {
         self.head_bytes.next_multiple_of(BLOCK)
     }
 
+    /// No more bytes than this can be kept at a time.
+    pub(super) fn most_kept(&self) -> u64 {
+        self.tail + self.boots * self.head_bytes
+    }
+
     /// The ring is two blocks larger than the tail: one because the writer reserves a block ahead, one so that a
     /// reader of the oldest bytes has that much time before they are gone.
     fn ring_bytes(&self) -> u64 {

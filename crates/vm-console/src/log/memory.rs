@@ -8,6 +8,7 @@ use vm_memory::{FileOffset, MmapRegion, VolatileMemory};
 
 use super::error::LogError;
 use super::layout::Layout;
+use super::line_counts::LineCounts;
 use super::protocol::Cells;
 
 /// Which rustix has no name for; the same on all architectures that Linux runs virtual machines on, but MIPS.
@@ -18,6 +19,8 @@ const MAP_ANONYMOUS: i32 = 0x20;
 pub(super) struct Memory {
     region: MmapRegion,
     pub(super) layout: Layout,
+    /// What readers in this process have counted of its content.
+    pub(super) line_counts: LineCounts,
     /// A mapping for reading only belongs to a file that another process may cut.
     watched: bool,
 }
@@ -37,6 +40,7 @@ impl Memory {
         Ok(Self {
             region,
             layout,
+            line_counts: LineCounts::new(layout.most_kept()),
             watched: false,
         })
     }
@@ -48,6 +52,7 @@ impl Memory {
         Ok(Self {
             region,
             layout,
+            line_counts: LineCounts::new(layout.most_kept()),
             watched: false,
         })
     }
@@ -64,6 +69,7 @@ impl Memory {
         Ok(Self {
             region,
             layout,
+            line_counts: LineCounts::new(layout.most_kept()),
             watched: true,
         })
     }

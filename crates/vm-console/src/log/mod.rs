@@ -96,6 +96,8 @@ mod error;
 mod id;
 mod image;
 mod layout;
+mod line_counts;
+mod lines;
 mod marks;
 mod memory;
 #[cfg(test)]
@@ -116,7 +118,7 @@ pub use id::LogId;
 pub use image::LogImage;
 pub use marks::{Mark, MarkKind};
 pub use reader::{Accounting, Boot, BootLog, Excerpt};
-pub use start::Start;
+pub use start::{Fit, Located, Start};
 pub use stream_files::{StreamFiles, StreamLimits};
 pub use time::UnixTime;
 pub use timed_lines::TimedLines;

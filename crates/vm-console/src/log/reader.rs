@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::id::{self, LogId};
 use super::layout::{MARKS, MAX_OFFSET, at, boot_entry, boot_seal};
+use super::line_counts::LineCounts;
 use super::marks::Mark;
 use super::memory::Memory;
 use super::protocol::{Cells, get};
@@ -104,6 +105,10 @@ impl BootLog {
 
     pub(super) fn cells(&self) -> &Memory {
         &self.memory
+    }
+
+    pub(super) fn line_counts(&self) -> &LineCounts {
+        &self.memory.line_counts
     }
 
     pub(super) fn of(memory: Arc<Memory>) -> Self {
@@ -381,34 +386,5 @@ impl BootLog {
             buf = &mut buf[count..];
         }
         true
-    }
-
-    /// Where the newest `count` lines begin, or the newest bytes if they hold fewer lines.
-    pub(super) fn newest_lines(&self, head: u64, count: u64) -> u64 {
-        // The newline that ends the last line is not the beginning of another.
-        let mut end = head.saturating_sub(u64::from(count > 0));
-        let mut left = count;
-        let lowest = self.newest_run(head);
-        let mut chunk = [0; 4096];
-        while left > 0 && end > lowest {
-            let begin = end.saturating_sub(chunk.len() as u64).max(lowest);
-            let bytes = &mut chunk[..(end - begin) as usize];
-            if !self.fill(begin, bytes) {
-                return end;
-            }
-            for (index, _) in bytes
-                .iter()
-                .enumerate()
-                .rev()
-                .filter(|&(_, &byte)| byte == b'\n')
-            {
-                left -= 1;
-                if left == 0 {
-                    return begin + index as u64 + 1;
-                }
-            }
-            end = begin;
-        }
-        end.max(lowest).min(head)
     }
 }
