@@ -2,6 +2,9 @@
 
 mod numbered;
 
+use std::sync::Barrier;
+use std::thread;
+
 use numbered::{byte_at, bytes_at};
 use proptest::prelude::*;
 use vm_console::{
@@ -190,6 +193,91 @@ fn an_image_damaged_at_any_byte_or_cut_at_any_length_is_refused() {
         LogImage::from_bytes(&longer),
         Err(LogError::Inconsistent { .. })
     ));
+}
+
+/// Reads everything again and again while the image is restored: each byte is right, and there are none or all.
+#[test]
+fn a_reader_sees_nothing_or_all_of_a_log_while_it_is_restored() {
+    let (mut writer, old) = BootLog::in_memory(LogConfig {
+        tail: 100_000,
+        head: 30_000,
+        boots: 3,
+    })
+    .unwrap();
+    for _ in 0..3 {
+        apply(
+            &mut writer,
+            &[Step::Boot, Step::Mark, Step::Append(150_000), Step::Stamp],
+        );
+    }
+    let image = writer.export();
+    let all = old.accounting();
+    for _ in 0..60 {
+        let config = LogConfig {
+            tail: 100_000,
+            head: 30_000,
+            boots: 3,
+        };
+        let (mut writer, log) = BootLog::in_memory(config).unwrap();
+        let started = Barrier::new(3);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    started.wait();
+                    // The writer needs some milliseconds at most; the number only ends a test that fails.
+                    for _ in 0..10_000_000 {
+                        let now = log.accounting();
+                        if now.written != 0 {
+                            assert_eq!(now, all);
+                            assert_eq!(kept(&log).len() as u64, all.kept);
+                            assert_eq!(log.boots(), old.boots());
+                            assert_eq!(log.marks(), old.marks());
+                            return;
+                        }
+                        let shown = log.read_at(0, 1000);
+                        let offsets = shown.start..;
+                        for (offset, &found) in offsets.zip(&shown.bytes) {
+                            assert_eq!(found, byte(offset), "at {offset}");
+                        }
+                        let written = log.marks().iter().map(|mark| mark.offset).max();
+                        assert!(written.is_none_or(|offset| offset <= log.head()));
+                    }
+                    panic!("the restored log was never published");
+                });
+            }
+            started.wait();
+            writer.restore(&image).unwrap();
+        });
+    }
+}
+
+/// The flag says that all of a boot is in its head, so more may be added to it. If that is false, the head
+/// would reach over bytes that the image does not hold.
+#[test]
+fn an_image_whose_boot_falsely_grows_on_is_refused() {
+    let bytes = sample();
+    // Word 11: the first of the boots, of four words each, which are: epoch, first offset, length, flag.
+    let flag = |boot: usize| (11 + boot * 4 + 3) * 8;
+    for boot in 0..2 {
+        assert_eq!(
+            bytes[flag(boot)],
+            0,
+            "both boots have printed more than 100 bytes"
+        );
+        let mut changed = bytes.clone();
+        changed[flag(boot)] = 1;
+        let end = changed.len() - 8;
+        let check = fnv(&changed[..end]);
+        changed[end..].copy_from_slice(&check.to_le_bytes());
+        let error = LogImage::from_bytes(&changed).unwrap_err().to_string();
+        assert!(error.contains("may still grow"), "{error}");
+    }
+}
+
+#[test]
+fn an_image_tells_the_epoch_and_the_offset_it_goes_on_at() {
+    let image = LogImage::from_bytes(&sample()).unwrap();
+    assert_eq!((image.epoch(), image.head()), (2, 800));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod numbered;
 
 use std::env;
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use numbered::{byte_at, bytes_at};
-use vm_console::{BootLog, LogConfig, LogError, MarkKind, Read, Start, UnixTime};
+use vm_console::{BootLog, LogConfig, LogError, LogImage, MarkKind, Read, Start, UnixTime};
 
 const ROLE: &str = "LOG_KILL_ROLE";
 const FILE: &str = "LOG_KILL_FILE";
@@ -44,6 +45,7 @@ fn play_a_role() {
     match role.as_str() {
         "writer" => write_for_ever(&path),
         "reader" => follow(&path),
+        "restorer" => restore_for_ever(&path),
         other => panic!("no such role: {other}"),
     }
 }
@@ -240,6 +242,61 @@ fn a_reader_in_another_process_follows_a_live_writer() {
         .expect("the reader told what it got");
     assert!(got >= CONFIG.tail, "got {got}");
     assert_eq!(log.head(), END);
+}
+
+/// The image that is restored, and how much of it a log of `CONFIG` holds.
+fn image() -> LogImage {
+    let (mut writer, _) = BootLog::in_memory(CONFIG).unwrap();
+    for _ in 0..3 {
+        let from = writer.head();
+        writer.begin_boot(MarkKind::Reset, UnixTime::from_nanos(from));
+        writer.append(&(from..from + 200_000).map(byte).collect::<Vec<_>>());
+    }
+    writer.export()
+}
+
+/// Restores it into one new file after the other, named by numbers.
+fn restore_for_ever(directory: &Path) {
+    let image = image();
+    for number in 0_u64.. {
+        let (mut writer, _) =
+            BootLog::create_file(directory.join(number.to_string()), CONFIG).unwrap();
+        writer.restore(&image).unwrap();
+    }
+}
+
+#[test]
+fn a_process_killed_while_it_restores_leaves_nothing_or_all_or_no_log() {
+    let (mut new, mut whole) = (0, 0);
+    for round in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = start("restorer", dir.path());
+        let deadline = Instant::now() + Duration::from_mins(1);
+        while !dir.path().join("3").exists() {
+            assert!(Instant::now() < deadline, "the child makes no files");
+        }
+        thread::sleep(Duration::from_micros(round * 531 % 9000));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        for entry in fs::read_dir(dir.path()).unwrap() {
+            match BootLog::open_file(entry.unwrap().path()) {
+                Ok((_, log)) if log.head() == 0 => {
+                    assert_eq!((log.epoch(), log.marks_written()), (0, 0));
+                    new += 1;
+                }
+                Ok((_, log)) => {
+                    assert_eq!((check(&log), log.epoch()), (600_000, 3));
+                    assert_eq!(log.marks().len(), 3);
+                    whole += 1;
+                }
+                Err(
+                    LogError::Inconsistent { .. } | LogError::CutShort { .. } | LogError::NotALog,
+                ) => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+    assert!(whole >= 20 * 3, "{whole} whole, {new} new");
 }
 
 #[test]

@@ -1,15 +1,9 @@
 //! A log as a value: to move it to another host beside the device's snapshot.
 
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-
 use super::config::LogConfig;
 use super::error::LogError;
-use super::id::{self, LogId};
-use super::layout::{MARKS, MAX_EPOCH, MAX_OFFSET, STAMPS, at, boot_entry, check_sum};
-use super::marks::Mark;
-use super::protocol::{Cells, Records};
-use super::reader::BootLog;
-use super::writer::LogWriter;
+use super::id::LogId;
+use super::layout::{MARKS, MAX_EPOCH, MAX_OFFSET, STAMPS, check_sum};
 
 const MAGIC: u64 = u64::from_le_bytes(*b"VMLOGIMG");
 const VERSION: u64 = 2;
@@ -49,23 +43,23 @@ const VERSION_WITHOUT_ID: u64 = 1;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogImage {
-    id: Option<LogId>,
-    head: u64,
-    epoch: u64,
-    marks_written: u64,
-    boots: Vec<BootImage>,
-    marks: Vec<[u64; 3]>,
-    stamps: Vec<[u64; 3]>,
-    tail: Vec<u8>,
+    pub(super) id: Option<LogId>,
+    pub(super) head: u64,
+    pub(super) epoch: u64,
+    pub(super) marks_written: u64,
+    pub(super) boots: Vec<BootImage>,
+    pub(super) marks: Vec<[u64; 3]>,
+    pub(super) stamps: Vec<[u64; 3]>,
+    pub(super) tail: Vec<u8>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct BootImage {
-    epoch: u64,
-    start: u64,
-    bytes: Vec<u8>,
+pub(super) struct BootImage {
+    pub(super) epoch: u64,
+    pub(super) start: u64,
+    pub(super) bytes: Vec<u8>,
     /// The boot goes on, and wrote no more than `bytes` so far.
-    open: bool,
+    pub(super) open: bool,
 }
 
 impl LogImage {
@@ -280,6 +274,12 @@ impl LogImage {
                 "the head of a boot must end before the next boot",
                 len,
             )?;
+            let may_grow = boot.epoch == self.epoch && boot.start + len == self.head;
+            rule_holds(
+                may_grow || !boot.open,
+                "only the head of the last boot may still grow, and only if it is all that was written",
+                boot.epoch,
+            )?;
         }
         for offsets in [&self.marks, &self.stamps] {
             let mut last = 0;
@@ -327,107 +327,5 @@ impl Words<'_> {
             *word = self.next()?;
         }
         Some(words)
-    }
-}
-
-impl LogWriter {
-    /// Everything that is kept, as of now.
-    #[must_use]
-    pub fn export(&self) -> LogImage {
-        let log = self.log();
-        let head = self.head();
-        let table = log.boot_table(head);
-        let boot = |entry: &super::reader::Entry| BootImage {
-            epoch: entry.epoch,
-            start: entry.start,
-            bytes: log.copy_of(entry.start, entry.end),
-            open: entry.epoch == self.epoch() && entry.end == head,
-        };
-        let all = |records: Records| {
-            let cells = log.cells();
-            records
-                .indices(cells)
-                .filter_map(|index| records.get(cells, index))
-                .collect::<Vec<_>>()
-        };
-        LogImage {
-            id: log.id(),
-            head,
-            epoch: self.epoch(),
-            marks_written: log.marks_written(),
-            boots: table.entries().iter().map(boot).collect(),
-            // A kind that this version does not know cannot be written by it; leave out what is damaged.
-            marks: all(MARKS)
-                .into_iter()
-                .filter(|words| Mark::from_words(*words).is_some())
-                .collect(),
-            stamps: all(STAMPS),
-            tail: log.copy_of(log.ring_oldest(head), head),
-        }
-    }
-
-    /// Takes over an image: identity, offsets, boot count and marks go on where it ended. What the sizes of this log have no
-    /// room for is overwritten, as if it had been written here. The log must be new.
-    ///
-    /// If the process is killed meanwhile, a log in a file is left with a part of it: make it anew.
-    ///
-    /// # Errors
-    /// [`LogError::NotEmpty`] if anything was written to this log.
-    pub fn restore(&mut self, image: &LogImage) -> Result<(), LogError> {
-        let log = self.log();
-        let cells = log.cells();
-        let layout = cells.layout;
-        if self.head() != 0 || self.epoch() != 0 || log.marks_written() != 0 {
-            return Err(LogError::NotEmpty);
-        }
-        let tail = &image.tail[image
-            .tail
-            .len()
-            .saturating_sub(usize::try_from(layout.tail).unwrap_or(usize::MAX))..];
-        let floor = image.head - tail.len() as u64;
-        if let Some(id) = image.id {
-            id::store(cells, id);
-        }
-        cells.store(at::FLOOR, floor, Relaxed);
-        cells.store(at::EPOCH, image.epoch, Release);
-        for slot in 0..layout.boots {
-            cells.store(boot_entry(slot), 0, Release);
-        }
-        self.continue_at(floor, tail);
-        for boot in &image.boots[image.boots.len().saturating_sub(layout.boots as usize)..] {
-            let fits = boot.bytes.len() as u64 <= layout.head_bytes;
-            let kept = &boot.bytes[..boot.bytes.len().min(layout.head_bytes as usize)];
-            // The head of a boot that wrote more is complete, whatever room there is here.
-            let limit = if boot.open && fits {
-                layout.head_bytes
-            } else {
-                kept.len() as u64
-            };
-            self.take_over_boot(boot.epoch, boot.start, limit, kept);
-        }
-        if self.epoch() != image.epoch || image.boots.is_empty() {
-            self.take_over_boot(image.epoch, image.head, layout.head_bytes, &[]);
-        }
-        for (records, fields, written) in [
-            (MARKS, &image.marks, image.marks_written),
-            (STAMPS, &image.stamps, image.stamps.len() as u64),
-        ] {
-            cells.store(records.count, written - fields.len() as u64, Release);
-            for fields in fields {
-                records.push(cells, *fields);
-            }
-        }
-        debug_assert_eq!(cells.load(at::HEAD, Acquire), image.head);
-        Ok(())
-    }
-}
-
-impl BootLog {
-    /// The bytes between two offsets, all of which are kept; only while nobody writes.
-    fn copy_of(&self, start: u64, end: u64) -> Vec<u8> {
-        let mut bytes = vec![0; (end - start) as usize];
-        let whole = self.fill(start, &mut bytes);
-        debug_assert!(whole, "the writer's borrow excludes appends");
-        bytes
     }
 }

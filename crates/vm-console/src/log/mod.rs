@@ -109,6 +109,7 @@ mod storage;
 mod stream_files;
 mod time;
 mod timed_lines;
+mod transfer;
 mod writer;
 
 pub use config::LogConfig;

@@ -107,6 +107,41 @@ fn a_byte_at_a_time_is_as_safe() {
     assert!(dropped > 0 && valid > 0);
 }
 
+/// A log that is restored is published with its last store; here with a floor beside the ring.
+#[test]
+fn a_restored_ring_is_seen_whole_or_not_at_all() {
+    const FLOOR: usize = 32;
+    let seen = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = seen.clone();
+    loom::model(move || {
+        let cells = Modelled::new(40);
+        let reader = thread::spawn({
+            let (cells, seen) = (cells.clone(), seen.clone());
+            move || {
+                let head = cells.load(RING.head, Acquire);
+                if head == 0 {
+                    return;
+                }
+                let floor = cells.load(FLOOR, Ordering::Relaxed);
+                assert_eq!((floor, head), (8, 21));
+                let mut buf = vec![0; (head - floor) as usize];
+                assert!(RING.copy(&*cells, floor, &mut buf));
+                assert_eq!(buf, (floor..head).map(byte).collect::<Vec<_>>());
+                seen.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let bytes: Vec<u8> = (8..21).map(byte).collect();
+        cells.store(FLOOR, 8, Ordering::Relaxed);
+        let mut writer = RingWriter::resume_after(RING, &*cells, 21, &bytes);
+        reader.join().unwrap();
+        append(&mut writer, &cells, 5);
+        let mut buf = [0; 10];
+        assert!(RING.copy(&*cells, 16, &mut buf));
+        assert_eq!(buf.to_vec(), (16..26).map(byte).collect::<Vec<_>>());
+    });
+    assert!(count.load(Ordering::Relaxed) > 0);
+}
+
 #[test]
 fn records_are_never_mixed() {
     const TABLE: Records = Records {

@@ -75,6 +75,12 @@ pub(super) struct RingWriter {
 impl RingWriter {
     /// Goes on at the offset `head`; the counters in memory become the same.
     pub(super) fn resume<C: Cells>(ring: Ring, cells: &C, head: u64) -> Self {
+        Self::resume_after(ring, cells, head, &[])
+    }
+
+    /// As [`resume`](Self::resume), with `last` as the bytes before `head`, no more than the ring holds.
+    /// Readers see all of them at once, and everything stored before.
+    pub(super) fn resume_after<C: Cells>(ring: Ring, cells: &C, head: u64, last: &[u8]) -> Self {
         let reserved = head.next_multiple_of(ring.block);
         let mut writer = Self {
             ring,
@@ -88,6 +94,10 @@ impl RingWriter {
             cells.store(ring.reserved, reserved, Relaxed);
             cells.fence(Release);
         }
+        let position = (head - last.len() as u64) % ring.bytes;
+        let (near, wrapped) = last.split_at(last.len().min((ring.bytes - position) as usize));
+        put(cells, ring.at + position as usize, near);
+        put(cells, ring.at, wrapped);
         cells.store(ring.head, head, Release);
         writer
     }

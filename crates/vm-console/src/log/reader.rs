@@ -198,7 +198,11 @@ impl BootLog {
         let words = MARKS
             .indices(&*self.memory)
             .filter_map(|index| MARKS.get(&*self.memory, index));
-        words.filter_map(Mark::from_words).collect()
+        let mut marks: Vec<_> = words.filter_map(Mark::from_words).collect();
+        // While an image is restored, its marks are there before the bytes they belong to.
+        let written = self.head();
+        marks.retain(|mark| mark.offset <= written);
+        marks
     }
 
     /// How many marks there ever were, those that are not kept any more included.

@@ -51,6 +51,17 @@ struct CurrentBoot {
     slot: u64,
 }
 
+/// A boot of another log, as the boot table is to hold it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AdoptedBoot<'a> {
+    pub(super) epoch: u64,
+    pub(super) start: u64,
+    /// How many of its first bytes are kept at most.
+    pub(super) limit: u64,
+    /// Those there are.
+    pub(super) kept: &'a [u8],
+}
+
 /// Holds the lock on a file that says: it has a writer. Readers may keep the file open for longer.
 #[derive(Debug)]
 pub(super) struct WriterLock(pub(super) File);
@@ -241,10 +252,16 @@ impl LogWriter {
         let slot = silent
             .or_else(|| table.free_slot(memory.layout.boots))
             .or_else(|| table.entries().first().map(|oldest| oldest.slot));
-        let slot = slot.unwrap_or(0);
+        self.write_boot(slot.unwrap_or(0), epoch, start, limit, &[]);
+    }
+
+    /// Makes entry `slot` of the boot table that of the current boot, whose bytes begin with `kept`.
+    fn write_boot(&mut self, slot: u64, epoch: u64, start: u64, limit: u64, kept: &[u8]) {
+        let memory = &*self.memory;
         let entry = boot_entry(slot);
         let seal = boot_seal(slot);
         seal.open(memory);
+        put(memory, memory.layout.head_at(slot), kept);
         memory.store(entry + 8, start, Relaxed);
         memory.store(entry + 16, limit, Relaxed);
         seal.close(memory, epoch + 1);
@@ -257,20 +274,23 @@ impl LogWriter {
         self.watched = true;
     }
 
-    /// Goes on at `offset` with `bytes`, of which no head is kept.
-    pub(super) fn continue_at(&mut self, offset: u64, bytes: &[u8]) {
-        self.ring = RingWriter::resume(self.memory.layout.ring(), &*self.memory, offset);
-        self.ring.append(&*self.memory, bytes);
+    /// Replaces the boot table by boots of another log, oldest first and at most as many as it has
+    /// entries; the last becomes the current one. Only before anything is published: the entries reach
+    /// beyond the write offset until [`publish`](Self::publish).
+    pub(super) fn replace_boots(&mut self, boots: &[AdoptedBoot<'_>]) {
+        for slot in 0..self.memory.layout.boots {
+            self.memory.store(boot_entry(slot), 0, Release);
+        }
+        for (slot, boot) in (0..).zip(boots) {
+            self.write_boot(slot, boot.epoch, boot.start, boot.limit, boot.kept);
+        }
     }
 
-    /// Enters a boot of another log, the last of which becomes the current one.
-    pub(super) fn take_over_boot(&mut self, epoch: u64, start: u64, limit: u64, head: &[u8]) {
-        self.enter_boot(epoch, start, limit);
-        put(
-            &*self.memory,
-            self.memory.layout.head_at(self.boot.slot),
-            head,
-        );
+    /// Goes on at `offset` after `last`, of which no head is kept. Readers see this and all that was stored
+    /// before at once.
+    pub(super) fn publish(&mut self, offset: u64, last: &[u8]) {
+        self.ring =
+            RingWriter::resume_after(self.memory.layout.ring(), &*self.memory, offset, last);
     }
 
     /// Chooses another resolution for [`stamp`](Self::stamp) than

@@ -1,0 +1,137 @@
+//! Taking everything that a log keeps out of it, and putting it into a new one.
+
+use std::sync::atomic::Ordering::Release;
+
+use super::error::LogError;
+use super::id;
+use super::image::{BootImage, LogImage};
+use super::layout::{MARKS, STAMPS, at};
+use super::marks::Mark;
+use super::protocol::{Cells, Records};
+use super::reader::{BootLog, Entry};
+use super::writer::{AdoptedBoot, LogWriter};
+
+impl LogWriter {
+    /// Everything that is kept, as of now.
+    #[must_use]
+    pub fn export(&self) -> LogImage {
+        let log = self.log();
+        let head = self.head();
+        let table = log.boot_table(head);
+        let boot = |entry: &Entry| BootImage {
+            epoch: entry.epoch,
+            start: entry.start,
+            bytes: log.copy_of(entry.start, entry.end),
+            open: entry.epoch == self.epoch() && entry.end == head,
+        };
+        let all = |records: Records| {
+            let cells = log.cells();
+            records
+                .indices(cells)
+                .filter_map(|index| records.get(cells, index))
+                .collect::<Vec<_>>()
+        };
+        LogImage {
+            id: log.id(),
+            head,
+            epoch: self.epoch(),
+            marks_written: log.marks_written(),
+            boots: table.entries().iter().map(boot).collect(),
+            // A kind that this version does not know cannot be written by it; leave out what is damaged.
+            marks: all(MARKS)
+                .into_iter()
+                .filter(|words| Mark::from_words(*words).is_some())
+                .collect(),
+            stamps: all(STAMPS),
+            tail: log.copy_of(log.ring_oldest(head), head),
+        }
+    }
+
+    /// Takes over an image: identity, offsets, boot count and marks go on where it ended. What the sizes of this log have no
+    /// room for is overwritten, as if it had been written here. The log must be new.
+    ///
+    /// Readers see a new log until all of it is there, and then the whole of it at once.
+    ///
+    /// If the process is killed meanwhile, a log in a file is left with a part of it, and refused when it is
+    /// opened: make it anew.
+    ///
+    /// # Errors
+    /// [`LogError::NotEmpty`] if anything was written to this log.
+    pub fn restore(&mut self, image: &LogImage) -> Result<(), LogError> {
+        let log = self.log();
+        let cells = log.cells();
+        let layout = cells.layout;
+        if self.head() != 0 || self.epoch() != 0 || log.marks_written() != 0 {
+            return Err(LogError::NotEmpty);
+        }
+        // No such floor is valid: what a killed process leaves is no log.
+        cells.store(at::FLOOR, u64::MAX, Release);
+        if let Some(id) = image.id {
+            id::store(cells, id);
+        }
+        for (records, fields, written) in [
+            (MARKS, &image.marks, image.marks_written),
+            (STAMPS, &image.stamps, image.stamps.len() as u64),
+        ] {
+            cells.store(records.count, written - fields.len() as u64, Release);
+            for fields in fields {
+                records.push(cells, *fields);
+            }
+        }
+        cells.store(at::EPOCH, image.epoch, Release);
+        let boots = adopted_boots(image, layout.head_bytes);
+        self.replace_boots(&boots[boots.len().saturating_sub(layout.boots as usize)..]);
+        let most = usize::try_from(layout.tail).unwrap_or(usize::MAX);
+        let tail = &image.tail[image.tail.len().saturating_sub(most)..];
+        cells.store(at::FLOOR, image.head - tail.len() as u64, Release);
+        self.publish(image.head, tail);
+        Ok(())
+    }
+}
+
+/// The boots of `image` for a log that keeps `head_bytes` of each; the last is the current one.
+fn adopted_boots(image: &LogImage, head_bytes: u64) -> Vec<AdoptedBoot<'_>> {
+    let mut boots: Vec<_> = image
+        .boots
+        .iter()
+        .map(|boot| adopted(boot, head_bytes))
+        .collect();
+    if boots.last().is_none_or(|last| last.epoch != image.epoch) {
+        // As at any new boot, one that wrote nothing makes room.
+        boots.pop_if(|last| last.start == image.head);
+        boots.push(AdoptedBoot {
+            epoch: image.epoch,
+            start: image.head,
+            limit: head_bytes,
+            kept: &[],
+        });
+    }
+    boots
+}
+
+fn adopted(boot: &BootImage, head_bytes: u64) -> AdoptedBoot<'_> {
+    let fits = boot.bytes.len() as u64 <= head_bytes;
+    let kept = &boot.bytes[..boot.bytes.len().min(head_bytes as usize)];
+    // The head of a boot that wrote more is complete, whatever room there is here.
+    let limit = if boot.open && fits {
+        head_bytes
+    } else {
+        kept.len() as u64
+    };
+    AdoptedBoot {
+        epoch: boot.epoch,
+        start: boot.start,
+        limit,
+        kept,
+    }
+}
+
+impl BootLog {
+    /// The bytes between two offsets, all of which are kept; only while nobody writes.
+    fn copy_of(&self, start: u64, end: u64) -> Vec<u8> {
+        let mut bytes = vec![0; (end - start) as usize];
+        let whole = self.fill(start, &mut bytes);
+        debug_assert!(whole, "the writer's borrow excludes appends");
+        bytes
+    }
+}
