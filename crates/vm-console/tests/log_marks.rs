@@ -1,6 +1,7 @@
 //! Marks, boots and the file they outlive their writer in.
 
-use vm_console::{BootLog, LogConfig, Mark, MarkKind, Start, UnixTime};
+use proptest::prelude::*;
+use vm_console::{BootLog, LogConfig, LogWriter, Mark, MarkKind, Start, UnixTime};
 
 fn at(second: u64) -> UnixTime {
     UnixTime::from_nanos(second * 1_000_000_000)
@@ -65,4 +66,137 @@ fn a_machine_that_resets_in_a_loop_does_not_push_out_the_boot_that_printed() {
     assert!(log.read_at(0, 100).bytes.starts_with(b"why it resets"));
     assert_eq!(log.cursor(Start::Boot(1000)).offset(), log.head());
     assert_eq!(log.boots().len(), 2);
+}
+
+/// Of each sort, so many of the newest stay.
+const SHARE: usize = 64;
+
+fn is_about_machine(mark: &Mark) -> bool {
+    !matches!(
+        mark.kind,
+        MarkKind::Break | MarkKind::Attach | MarkKind::Detach | MarkKind::Gap
+    )
+}
+
+/// Every mark that was made, and what must be true of those that are kept.
+#[derive(Default)]
+struct History(Vec<Mark>);
+
+impl History {
+    fn mark(&mut self, writer: &mut LogWriter, kind: MarkKind) {
+        let now = at(self.0.len() as u64);
+        writer.append(b".");
+        if kind == MarkKind::Reset {
+            writer.begin_boot(kind, now);
+        } else {
+            writer.mark(kind, now);
+        }
+        self.0.push(Mark {
+            kind,
+            offset: writer.head(),
+            epoch: writer.epoch(),
+            at: now,
+        });
+    }
+
+    fn check(&self, log: &BootLog) {
+        let kept = log.marks();
+        assert_eq!(log.marks_written(), self.0.len() as u64);
+        assert_eq!(kept.len(), self.0.len().min(BootLog::MARKS as usize));
+        assert!(kept.is_sorted_by(|one, next| one.at < next.at));
+        assert!(kept.iter().all(|mark| self.0.contains(mark)));
+        assert_eq!(kept.last(), self.0.last());
+        for sort in [true, false] {
+            let of_sort = |marks: &[Mark]| -> Vec<Mark> {
+                let found = marks.iter().rev().copied();
+                found
+                    .filter(|mark| is_about_machine(mark) == sort)
+                    .take(SHARE)
+                    .collect()
+            };
+            assert_eq!(of_sort(&kept), of_sort(&self.0));
+        }
+    }
+}
+
+#[test]
+fn attaches_do_not_push_out_the_marks_of_boots_nor_boots_those_of_attaches() {
+    let (mut writer, log) = BootLog::in_memory(LogConfig::default()).unwrap();
+    let mut history = History::default();
+    for _ in 0..10 {
+        history.mark(&mut writer, MarkKind::Reset);
+    }
+    for _ in 0..1000 {
+        history.mark(&mut writer, MarkKind::Attach);
+        history.mark(&mut writer, MarkKind::Detach);
+    }
+    history.check(&log);
+    for epoch in 1..=10 {
+        assert!(log.marks().iter().any(|mark| mark.epoch == epoch
+            && mark.offset == epoch
+            && mark.kind == MarkKind::Reset));
+    }
+    for _ in 0..1000 {
+        history.mark(&mut writer, MarkKind::Reset);
+    }
+    history.check(&log);
+}
+
+fn kind() -> impl Strategy<Value = MarkKind> {
+    prop_oneof![
+        Just(MarkKind::Reset),
+        Just(MarkKind::PowerOff),
+        Just(MarkKind::Break),
+        Just(MarkKind::Attach),
+        Just(MarkKind::Detach),
+    ]
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Marks(MarkKind, usize),
+    Reopen,
+    Move,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_newest_marks_of_each_sort_are_kept_whatever_happens(
+        steps in prop::collection::vec(
+            prop_oneof![
+                8 => (kind(), 1_usize..5).prop_map(|(kind, count)| Step::Marks(kind, count)),
+                4 => (kind(), 1_usize..400).prop_map(|(kind, count)| Step::Marks(kind, count)),
+                1 => Just(Step::Reopen),
+                1 => Just(Step::Move),
+            ],
+            1..40,
+        ),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let config = LogConfig { tail: 100, head: 10, boots: 2 };
+        let mut path = dir.path().join("log");
+        let (mut writer, mut log) = BootLog::create_file(&path, config).unwrap();
+        let mut history = History::default();
+        for (number, step) in steps.into_iter().enumerate() {
+            match step {
+                Step::Marks(kind, count) => {
+                    (0..count).for_each(|_| history.mark(&mut writer, kind));
+                }
+                Step::Reopen => {
+                    drop(writer);
+                    (writer, log) = BootLog::open_file(&path).unwrap();
+                }
+                Step::Move => {
+                    let image = writer.export();
+                    path = dir.path().join(number.to_string());
+                    (writer, log) = BootLog::create_file(&path, config).unwrap();
+                    writer.restore(&image).unwrap();
+                }
+            }
+            history.check(&log);
+        }
+        prop_assert_eq!(BootLog::open_read_only(&path).unwrap().marks(), log.marks());
+    }
 }

@@ -25,6 +25,7 @@ pub(super) mod at {
     pub(in crate::log) const STAMPS: usize = 104;
     pub(in crate::log) const ID: usize = 112;
     pub(in crate::log) const ID_CHECK: usize = 128;
+    pub(in crate::log) const MARKS_SKIPPED: usize = 136;
     pub(in crate::log) const BOOT_TABLE: usize = 256;
     pub(in crate::log) const MARK_TABLE: usize = 768;
     pub(in crate::log) const STAMP_TABLE: usize = 8192;
@@ -172,6 +173,12 @@ impl Layout {
     }
 }
 
+/// As much of `left` as fits into `room`. Where lengths have 32 bits, the low half of a longer `left` says
+/// nothing: it may be 0.
+pub(super) fn fitting<L: Copy + Ord + TryFrom<u64>>(room: L, left: u64) -> L {
+    L::try_from(left).map_or(room, |left| left.min(room))
+}
+
 /// No guest writes 2^62 bytes; offsets below it can be added to sizes without overflow.
 pub(super) const MAX_OFFSET: u64 = 1 << 62;
 /// The boot count shares a word with the kind of a mark.
@@ -182,4 +189,23 @@ pub(super) fn check_sum(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, &byte| {
         (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::fitting;
+
+    proptest! {
+        #[test]
+        fn what_fits_is_the_same_whatever_the_width_of_a_length_is(room: u32, left: u64, turns in 0_u32..32) {
+            // Multiples of 2^32 among them.
+            for left in [left, left >> turns, left & !u64::from(u32::MAX)] {
+                let expected = u64::from(room).min(left);
+                prop_assert_eq!(u64::from(fitting(room, left)), expected);
+                prop_assert_eq!(fitting(room as usize, left) as u64, expected);
+            }
+        }
+    }
 }

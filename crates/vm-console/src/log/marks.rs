@@ -39,9 +39,24 @@ impl MarkKind {
         Self::Imported,
         Self::Reopened,
     ];
+
+    /// The kind in the last word of a stored mark; `None` if this version does not know it.
+    pub(super) fn of_word(word: u64) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|&kind| kind as u64 == word & 0xff)
+    }
+
+    /// Whether it tells of the machine and its log, and not of its console and who uses it.
+    pub(super) fn is_about_machine(self) -> bool {
+        match self {
+            Self::PowerOn | Self::Reset | Self::PowerOff | Self::Imported | Self::Reopened => true,
+            Self::Break | Self::Attach | Self::Detach | Self::Gap => false,
+        }
+    }
 }
 
-/// One mark. A bounded number is kept: the newest [`BootLog::MARKS`](super::BootLog::MARKS).
+/// One mark. A bounded number is kept: [`BootLog::MARKS`](super::BootLog::MARKS).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// What happened.
@@ -65,11 +80,8 @@ impl Mark {
 
     /// `None` for a kind that this version does not know.
     pub(super) fn from_words([offset, at, what]: [u64; 3]) -> Option<Self> {
-        let kind = MarkKind::ALL
-            .into_iter()
-            .find(|&kind| kind as u64 == what & 0xff)?;
         Some(Self {
-            kind,
+            kind: MarkKind::of_word(what)?,
             offset,
             epoch: what >> 8,
             at: UnixTime::from_nanos(at),

@@ -52,10 +52,11 @@
 //! | 72 | 8 | reserved offset: up to where bytes may be overwritten by now; a multiple of 4096, at most 4096 ahead |
 //! | 80 | 8 | floor: the ring holds nothing before it (0, but in a restored log) |
 //! | 88 | 8 | boot count |
-//! | 96 | 8 | marks ever written |
+//! | 96 | 8 | indices of marks ever used |
 //! | 104 | 8 | line times ever written |
 //! | 112 | 16 | [identity](LogId), 0 in a log of a version that knew none |
 //! | 128 | 8 | FNV-1a of these 16 bytes \| 1, stored after them; 0: there is no identity |
+//! | 136 | 8 | indices of marks that were left out, so that an older mark keeps its place |
 //! | 256 | 16 × 32 | boots, in any order: boot count + 1 (0: unused), first offset, most bytes kept of its head, 0 |
 //! | 768 | 232 × 32 | marks: index + 1 (0: being rewritten), offset, nanoseconds since 1970, boot count << 8 \| [kind](MarkKind) |
 //! | 8192 | 4096 × 32 | line times: index + 1, offset after the line, nanoseconds since 1970, 0 |
@@ -98,6 +99,7 @@ mod image;
 mod layout;
 mod line_counts;
 mod lines;
+mod mark_table;
 mod marks;
 mod memory;
 #[cfg(test)]

@@ -285,6 +285,16 @@ impl Records {
         cells.store(self.count, index.wrapping_add(1), Release);
     }
 
+    /// The record in this entry, whichever it is, and its index; `None` if it is being rewritten.
+    pub(super) fn held<C: Cells>(&self, cells: &C, entry: u64) -> Option<(u64, [u64; 3])> {
+        let at = self.entry(entry);
+        let index = Seal { at }.number(cells).checked_sub(1)?;
+        if self.entry(index) != at {
+            return None;
+        }
+        Some((index, self.get(cells, index)?))
+    }
+
     /// Indices that may still be read.
     pub(super) fn indices<C: Cells>(&self, cells: &C) -> std::ops::Range<u64> {
         let count = cells.load(self.count, Acquire);

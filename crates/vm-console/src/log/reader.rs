@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::id::{self, LogId};
-use super::layout::{MARKS, MAX_OFFSET, at, boot_entry, boot_seal};
+use super::layout::{MARKS, MAX_OFFSET, at, boot_entry, boot_seal, fitting};
 use super::line_counts::LineCounts;
+use super::mark_table;
 use super::marks::Mark;
 use super::memory::Memory;
 use super::protocol::{Cells, get};
@@ -100,7 +101,9 @@ impl BootTable {
 const COPY: usize = 16 << 10;
 
 impl BootLog {
-    /// How many marks are kept; the next one replaces the oldest.
+    /// How many marks are kept. The next one replaces the oldest that may go: of those about the machine
+    /// (power, boots, where the log came from) and of those about its console (holders, gaps, BREAKs), the
+    /// newest 64 each stay, however many of the other sort follow.
     pub const MARKS: u64 = MARKS.capacity;
 
     pub(super) fn cells(&self) -> &Memory {
@@ -195,10 +198,8 @@ impl BootLog {
     /// The kept marks, oldest first.
     #[must_use]
     pub fn marks(&self) -> Vec<Mark> {
-        let words = MARKS
-            .indices(&*self.memory)
-            .filter_map(|index| MARKS.get(&*self.memory, index));
-        let mut marks: Vec<_> = words.filter_map(Mark::from_words).collect();
+        let words = mark_table::kept(&*self.memory);
+        let mut marks: Vec<_> = words.into_iter().filter_map(Mark::from_words).collect();
         // While an image is restored, its marks are there before the bytes they belong to.
         let written = self.head();
         marks.retain(|mark| mark.offset <= written);
@@ -208,7 +209,7 @@ impl BootLog {
     /// How many marks there ever were, those that are not kept any more included.
     #[must_use]
     pub fn marks_written(&self) -> u64 {
-        self.memory.load(at::MARKS, Acquire)
+        mark_table::written(&*self.memory)
     }
 
     /// Reads up to `max` bytes from the offset `start`, or from `-start` bytes before the end if it is negative.
@@ -243,7 +244,7 @@ impl BootLog {
         };
         while excerpt.bytes.len() < max && excerpt.next < head {
             let filled = excerpt.bytes.len();
-            let more = (max - filled).min(COPY).min((head - excerpt.next) as usize);
+            let more = fitting((max - filled).min(COPY), head - excerpt.next);
             excerpt.bytes.resize(filled + more, 0);
             match self.fetch(excerpt.next, &mut excerpt.bytes[filled..]) {
                 Fetch::Bytes(count) => {
@@ -331,10 +332,7 @@ impl BootLog {
             }
             let ring_oldest = self.ring_oldest(head);
             if offset >= ring_oldest {
-                let count = buf
-                    .len()
-                    .min(COPY)
-                    .min(usize::try_from(head - offset).unwrap_or(usize::MAX));
+                let count = fitting(buf.len().min(COPY), head - offset);
                 if memory.layout.ring().copy(memory, offset, &mut buf[..count]) {
                     return Fetch::Bytes(count);
                 }
@@ -347,7 +345,7 @@ impl BootLog {
                 .find(|entry| offset < entry.end && entry.start < entry.end);
             match after {
                 Some(entry) if entry.start <= offset => {
-                    let count = buf.len().min(COPY).min((entry.end - offset) as usize);
+                    let count = fitting(buf.len().min(COPY), entry.end - offset);
                     let at = memory.layout.head_at(entry.slot) + (offset - entry.start) as usize;
                     get(memory, at, &mut buf[..count]);
                     if boot_seal(entry.slot).holds(memory, entry.epoch + 1) {

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use super::config::LogConfig;
 use super::error::LogError;
 use super::id::{self, LogId};
-use super::layout::{BLOCK, FIXED, Layout, MAGIC, MAX_EPOCH, MAX_OFFSET, at, boot_entry};
+use super::layout::{BLOCK, FIXED, Layout, MAGIC, MAX_EPOCH, MAX_OFFSET, at, boot_entry, fitting};
 use super::memory::Memory;
 use super::protocol::Cells;
 use super::reader::BootLog;
@@ -270,7 +270,7 @@ fn whole_layout(file: &File) -> Result<Layout, LogError> {
 
 fn fixed_header(file: &File, len: u64) -> Result<Layout, LogError> {
     let mut header = [0; FIXED];
-    let there = header.len().min(usize::try_from(len).unwrap_or(usize::MAX));
+    let there = fitting(header.len(), len);
     file.read_exact_at(&mut header[..there], 0)
         .map_err(|e| LogError::io("read", e))?;
     if there < FIXED {

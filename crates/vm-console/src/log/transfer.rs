@@ -5,9 +5,10 @@ use std::sync::atomic::Ordering::Release;
 use super::error::LogError;
 use super::id;
 use super::image::{BootImage, LogImage};
-use super::layout::{MARKS, STAMPS, at};
+use super::layout::{MARKS, STAMPS, at, fitting};
+use super::mark_table;
 use super::marks::Mark;
-use super::protocol::{Cells, Records};
+use super::protocol::Cells;
 use super::reader::{BootLog, Entry};
 use super::writer::{AdoptedBoot, LogWriter};
 
@@ -24,25 +25,23 @@ impl LogWriter {
             bytes: log.copy_of(entry.start, entry.end),
             open: entry.epoch == self.epoch() && entry.end == head,
         };
-        let all = |records: Records| {
-            let cells = log.cells();
-            records
-                .indices(cells)
-                .filter_map(|index| records.get(cells, index))
-                .collect::<Vec<_>>()
-        };
+        let cells = log.cells();
+        // A kind that this version does not know cannot be written by it; leave out what is damaged.
+        let marks: Vec<_> = mark_table::kept(cells)
+            .into_iter()
+            .filter(|words| Mark::from_words(*words).is_some())
+            .collect();
         LogImage {
             id: log.id(),
             head,
             epoch: self.epoch(),
-            marks_written: log.marks_written(),
+            marks_written: log.marks_written().max(marks.len() as u64),
             boots: table.entries().iter().map(boot).collect(),
-            // A kind that this version does not know cannot be written by it; leave out what is damaged.
-            marks: all(MARKS)
-                .into_iter()
-                .filter(|words| Mark::from_words(*words).is_some())
+            marks,
+            stamps: STAMPS
+                .indices(cells)
+                .filter_map(|index| STAMPS.get(cells, index))
                 .collect(),
-            stamps: all(STAMPS),
             tail: log.copy_of(log.ring_oldest(head), head),
         }
     }
@@ -69,6 +68,7 @@ impl LogWriter {
         if let Some(id) = image.id {
             id::store(cells, id);
         }
+        cells.store(at::MARKS_SKIPPED, 0, Release);
         for (records, fields, written) in [
             (MARKS, &image.marks, image.marks_written),
             (STAMPS, &image.stamps, image.stamps.len() as u64),
@@ -81,8 +81,8 @@ impl LogWriter {
         cells.store(at::EPOCH, image.epoch, Release);
         let boots = adopted_boots(image, layout.head_bytes);
         self.replace_boots(&boots[boots.len().saturating_sub(layout.boots as usize)..]);
-        let most = usize::try_from(layout.tail).unwrap_or(usize::MAX);
-        let tail = &image.tail[image.tail.len().saturating_sub(most)..];
+        let len = image.tail.len();
+        let tail = &image.tail[len - fitting(len, layout.tail)..];
         cells.store(at::FLOOR, image.head - tail.len() as u64, Release);
         self.publish(image.head, tail);
         Ok(())
@@ -111,7 +111,7 @@ fn adopted_boots(image: &LogImage, head_bytes: u64) -> Vec<AdoptedBoot<'_>> {
 
 fn adopted(boot: &BootImage, head_bytes: u64) -> AdoptedBoot<'_> {
     let fits = boot.bytes.len() as u64 <= head_bytes;
-    let kept = &boot.bytes[..boot.bytes.len().min(head_bytes as usize)];
+    let kept = &boot.bytes[..fitting(boot.bytes.len(), head_bytes)];
     // The head of a boot that wrote more is complete, whatever room there is here.
     let limit = if boot.open && fits {
         head_bytes

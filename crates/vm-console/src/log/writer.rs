@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use vmm_sys_util::eventfd::EventFd;
 
-use super::layout::{MARKS, MAX_EPOCH, STAMPS, at, boot_entry, boot_seal};
+use super::layout::{MAX_EPOCH, STAMPS, at, boot_entry, boot_seal, fitting};
+use super::mark_table::MarkWriter;
 use super::marks::{Mark, MarkKind};
 use super::memory::Memory;
 use super::protocol::{Cells, RingWriter, put};
@@ -35,6 +36,7 @@ pub struct LogWriter {
     watched: bool,
     armed: bool,
     boot: CurrentBoot,
+    marks: MarkWriter,
     doorbell: Option<Arc<EventFd>>,
     last_stamp: Option<UnixTime>,
     resolution: Duration,
@@ -92,6 +94,7 @@ impl LogWriter {
                 limit: 0,
                 slot: 0,
             },
+            marks: MarkWriter::default(),
             doorbell: None,
             last_stamp: None,
             resolution: Self::LINE_TIME_RESOLUTION,
@@ -161,7 +164,7 @@ impl LogWriter {
         let layout = self.memory.layout;
         let done = self.ring.head() - self.boot.start;
         let room = self.boot.limit.saturating_sub(done);
-        let kept = &bytes[..bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX))];
+        let kept = &bytes[..fitting(bytes.len(), room)];
         if !kept.is_empty() {
             // Published by the ring's head, like the bytes in the ring.
             put(
@@ -223,7 +226,7 @@ impl LogWriter {
             epoch: self.boot.epoch,
             at,
         };
-        MARKS.push(&*self.memory, mark.to_words());
+        self.marks.push(&*self.memory, mark);
     }
 
     /// Begins another boot at the present offset, and marks it with `kind`, usually
