@@ -1,6 +1,7 @@
 //! Files that are not logs, are damaged, cut short, or cannot be made: a clear error, never a panic.
 
 use std::env;
+use std::error::Error as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -429,4 +430,61 @@ fn nobody_can_cut_a_sealed_memfd() {
         BootLog::read_only(file).unwrap().read_at(0, 100).bytes,
         b"still whole"
     );
+}
+
+/// Whoever prints an error needs no word before it, and none is there twice.
+#[test]
+fn each_message_names_the_boot_log_once() {
+    let io = |path: Option<PathBuf>| LogError::Io {
+        doing: "open",
+        path,
+        source: std::io::ErrorKind::NotFound.into(),
+    };
+    let size = LogConfig { tail: 0, ..CONFIG }.check().unwrap_err();
+    for error in [
+        size,
+        io(None),
+        io(Some("console.log".into())),
+        LogError::NotALog,
+        LogError::Version { found: 9, known: 1 },
+        LogError::CutShort {
+            len: 1,
+            expected: 2,
+        },
+        LogError::Damaged,
+        LogError::Inconsistent {
+            rule: "one must follow from the other",
+            value: 1,
+        },
+        LogError::NotAnImage,
+        LogError::NotEmpty,
+        LogError::InUse,
+        LogError::StreamInUse {
+            name: "console.log".into(),
+        },
+    ] {
+        let told = error.to_string();
+        assert_eq!(told.matches("boot log").count(), 1, "{told}");
+    }
+}
+
+#[test]
+fn an_error_gives_its_source_where_the_system_is_to_blame() {
+    let dir = tempfile::tempdir().unwrap();
+    let absent = BootLog::open_read_only(dir.path().join("absent")).unwrap_err();
+    let source = absent.source().expect("what the system said");
+    assert_eq!(
+        source.downcast_ref::<std::io::Error>().unwrap().kind(),
+        std::io::ErrorKind::NotFound
+    );
+    // More address space than a process has.
+    let region = vm_memory::MmapRegion::<()>::new(usize::MAX >> 1).unwrap_err();
+    let told = region.to_string();
+    let map = LogError::Map(region);
+    assert_eq!(
+        map.source().expect("what the system said").to_string(),
+        told
+    );
+    assert!(map.to_string().contains(&told));
+    assert!(LogError::NotALog.source().is_none());
 }

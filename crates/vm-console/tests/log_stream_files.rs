@@ -184,6 +184,73 @@ fn a_younger_log_is_written_from_its_beginning() {
 }
 
 #[test]
+fn a_log_that_is_new_and_longer_is_written_from_its_beginning_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = dir.path().join("console");
+    let limits = StreamLimits::default();
+    for count in [20, 30] {
+        let (mut writer, log) = BootLog::in_memory(LogConfig::default()).unwrap();
+        writer.append(&bytes(0, count));
+        let mut files = StreamFiles::open(&name, limits, &log).unwrap();
+        files.pump().unwrap();
+    }
+    assert_eq!(joined(&name, limits), [bytes(0, 20), bytes(0, 30)].concat());
+}
+
+#[test]
+fn a_note_of_an_older_version_is_gone_on_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = dir.path().join("console");
+    let limits = StreamLimits::default();
+    let (mut writer, log) = BootLog::in_memory(LogConfig::default()).unwrap();
+    writer.append(&bytes(0, 20));
+    let mut files = StreamFiles::open(&name, limits, &log).unwrap();
+    files.pump().unwrap();
+    drop(files);
+    let note = dir.path().join("console.offset");
+    let text = fs::read_to_string(&note).unwrap();
+    let (old, id) = text.trim_end().rsplit_once(' ').unwrap();
+    assert_eq!(id, log.id().unwrap().to_string());
+    fs::write(&note, format!("{old}\n")).unwrap();
+    writer.append(&bytes(20, 30));
+    let mut files = StreamFiles::open(&name, limits, &log).unwrap();
+    files.pump().unwrap();
+    assert_eq!(joined(&name, limits), bytes(0, 30));
+}
+
+#[test]
+fn a_second_writer_is_refused_until_the_first_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = dir.path().join("console");
+    let limits = StreamLimits {
+        file_bytes: 10,
+        full_files: 100,
+    };
+    let (mut writer, log) = BootLog::in_memory(LogConfig::default()).unwrap();
+    let mut first = StreamFiles::open(&name, limits, &log).unwrap();
+    let mut second = StreamFiles::open(&name, limits, &log).unwrap();
+    let mut total = 0;
+    for _ in 0..5 {
+        writer.append(&bytes(total, total + 7));
+        total += 7;
+        let error = second.pump().unwrap_err();
+        assert!(
+            matches!(&error, LogError::StreamInUse { name: told } if *told == name)
+                && error.to_string().contains("another writer"),
+            "{error}"
+        );
+        first.pump().unwrap();
+    }
+    assert_eq!((second.errors(), first.errors()), (5, 0));
+    assert_eq!(joined(&name, limits), bytes(0, total));
+    drop(first);
+    writer.append(&bytes(total, total + 7));
+    second.pump().unwrap();
+    assert_eq!(second.written_until(), total + 7);
+    assert_eq!(joined(&name, limits), bytes(0, total + 7));
+}
+
+#[test]
 fn bad_limits_and_names_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let (_writer, log) = BootLog::in_memory(LogConfig::default()).unwrap();

@@ -5,6 +5,8 @@ use std::io;
 use std::path::PathBuf;
 
 /// Why a log could not be made, opened or imported. Appending and reading have no errors.
+///
+/// Each message says that it is about the boot log, so print it without a word before it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LogError {
@@ -61,6 +63,11 @@ pub enum LogError {
     NotEmpty,
     /// Another live process (or another handle in this one) writes this log.
     InUse,
+    /// Another live process (or another handle in this one) writes these [`StreamFiles`](super::StreamFiles).
+    StreamInUse {
+        /// The name of the newest file.
+        name: PathBuf,
+    },
 }
 
 impl LogError {
@@ -145,6 +152,11 @@ impl fmt::Display for LogError {
             }
             Self::InUse => f.write_str(
                 "boot log is being written by another process; stop it or choose another path",
+            ),
+            Self::StreamInUse { name } => write!(
+                f,
+                "boot log: {} and the full files beside it have another writer; stop it or choose another name",
+                name.display()
             ),
         }
     }

@@ -58,9 +58,14 @@ impl LogId {
         Ok(Self(value.unwrap_or(NonZero::<u128>::MAX)))
     }
 
+    /// Its value; 0 for `None`.
+    pub(super) fn to_value(id: Option<Self>) -> u128 {
+        id.map_or(0, Self::get)
+    }
+
     /// The low and the high half; zeros for `None`.
     pub(super) fn to_words(id: Option<Self>) -> [u64; 2] {
-        let value = id.map_or(0, Self::get);
+        let value = Self::to_value(id);
         [value as u64, (value >> 64) as u64]
     }
 

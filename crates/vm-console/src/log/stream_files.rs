@@ -1,13 +1,14 @@
 //! The complete output in files of bounded size, for those who keep more than a log does.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::cursor::{Cursor, GapPolicy, Read};
 use super::error::LogError;
+use super::id::LogId;
 use super::reader::BootLog;
 use super::start::Start;
 
@@ -36,8 +37,13 @@ impl Default for StreamLimits {
 /// belongs on a thread that may, and never reaches the guest. What the log no longer holds when it comes to it is
 /// counted in [`lost`](Self::lost).
 ///
-/// Beside them, `NAME.offset` says at which offset of the log the newest file began, and its inode number. From it
-/// and the file's length a later process finds where to go on, after SIGKILL at any step too.
+/// Beside them, `NAME.offset` says at which offset of the log the newest file began, its inode number and the
+/// [identity](super::LogId) of the log. From it and the file's length a later process finds where to go on,
+/// after SIGKILL at any step too; with another log, it goes on at that log's beginning.
+///
+/// The files have one owner at a time, who holds a lock on `NAME.lock`. A handle opened meanwhile writes nothing: its
+/// [`pump`](Self::pump) fails with [`LogError::StreamInUse`] until the owner is gone, and then goes on where that
+/// one ended. So a VMM that is restarted, or replaces its handle, need not wait for the old one.
 ///
 /// ```
 /// use vm_console::{BootLog, LogConfig, StreamFiles, StreamLimits};
@@ -58,6 +64,8 @@ pub struct StreamFiles {
     name: PathBuf,
     limits: StreamLimits,
     cursor: Cursor,
+    /// Held by the owner of the files.
+    lock: Option<File>,
     file: File,
     /// Bytes in `file`.
     len: u64,
@@ -92,17 +100,14 @@ impl StreamFiles {
                 max: u64::MAX,
             });
         }
-        let offset = written_until(&name)
-            .filter(|&offset| offset <= log.head())
-            .unwrap_or(0);
+        let lock = try_lock(&name)?;
+        let cursor = cursor_after(&name, log);
         let file = open_append(&name)?;
-        let cursor = log
-            .cursor(Start::Offset(offset))
-            .with_gap_policy(GapPolicy::Note);
         let mut files = Self {
             name,
             limits,
             cursor,
+            lock: None,
             file,
             len: 0,
             waiting: Vec::new(),
@@ -110,15 +115,27 @@ impl StreamFiles {
             note_due: false,
             errors: 0,
         };
-        files.len = files.note_offset(&files.file)?;
+        if let Some(lock) = lock {
+            files.own(lock)?;
+        }
         Ok(files)
+    }
+
+    /// Goes on where the last owner of the files ended.
+    fn own(&mut self, lock: File) -> Result<(), LogError> {
+        self.cursor = cursor_after(&self.name, self.cursor.log());
+        self.file = open_append(&self.name)?;
+        self.len = self.note_offset(&self.file)?;
+        self.lock = Some(lock);
+        Ok(())
     }
 
     /// Writes what the log has by now. If this fails, nothing is lost or written twice, and the next call goes on;
     /// meanwhile the log goes on too, and may overwrite what was not read.
     ///
     /// # Errors
-    /// [`LogError::Io`]; it is counted in [`errors`](Self::errors) as well.
+    /// [`LogError::Io`], or [`LogError::StreamInUse`] as long as the files have another owner; counted in
+    /// [`errors`](Self::errors) as well.
     pub fn pump(&mut self) -> Result<(), LogError> {
         let result = self.pump_all();
         self.errors += u64::from(result.is_err());
@@ -126,6 +143,14 @@ impl StreamFiles {
     }
 
     fn pump_all(&mut self) -> Result<(), LogError> {
+        if self.lock.is_none() {
+            let Some(lock) = try_lock(&self.name)? else {
+                return Err(LogError::StreamInUse {
+                    name: self.name.clone(),
+                });
+            };
+            self.own(lock)?;
+        }
         // A guest that writes faster than the disk must not keep this call from returning.
         let head = self.cursor.log().head();
         loop {
@@ -215,7 +240,8 @@ impl StreamFiles {
             .map_err(|error| self.failed("examine", error))?;
         let begin = self.written_until().wrapping_sub(meta.len());
         let new = with_suffix(&self.name, ".offset.new");
-        fs::write(&new, format!("{begin} {}\n", meta.ino()))
+        let id = LogId::to_value(self.cursor.log().id());
+        fs::write(&new, format!("{begin} {} {id:032x}\n", meta.ino()))
             .and_then(|()| fs::rename(&new, with_suffix(&self.name, ".offset")))
             .map_err(|error| self.failed("write the offset of", error))?;
         Ok(meta.len())
@@ -244,6 +270,26 @@ impl StreamFiles {
     }
 }
 
+/// The lock of the files' one owner; `None` if there is another.
+fn try_lock(name: &Path) -> Result<Option<File>, LogError> {
+    let name = with_suffix(name, ".lock");
+    let file = open_append(&name)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(LogError::io("lock", error).at(&name)),
+    }
+}
+
+/// A reader that begins after what is in the files already.
+fn cursor_after(name: &Path, log: &BootLog) -> Cursor {
+    let offset = written_until(name, log.id())
+        .filter(|&offset| offset <= log.head())
+        .unwrap_or(0);
+    log.cursor(Start::Offset(offset))
+        .with_gap_policy(GapPolicy::Note)
+}
+
 fn open_append(name: &Path) -> Result<File, LogError> {
     let mut options = OpenOptions::new();
     options.append(true).create(true).mode(0o600);
@@ -252,11 +298,20 @@ fn open_append(name: &Path) -> Result<File, LogError> {
         .map_err(|error| LogError::io("open", error).at(name))
 }
 
-/// What an earlier process noted, as the offset of the log up to which it wrote.
-fn written_until(name: &Path) -> Option<u64> {
+/// What an earlier process noted, as the offset of this log up to which it wrote; `None` if it wrote another.
+fn written_until(name: &Path, id: Option<LogId>) -> Option<u64> {
     let note = fs::read_to_string(with_suffix(name, ".offset")).ok()?;
-    let (begin, inode) = note.trim_end().split_once(' ')?;
-    let (begin, inode): (u64, u64) = (begin.parse().ok()?, inode.parse().ok()?);
+    let mut words = note.split_whitespace();
+    let (begin, inode): (u64, u64) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    // Older versions noted no identity, and older logs have none.
+    let noted = words
+        .next()
+        .and_then(|word| LogId::new(u128::from_str_radix(word, 16).ok()?));
+    if let (Some(noted), Some(id)) = (noted, id)
+        && noted != id
+    {
+        return None;
+    }
     // Killed while it rotated, the process may have left the noted file as `NAME.1`.
     let files = [name.to_path_buf(), numbered(name, 1)]
         .into_iter()
