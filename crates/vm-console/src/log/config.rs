@@ -1,5 +1,7 @@
 //! How much of the console's output is kept.
 
+use std::fmt;
+
 use super::error::LogError;
 
 /// Sizes of a [`BootLog`](super::BootLog), chosen when it is made.
@@ -52,6 +54,14 @@ impl LogConfig {
             }
         }
         Ok(())
+    }
+}
+
+/// As in "tail 1048576, head 65536, boots 4".
+impl fmt::Display for LogConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tail, head, boots } = self;
+        write!(f, "tail {tail}, head {head}, boots {boots}")
     }
 }
 

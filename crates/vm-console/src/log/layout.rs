@@ -80,6 +80,14 @@ impl Layout {
         }
     }
 
+    pub(super) fn config(&self) -> LogConfig {
+        LogConfig {
+            tail: self.tail,
+            head: self.head_bytes,
+            boots: self.boots,
+        }
+    }
+
     /// Bytes of one boot's head in the mapping: whole pages, so that an unused head costs no memory.
     fn head_room(&self) -> u64 {
         self.head_bytes.next_multiple_of(BLOCK)

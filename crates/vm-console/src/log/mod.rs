@@ -91,6 +91,7 @@
 //!   each byte, which would be a system call. An owner who fears that asks [`BootLog::is_whole`] now and then,
 //!   passes a sealed memfd to [`BootLog::in_file`], or keeps the log in memory.
 
+mod checks;
 mod config;
 mod cursor;
 mod error;
@@ -99,6 +100,7 @@ mod image;
 mod layout;
 mod line_counts;
 mod lines;
+mod log_file;
 mod mark_table;
 mod marks;
 mod memory;

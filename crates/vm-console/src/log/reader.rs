@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
+use super::config::LogConfig;
 use super::id::{self, LogId};
 use super::layout::{MARKS, MAX_OFFSET, at, boot_entry, boot_seal, fitting};
 use super::line_counts::LineCounts;
@@ -152,6 +153,13 @@ impl BootLog {
             id::Stored::Id(id) => Some(id),
             id::Stored::None | id::Stored::Damaged(_) => None,
         }
+    }
+
+    /// Its sizes: those it was made with. A file keeps them, whatever
+    /// [`open_or_create_file`](Self::open_or_create_file) asks for later.
+    #[must_use]
+    pub fn config(&self) -> LogConfig {
+        self.memory.layout.config()
     }
 
     /// The boots of which the beginning is kept, oldest first.

@@ -2,20 +2,20 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use rustix::fs::{FallocateFlags, OFlags, fallocate};
-use rustix::io::Errno;
+use rustix::fs::{Mode, OFlags, fchmod};
+use rustix::process::geteuid;
 
+use super::checks::{check_at_rest, check_counters};
 use super::config::LogConfig;
 use super::error::LogError;
 use super::id::{self, LogId};
-use super::layout::{BLOCK, FIXED, Layout, MAGIC, MAX_EPOCH, MAX_OFFSET, at, boot_entry, fitting};
+use super::layout::{FIXED, Layout};
+use super::log_file::{allocate, fixed_header, format, regular_len, whole_layout};
 use super::memory::Memory;
-use super::protocol::Cells;
 use super::reader::BootLog;
 use super::writer::{LogWriter, WriterLock};
 
@@ -48,7 +48,7 @@ impl BootLog {
             .map_err(|e| LogError::io("create", e).at(path))?;
         let lock = WriterLock::take(&file).map_err(|e| e.at(path))?;
         format(&file, Layout::new(&config))
-            .and_then(|()| resume(file, lock))
+            .and_then(|()| resume(file, lock, None))
             .map_err(|error| {
                 // Only its maker can come here: the lock was taken on a file that did not exist before.
                 let _ = fs::remove_file(path);
@@ -57,7 +57,11 @@ impl BootLog {
     }
 
     /// Takes up a log that an earlier writer left in a file: offsets, boot count and marks go on. Its sizes are
-    /// those it was created with.
+    /// those it was created with; see [`config`](Self::config).
+    ///
+    /// The file becomes private again, with mode 0600, if it is not and belongs to this process's user; both this and a
+    /// file of another user that others may open are told as a warning in the `log` crate. Whoever lets others read it
+    /// passes them a descriptor, or changes the mode while the writer lives.
     ///
     /// ```
     /// use vm_console::{BootLog, LogConfig, MarkKind, UnixTime};
@@ -84,11 +88,15 @@ impl BootLog {
         let file = options()
             .open(path)
             .map_err(|e| LogError::io("open", e).at(path))?;
-        take_up(file).map_err(|e| e.at(path))
+        let lock = WriterLock::take(&file).map_err(|e| e.at(path))?;
+        resume(file, lock, Some(path)).map_err(|e| e.at(path))
     }
 
-    /// [`open_file`](Self::open_file) if there is one, which then keeps its own sizes, else
-    /// [`create_file`](Self::create_file). An empty file, and one whose creation was interrupted, are made anew.
+    /// [`open_file`](Self::open_file) if there is one, else [`create_file`](Self::create_file). An empty file, and one
+    /// whose creation was interrupted, are made anew.
+    ///
+    /// A file that is there keeps its own sizes. If they are not those of `config`, a warning in the `log` crate tells
+    /// both, and [`config`](Self::config) tells those that hold; to change them, move the file away.
     ///
     /// # Errors
     /// As those two.
@@ -99,7 +107,7 @@ impl BootLog {
         let path = path.as_ref();
         config.check()?;
         match options().open(path) {
-            Ok(file) => Self::in_file(file, config).map_err(|e| e.at(path)),
+            Ok(file) => open_or_format(file, config, Some(path)).map_err(|e| e.at(path)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Self::create_file(path, config)
             }
@@ -114,20 +122,7 @@ impl BootLog {
     /// As [`open_file`](Self::open_file).
     pub fn in_file(file: File, config: LogConfig) -> Result<(LogWriter, Self), LogError> {
         config.check()?;
-        let lock = WriterLock::take(&file)?;
-        let len = regular_len(&file)?;
-        if len == 0 {
-            if let Err(error) = format(&file, Layout::new(&config)) {
-                // As empty as it was. A second error would add nothing.
-                let _ = file.set_len(0);
-                return Err(error);
-            }
-        } else if len == FIXED as u64 {
-            // `format` writes this much before it gives the file its length.
-            let layout = fixed_header(&file, len)?;
-            format(&file, layout)?;
-        }
-        resume(file, lock)
+        open_or_format(file, config, None)
     }
 
     /// A log for reading only, while its writer lives or after. It needs no permission to write, takes no lock,
@@ -189,20 +184,71 @@ fn with_reader(writer: LogWriter) -> (LogWriter, BootLog) {
     (writer, log)
 }
 
-fn take_up(file: File) -> Result<(LogWriter, BootLog), LogError> {
+/// Takes a log up, or makes it in a file that is empty or whose making was interrupted. The path is that by which
+/// the file was opened here.
+fn open_or_format(
+    file: File,
+    config: LogConfig,
+    path: Option<&Path>,
+) -> Result<(LogWriter, BootLog), LogError> {
     let lock = WriterLock::take(&file)?;
-    resume(file, lock)
+    let len = regular_len(&file)?;
+    if len == 0 {
+        if let Err(error) = format(&file, Layout::new(&config)) {
+            // As empty as it was. A second error would add nothing.
+            let _ = file.set_len(0);
+            return Err(error);
+        }
+    } else if len == FIXED as u64 {
+        // `format` writes this much before it gives the file its length.
+        let layout = fixed_header(&file, len)?;
+        format(&file, layout)?;
+    }
+    let (writer, log) = resume(file, lock, path)?;
+    if log.config() != config {
+        let name = path.unwrap_or(Path::new("in a passed file"));
+        ::log::warn!(
+            "boot log {}: keeps its sizes, {}, and not those asked for, {config}",
+            name.display(),
+            log.config()
+        );
+    }
+    Ok((writer, log))
 }
 
 /// Checks and maps a file whose lock is held.
-fn resume(file: File, lock: WriterLock) -> Result<(LogWriter, BootLog), LogError> {
+fn resume(
+    file: File,
+    lock: WriterLock,
+    path: Option<&Path>,
+) -> Result<(LogWriter, BootLog), LogError> {
     let layout = whole_layout(&file)?;
     allocate(&file, layout)?;
+    let private = path.map(|path| (path, file.try_clone()));
     let memory = Memory::of_writer(file, layout)?;
     check_counters(&memory)?;
     check_at_rest(&memory)?;
     identify(&memory)?;
+    if let Some((path, Ok(file))) = private {
+        make_private(&file, path);
+    }
     Ok(with_reader(LogWriter::resume(Arc::new(memory), Some(lock))))
+}
+
+/// Takes the file's access from all but its owner. The log goes on if that cannot be done: it is told.
+fn make_private(file: &File, path: &Path) {
+    let Ok(meta) = file.metadata() else { return };
+    let mode = meta.mode() & 0o7777;
+    if !Mode::from_raw_mode(mode).intersects(Mode::RWXG | Mode::RWXO) {
+        return;
+    }
+    let path = path.display();
+    let is_owner = meta.uid() == geteuid().as_raw();
+    if is_owner && fchmod(file, Mode::RUSR | Mode::WUSR).is_ok() {
+        ::log::warn!("boot log {path}: its mode {mode:04o} let others open it, and is 0600 now");
+    } else {
+        ::log::warn!("boot log {path}: its mode {mode:04o} lets others open it; make it 0600");
+    }
 }
 
 /// Gives the log an identity, unless it has one: the log is new, or older than identities, or its maker
@@ -210,173 +256,6 @@ fn resume(file: File, lock: WriterLock) -> Result<(LogWriter, BootLog), LogError
 fn identify(memory: &Memory) -> Result<(), LogError> {
     if id::load(memory) == id::Stored::None {
         id::store(memory, LogId::random()?);
-    }
-    Ok(())
-}
-
-/// Makes an empty log: header, then length. A writer killed in between leaves the header alone, which
-/// [`BootLog::in_file`] knows.
-fn format(file: &File, layout: Layout) -> Result<(), LogError> {
-    file.write_all_at(&layout.fixed_header(), 0)
-        .map_err(|e| LogError::io("write", e))?;
-    file.set_len(layout.length())
-        .map_err(|e| LogError::io("size", e))?;
-    allocate(file, layout)
-}
-
-/// Allocates every block of the file, so that no store into the mapping can meet a full disk (SIGBUS). A file
-/// that was copied with holes gets them filled here too.
-fn allocate(file: &File, layout: Layout) -> Result<(), LogError> {
-    match fallocate(file, FallocateFlags::empty(), 0, layout.length()) {
-        Ok(()) => Ok(()),
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
-            rewrite(file, layout.length()).map_err(|e| LogError::io("allocate", e))
-        }
-        Err(error) => Err(LogError::io("allocate", error)),
-    }
-}
-
-/// Allocates by writing each block as it is, for file systems without fallocate.
-fn rewrite(file: &File, len: u64) -> io::Result<()> {
-    let mut block = [0; BLOCK as usize];
-    for at in (0..len).step_by(block.len()) {
-        file.read_exact_at(&mut block, at)?;
-        file.write_all_at(&block, at)?;
-    }
-    Ok(())
-}
-
-fn regular_len(file: &File) -> Result<u64, LogError> {
-    let meta = file.metadata().map_err(|e| LogError::io("examine", e))?;
-    if meta.is_file() {
-        Ok(meta.len())
-    } else {
-        Err(LogError::NotALog)
-    }
-}
-
-/// The sizes of a file that is a log and has its full length.
-fn whole_layout(file: &File) -> Result<Layout, LogError> {
-    let len = regular_len(file)?;
-    let layout = fixed_header(file, len)?;
-    if len < layout.length() {
-        return Err(LogError::CutShort {
-            len,
-            expected: layout.length(),
-        });
-    }
-    Ok(layout)
-}
-
-fn fixed_header(file: &File, len: u64) -> Result<Layout, LogError> {
-    let mut header = [0; FIXED];
-    let there = fitting(header.len(), len);
-    file.read_exact_at(&mut header[..there], 0)
-        .map_err(|e| LogError::io("read", e))?;
-    if there < FIXED {
-        let ours = there >= 8 && header[..8] == MAGIC.to_le_bytes();
-        return Err(if ours {
-            LogError::CutShort {
-                len,
-                expected: FIXED as u64,
-            }
-        } else {
-            LogError::NotALog
-        });
-    }
-    Layout::parse(&header)
-}
-
-fn demand(rules: &[(bool, &'static str, u64)]) -> Result<(), LogError> {
-    match rules.iter().find(|(holds, ..)| !holds) {
-        Some(&(_, rule, value)) => Err(LogError::Inconsistent { rule, value }),
-        None => Ok(()),
-    }
-}
-
-/// Checks the counters of a log that may be being written.
-fn check_counters(memory: &Memory) -> Result<(), LogError> {
-    let head = memory.load(at::HEAD, Acquire);
-    // Loaded after `head`, so a live writer can only have made it larger.
-    let reserved = memory.load(at::RESERVED, Relaxed);
-    let floor = memory.load(at::FLOOR, Relaxed);
-    let epoch = memory.load(at::EPOCH, Relaxed);
-    if let id::Stored::Damaged(check) = id::load(memory) {
-        return Err(LogError::Inconsistent {
-            rule: "the identity must match its check sum",
-            value: check,
-        });
-    }
-    demand(&[
-        (
-            head <= MAX_OFFSET,
-            "the write offset must not exceed 2^62",
-            head,
-        ),
-        (
-            reserved >= head,
-            "the reserved offset must not be below the write offset",
-            reserved,
-        ),
-        (
-            reserved.is_multiple_of(BLOCK),
-            "the reserved offset must be a multiple of 4096",
-            reserved,
-        ),
-        (
-            floor <= head,
-            "the floor must not be above the write offset",
-            floor,
-        ),
-        (
-            epoch < MAX_EPOCH,
-            "the boot count must be below 2^56",
-            epoch,
-        ),
-    ])
-}
-
-/// Checks what holds besides as long as nobody writes.
-fn check_at_rest(memory: &Memory) -> Result<(), LogError> {
-    let head = memory.load(at::HEAD, Acquire);
-    let reserved = memory.load(at::RESERVED, Relaxed);
-    let epoch = memory.load(at::EPOCH, Relaxed);
-    demand(&[(
-        reserved - head <= BLOCK,
-        "the reserved offset must be at most 4096 ahead",
-        reserved,
-    )])?;
-    let boot = |slot| {
-        let at = boot_entry(slot);
-        (memory.load(at, Relaxed), memory.load(at + 8, Relaxed))
-    };
-    let mut boots: Vec<_> = (0..memory.layout.boots)
-        .map(boot)
-        .filter(|&(number, _)| number != 0)
-        .collect();
-    boots.sort_unstable();
-    for (&(number, start), next) in boots
-        .iter()
-        .zip(boots.iter().skip(1).map(Some).chain([None]))
-    {
-        let (next_number, next_start) = next.copied().unwrap_or((u64::MAX, head));
-        demand(&[
-            (
-                number <= epoch + 1,
-                "no boot in the table may be above the boot count",
-                number,
-            ),
-            (
-                number < next_number,
-                "a boot must be in the table once",
-                number,
-            ),
-            (
-                start <= next_start,
-                "boots must begin in their order, and not after the write offset",
-                start,
-            ),
-        ])?;
     }
     Ok(())
 }
