@@ -17,7 +17,7 @@ fn demand(rules: &[(bool, &'static str, u64)]) -> Result<(), LogError> {
 
 /// Checks the counters of a log that may be being written.
 pub(super) fn check_counters(memory: &Memory) -> Result<(), LogError> {
-    let head = memory.load(at::HEAD, Acquire);
+    let written = memory.load(at::WRITTEN, Acquire);
     // Loaded after `head`, so a live writer can only have made it larger.
     let reserved = memory.load(at::RESERVED, Relaxed);
     let floor = memory.load(at::FLOOR, Relaxed);
@@ -30,12 +30,12 @@ pub(super) fn check_counters(memory: &Memory) -> Result<(), LogError> {
     }
     demand(&[
         (
-            head <= MAX_OFFSET,
+            written <= MAX_OFFSET,
             "the write offset must not exceed 2^62",
-            head,
+            written,
         ),
         (
-            reserved >= head,
+            reserved >= written,
             "the reserved offset must not be below the write offset",
             reserved,
         ),
@@ -45,7 +45,7 @@ pub(super) fn check_counters(memory: &Memory) -> Result<(), LogError> {
             reserved,
         ),
         (
-            floor <= head,
+            floor <= written,
             "the floor must not be above the write offset",
             floor,
         ),
@@ -59,11 +59,11 @@ pub(super) fn check_counters(memory: &Memory) -> Result<(), LogError> {
 
 /// Checks what holds besides as long as nobody writes.
 pub(super) fn check_at_rest(memory: &Memory) -> Result<(), LogError> {
-    let head = memory.load(at::HEAD, Acquire);
+    let written = memory.load(at::WRITTEN, Acquire);
     let reserved = memory.load(at::RESERVED, Relaxed);
     let epoch = memory.load(at::EPOCH, Relaxed);
     demand(&[(
-        reserved - head <= BLOCK,
+        reserved - written <= BLOCK,
         "the reserved offset must be at most 4096 ahead",
         reserved,
     )])?;
@@ -80,7 +80,7 @@ pub(super) fn check_at_rest(memory: &Memory) -> Result<(), LogError> {
         .iter()
         .zip(boots.iter().skip(1).map(Some).chain([None]))
     {
-        let (next_number, next_start) = next.copied().unwrap_or((u64::MAX, head));
+        let (next_number, next_start) = next.copied().unwrap_or((u64::MAX, written));
         demand(&[
             (
                 number <= epoch + 1,

@@ -1,14 +1,8 @@
 //! A log as a value: to move it to another host beside the device's snapshot.
 
-use super::config::LogConfig;
 use super::error::LogError;
 use super::id::LogId;
-use super::layout::{MARKS, MAX_EPOCH, MAX_OFFSET, STAMPS, check_sum};
-
-const MAGIC: u64 = u64::from_le_bytes(*b"VMLOGIMG");
-const VERSION: u64 = 2;
-/// Has no identity; everything else is the same.
-const VERSION_WITHOUT_ID: u64 = 1;
+use super::layout::{MAX_EPOCH, MAX_OFFSET};
 
 /// Everything that a log keeps, independent of its sizes and of where it is stored.
 ///
@@ -44,12 +38,12 @@ const VERSION_WITHOUT_ID: u64 = 1;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogImage {
     pub(super) id: Option<LogId>,
-    pub(super) head: u64,
+    pub(super) written: u64,
     pub(super) epoch: u64,
     pub(super) marks_written: u64,
     pub(super) boots: Vec<BootImage>,
     pub(super) marks: Vec<[u64; 3]>,
-    pub(super) stamps: Vec<[u64; 3]>,
+    pub(super) line_times: Vec<[u64; 3]>,
     pub(super) tail: Vec<u8>,
 }
 
@@ -66,7 +60,7 @@ impl LogImage {
     /// The offset of the first byte that will be written after this image is restored; tell it to clients.
     #[must_use]
     pub fn head(&self) -> u64 {
-        self.head
+        self.written
     }
 
     /// The boot count.
@@ -88,147 +82,12 @@ impl LogImage {
         Self { id: None, ..self }
     }
 
-    /// The image as bytes.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut words = vec![MAGIC, VERSION, self.head, self.epoch];
-        words.extend(
-            [
-                self.boots.len(),
-                self.marks.len(),
-                self.stamps.len(),
-                self.tail.len(),
-            ]
-            .map(|len| len as u64),
-        );
-        words.push(self.marks_written);
-        words.extend(LogId::to_words(self.id));
-        for boot in &self.boots {
-            words.extend([
-                boot.epoch,
-                boot.start,
-                boot.bytes.len() as u64,
-                u64::from(boot.open),
-            ]);
-        }
-        words.extend(self.marks.iter().chain(&self.stamps).flatten());
-        let mut bytes: Vec<u8> = words.into_iter().flat_map(u64::to_le_bytes).collect();
-        self.boots.iter().for_each(|boot| bytes.extend(&boot.bytes));
-        bytes.extend(&self.tail);
-        let check = check_sum(&bytes);
-        bytes.extend(check.to_le_bytes());
-        bytes
-    }
-
-    /// The image that was written as these bytes.
-    ///
-    /// # Errors
-    /// [`LogError::NotAnImage`], [`Version`](LogError::Version), [`CutShort`](LogError::CutShort),
-    /// [`Damaged`](LogError::Damaged), or [`Inconsistent`](LogError::Inconsistent) with the rule that is broken.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, LogError> {
-        let len = bytes.len() as u64;
-        let mut rest = Words(bytes);
-        if rest.next() != Some(MAGIC) {
-            return Err(LogError::NotAnImage);
-        }
-        let cut = |expected: u64| LogError::CutShort { len, expected };
-        let version = rest.next().ok_or(cut(16))?;
-        if ![VERSION, VERSION_WITHOUT_ID].contains(&version) {
-            return Err(LogError::Version {
-                found: version,
-                known: VERSION,
-            });
-        }
-        let [head, epoch, boots, marks, stamps, tail, marks_written] =
-            rest.array().ok_or(cut(72))?;
-        let (id, begin) = if version == VERSION_WITHOUT_ID {
-            (None, 72)
-        } else {
-            (LogId::from_words(rest.array().ok_or(cut(88))?), 88)
-        };
-        for (count, limit, rule) in [
-            (
-                boots,
-                LogConfig::MAX_BOOTS,
-                "an image holds at most 16 boots",
-            ),
-            (marks, MARKS.capacity, "an image holds at most 232 marks"),
-            (
-                stamps,
-                STAMPS.capacity,
-                "an image holds at most 4096 line times",
-            ),
-            (
-                tail,
-                LogConfig::MAX_TAIL,
-                "the tail of an image is at most 64 GiB",
-            ),
-        ] {
-            rule_holds(count <= limit, rule, count)?;
-        }
-        // The counts are bounded, so these sums cannot overflow.
-        let fixed = begin + boots * 32 + (marks + stamps) * 24;
-        let boots: Vec<[u64; 4]> = (0..boots)
-            .map(|_| rest.array())
-            .collect::<Option<_>>()
-            .ok_or(cut(fixed))?;
-        let marks: Vec<[u64; 3]> = (0..marks)
-            .map(|_| rest.array())
-            .collect::<Option<_>>()
-            .ok_or(cut(fixed))?;
-        let stamps: Vec<[u64; 3]> = (0..stamps)
-            .map(|_| rest.array())
-            .collect::<Option<_>>()
-            .ok_or(cut(fixed))?;
-        for boot in &boots {
-            rule_holds(
-                boot[2] <= LogConfig::MAX_HEAD,
-                "the head of a boot is at most 1 GiB",
-                boot[2],
-            )?;
-        }
-        let expected = fixed + boots.iter().map(|boot| boot[2]).sum::<u64>() + tail + 8;
-        if len < expected {
-            return Err(cut(expected));
-        }
-        rule_holds(len == expected, "nothing may follow the image", len)?;
-        let (covered, check) = bytes.split_at(bytes.len() - 8);
-        if Words(check).next() != Some(check_sum(covered)) {
-            return Err(LogError::Damaged);
-        }
-        let mut kept = rest.0;
-        let mut take = |count: u64| {
-            kept.split_off(..count as usize)
-                .unwrap_or_default()
-                .to_vec()
-        };
-        let boots = boots
-            .into_iter()
-            .map(|[epoch, start, len, open]| BootImage {
-                epoch,
-                start,
-                bytes: take(len),
-                open: open != 0,
-            });
-        let image = Self {
-            id,
-            head,
-            epoch,
-            marks_written,
-            boots: boots.collect(),
-            marks,
-            stamps,
-            tail: take(tail),
-        };
-        image.check()?;
-        Ok(image)
-    }
-
-    fn check(&self) -> Result<(), LogError> {
+    /// Checks every field against the others.
+    pub(super) fn check(&self) -> Result<(), LogError> {
         rule_holds(
-            self.head <= MAX_OFFSET,
+            self.written <= MAX_OFFSET,
             "the write offset must not exceed 2^62",
-            self.head,
+            self.written,
         )?;
         rule_holds(
             self.epoch < MAX_EPOCH,
@@ -237,7 +96,7 @@ impl LogImage {
         )?;
         let tail = self.tail.len() as u64;
         rule_holds(
-            tail <= self.head,
+            tail <= self.written,
             "the tail must not be longer than what was written",
             tail,
         )?;
@@ -255,7 +114,7 @@ impl LogImage {
         for (boot, (next_epoch, next_start)) in self
             .boots
             .iter()
-            .zip(ends.chain([(self.epoch + 1, self.head)]))
+            .zip(ends.chain([(self.epoch + 1, self.written)]))
         {
             rule_holds(
                 boot.epoch < next_epoch,
@@ -274,18 +133,18 @@ impl LogImage {
                 "the head of a boot must end before the next boot",
                 len,
             )?;
-            let may_grow = boot.epoch == self.epoch && boot.start + len == self.head;
+            let may_grow = boot.epoch == self.epoch && boot.start + len == self.written;
             rule_holds(
                 may_grow || !boot.open,
                 "only the head of the last boot may still grow, and only if it is all that was written",
                 boot.epoch,
             )?;
         }
-        for offsets in [&self.marks, &self.stamps] {
+        for offsets in [&self.marks, &self.line_times] {
             let mut last = 0;
             for &[offset, ..] in offsets {
                 rule_holds(
-                    (last..=self.head).contains(&offset),
+                    (last..=self.written).contains(&offset),
                     "marks and line times must be in order",
                     offset,
                 )?;
@@ -303,29 +162,10 @@ impl LogImage {
     }
 }
 
-fn rule_holds(holds: bool, rule: &'static str, value: u64) -> Result<(), LogError> {
+pub(super) fn rule_holds(holds: bool, rule: &'static str, value: u64) -> Result<(), LogError> {
     if holds {
         Ok(())
     } else {
         Err(LogError::Inconsistent { rule, value })
-    }
-}
-
-/// Little-endian words from the front of a slice.
-struct Words<'a>(&'a [u8]);
-
-impl Words<'_> {
-    fn next(&mut self) -> Option<u64> {
-        let (word, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(u64::from_le_bytes(*word))
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u64; N]> {
-        let mut words = [0; N];
-        for word in &mut words {
-            *word = self.next()?;
-        }
-        Some(words)
     }
 }

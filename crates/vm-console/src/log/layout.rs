@@ -17,33 +17,33 @@ pub(super) mod at {
     pub(in crate::log) const HEAD_BYTES: usize = 32;
     pub(in crate::log) const BOOTS: usize = 40;
     pub(in crate::log) const CHECK: usize = 48;
-    pub(in crate::log) const HEAD: usize = 64;
+    pub(in crate::log) const WRITTEN: usize = 64;
     pub(in crate::log) const RESERVED: usize = 72;
     pub(in crate::log) const FLOOR: usize = 80;
     pub(in crate::log) const EPOCH: usize = 88;
-    pub(in crate::log) const MARKS: usize = 96;
-    pub(in crate::log) const STAMPS: usize = 104;
+    pub(in crate::log) const MARK_COUNT: usize = 96;
+    pub(in crate::log) const LINE_TIME_COUNT: usize = 104;
     pub(in crate::log) const ID: usize = 112;
     pub(in crate::log) const ID_CHECK: usize = 128;
     pub(in crate::log) const MARKS_SKIPPED: usize = 136;
     pub(in crate::log) const BOOT_TABLE: usize = 256;
     pub(in crate::log) const MARK_TABLE: usize = 768;
-    pub(in crate::log) const STAMP_TABLE: usize = 8192;
+    pub(in crate::log) const LINE_TIME_TABLE: usize = 8192;
     pub(in crate::log) const HEADS: usize = 8192 + 128 * 1024;
 }
 
 /// Bytes of the fixed part of the header, which the check sum at its end covers.
 pub(super) const FIXED: usize = 56;
 /// The table of marks: offset, time, boot count << 8 | kind.
-pub(super) const MARKS: Records = Records {
-    count: at::MARKS,
+pub(super) const MARK_RECORDS: Records = Records {
+    count: at::MARK_COUNT,
     at: at::MARK_TABLE,
     capacity: 232,
 };
 /// The table of line times: offset after the line, time, 0.
-pub(super) const STAMPS: Records = Records {
-    count: at::STAMPS,
-    at: at::STAMP_TABLE,
+pub(super) const LINE_TIME_RECORDS: Records = Records {
+    count: at::LINE_TIME_COUNT,
+    at: at::LINE_TIME_TABLE,
     capacity: 4096,
 };
 /// The ring's writer announces what it will overwrite in steps of this many bytes.
@@ -114,7 +114,7 @@ impl Layout {
 
     pub(super) fn ring(&self) -> Ring {
         Ring {
-            head: at::HEAD,
+            written: at::WRITTEN,
             reserved: at::RESERVED,
             at: self.ring_at() as usize,
             bytes: self.ring_bytes(),

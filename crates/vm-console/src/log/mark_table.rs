@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use super::layout::{MARKS, at};
+use super::layout::{MARK_RECORDS, at};
 use super::marks::{Mark, MarkKind};
 use super::protocol::Cells;
 
@@ -13,16 +13,16 @@ const SHARE: usize = 64;
 
 /// How many marks there ever were; while the writer leaves indices out, too few by these for an instant.
 pub(super) fn written<C: Cells>(cells: &C) -> u64 {
-    let indices = cells.load(MARKS.count, Acquire);
+    let indices = cells.load(MARK_RECORDS.count, Acquire);
     indices.saturating_sub(cells.load(at::MARKS_SKIPPED, Relaxed))
 }
 
 /// The kept marks as they are stored, oldest first.
 pub(super) fn kept<C: Cells>(cells: &C) -> Vec<[u64; 3]> {
-    let count = cells.load(MARKS.count, Acquire);
-    let mut found: Vec<_> = (0..MARKS.capacity)
+    let count = cells.load(MARK_RECORDS.count, Acquire);
+    let mut found: Vec<_> = (0..MARK_RECORDS.capacity)
         .filter_map(|entry| {
-            let held = MARKS.held(cells, entry)?;
+            let held = MARK_RECORDS.held(cells, entry)?;
             // A mark made meanwhile is left to the next look.
             (held.0 < count).then_some(held)
         })
@@ -45,21 +45,22 @@ impl MarkWriter {
     /// A mark that keeps its place is not moved: the index that would replace it is left out, and the next
     /// one is used. Versions that know of no such marks overlook them, and find all others.
     pub(super) fn push<C: Cells>(&mut self, cells: &C, mark: Mark) {
-        let count = cells.load(MARKS.count, Relaxed);
+        let count = cells.load(MARK_RECORDS.count, Relaxed);
         let skip = self.marks_that_stay(cells, count);
         if skip > 0 {
             let skipped = cells.load(at::MARKS_SKIPPED, Relaxed);
             cells.store(at::MARKS_SKIPPED, skipped.wrapping_add(skip), Relaxed);
-            cells.store(MARKS.count, count.wrapping_add(skip), Release);
+            cells.store(MARK_RECORDS.count, count.wrapping_add(skip), Release);
         }
-        MARKS.push(cells, mark.to_words());
+        MARK_RECORDS.push(cells, mark.to_words());
     }
 
     /// How many entries, from that of the index `count` on, hold a mark that keeps its place.
     fn marks_that_stay<C: Cells>(&mut self, cells: &C, count: u64) -> u64 {
         let mut is_exact = [false; 2];
         let mut stays = |skip: &u64| {
-            let Some((index, sort)) = held(cells, count.wrapping_add(*skip) % MARKS.capacity)
+            let Some((index, sort)) =
+                held(cells, count.wrapping_add(*skip) % MARK_RECORDS.capacity)
             else {
                 return false;
             };
@@ -70,15 +71,17 @@ impl MarkWriter {
             index >= self.replaceable_below[sort]
         };
         // Both shares together are less than the table, so this ends at a mark that may go.
-        (0..MARKS.capacity).take_while(|skip| stays(skip)).count() as u64
+        (0..MARK_RECORDS.capacity)
+            .take_while(|skip| stays(skip))
+            .count() as u64
     }
 }
 
 /// The smallest index among the newest [`SHARE`] marks of a sort.
 fn oldest_that_stays<C: Cells>(cells: &C, sort: usize) -> u64 {
-    let mut indices = [0; MARKS.capacity as usize];
+    let mut indices = [0; MARK_RECORDS.capacity as usize];
     let mut len = 0;
-    for entry in 0..MARKS.capacity {
+    for entry in 0..MARK_RECORDS.capacity {
         if let Some((index, _)) = held(cells, entry).filter(|held| held.1 == sort) {
             indices[len] = index;
             len += 1;
@@ -92,7 +95,7 @@ fn oldest_that_stays<C: Cells>(cells: &C, sort: usize) -> u64 {
 
 /// The index of the mark in this entry, and its sort: 1 if it is about the machine. For the writer alone.
 fn held<C: Cells>(cells: &C, entry: u64) -> Option<(u64, usize)> {
-    let (index, [.., what]) = MARKS.held(cells, entry)?;
+    let (index, [.., what]) = MARK_RECORDS.held(cells, entry)?;
     let about_machine = MarkKind::of_word(what).is_some_and(MarkKind::is_about_machine);
     Some((index, usize::from(about_machine)))
 }

@@ -91,12 +91,15 @@
 //!   each byte, which would be a system call. An owner who fears that asks [`BootLog::is_whole`] now and then,
 //!   passes a sealed memfd to [`BootLog::in_file`], or keeps the log in memory.
 
+mod boot_table;
 mod checks;
 mod config;
 mod cursor;
 mod error;
+mod excerpt;
 mod id;
 mod image;
+mod image_format;
 mod layout;
 mod line_counts;
 mod lines;
@@ -119,10 +122,11 @@ mod writer;
 pub use config::LogConfig;
 pub use cursor::{Cursor, End, GapPolicy, Read};
 pub use error::LogError;
+pub use excerpt::Excerpt;
 pub use id::LogId;
 pub use image::LogImage;
 pub use marks::{Mark, MarkKind};
-pub use reader::{Accounting, Boot, BootLog, Excerpt};
+pub use reader::{Accounting, Boot, BootLog};
 pub use start::{Fit, Located, Start};
 pub use stream_files::{StreamFiles, StreamLimits};
 pub use time::UnixTime;

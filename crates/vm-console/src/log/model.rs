@@ -32,7 +32,7 @@ impl Cells for Modelled {
 
 /// Two words, each a block: as small as a ring that wraps can be.
 const RING: Ring = Ring {
-    head: 0,
+    written: 0,
     reserved: 8,
     at: 16,
     bytes: 16,
@@ -45,7 +45,9 @@ fn byte(offset: u64) -> u8 {
 }
 
 fn append(writer: &mut RingWriter, cells: &Modelled, count: u64) {
-    let bytes: Vec<u8> = (writer.head()..writer.head() + count).map(byte).collect();
+    let bytes: Vec<u8> = (writer.written()..writer.written() + count)
+        .map(byte)
+        .collect();
     writer.append(cells, &bytes);
 }
 
@@ -64,12 +66,12 @@ fn model_ring(before: u64, runs: &'static [u64], reads: usize) -> (usize, usize)
             let (dropped, valid) = (dropped.clone(), valid.clone());
             move || {
                 for _ in 0..reads {
-                    let head = cells.load(RING.head, Acquire);
-                    let from = head.saturating_sub(RING.bytes);
-                    let mut buf = vec![0; (head - from) as usize];
+                    let written = cells.load(RING.written, Acquire);
+                    let from = written.saturating_sub(RING.bytes);
+                    let mut buf = vec![0; (written - from) as usize];
                     if RING.copy(&*cells, from, &mut buf) {
-                        let written: Vec<u8> = (from..head).map(byte).collect();
-                        assert_eq!(buf, written, "from {from}");
+                        let expected: Vec<u8> = (from..written).map(byte).collect();
+                        assert_eq!(buf, expected, "from {from}");
                         valid.fetch_add(1, Ordering::Relaxed);
                     } else {
                         dropped.fetch_add(1, Ordering::Relaxed);
@@ -118,15 +120,15 @@ fn a_restored_ring_is_seen_whole_or_not_at_all() {
         let reader = thread::spawn({
             let (cells, seen) = (cells.clone(), seen.clone());
             move || {
-                let head = cells.load(RING.head, Acquire);
-                if head == 0 {
+                let written = cells.load(RING.written, Acquire);
+                if written == 0 {
                     return;
                 }
                 let floor = cells.load(FLOOR, Ordering::Relaxed);
-                assert_eq!((floor, head), (8, 21));
-                let mut buf = vec![0; (head - floor) as usize];
+                assert_eq!((floor, written), (8, 21));
+                let mut buf = vec![0; (written - floor) as usize];
                 assert!(RING.copy(&*cells, floor, &mut buf));
-                assert_eq!(buf, (floor..head).map(byte).collect::<Vec<_>>());
+                assert_eq!(buf, (floor..written).map(byte).collect::<Vec<_>>());
                 seen.fetch_add(1, Ordering::Relaxed);
             }
         });
@@ -172,14 +174,14 @@ fn records_are_never_mixed() {
 /// by the write offset.
 #[test]
 fn a_head_is_never_mixed_with_the_next_boots() {
-    const HEAD: usize = 0;
+    const WRITTEN: usize = 0;
     const SEAL: Seal = Seal { at: 8 };
     const BYTES: usize = 16;
     fn boot(cells: &Modelled, number: u64) {
         SEAL.open(cells);
         SEAL.close(cells, number);
         put(cells, BYTES, &[number as u8; 12]);
-        cells.store(HEAD, number * 12, Ordering::Release);
+        cells.store(WRITTEN, number * 12, Ordering::Release);
     }
     loom::model(|| {
         let cells = Modelled::new(32);
@@ -187,10 +189,10 @@ fn a_head_is_never_mixed_with_the_next_boots() {
         let reader = thread::spawn({
             let cells = cells.clone();
             move || {
-                let head = cells.load(HEAD, Acquire);
+                let written = cells.load(WRITTEN, Acquire);
                 let number = SEAL.number(&*cells);
                 // As the table is read: a boot that begins where the write offset is has no bytes yet.
-                if number == 0 || number * 12 > head {
+                if number == 0 || number * 12 > written {
                     return;
                 }
                 let mut buf = [0; 12];

@@ -36,7 +36,7 @@ pub(super) trait Cells {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ring {
     /// The word that says how many bytes were ever written.
-    pub(super) head: usize,
+    pub(super) written: usize,
     /// The word that says up to where bytes may be overwritten by now.
     pub(super) reserved: usize,
     /// First byte of the ring; a multiple of 8.
@@ -66,7 +66,7 @@ impl Ring {
 #[derive(Debug)]
 pub(super) struct RingWriter {
     ring: Ring,
-    head: u64,
+    written: u64,
     reserved: u64,
     /// `head + base` is where the next byte goes. Changes where the ring wraps; wrapping arithmetic.
     base: u64,
@@ -74,17 +74,17 @@ pub(super) struct RingWriter {
 
 impl RingWriter {
     /// Goes on at the offset `head`; the counters in memory become the same.
-    pub(super) fn resume<C: Cells>(ring: Ring, cells: &C, head: u64) -> Self {
-        Self::resume_after(ring, cells, head, &[])
+    pub(super) fn resume<C: Cells>(ring: Ring, cells: &C, written: u64) -> Self {
+        Self::resume_after(ring, cells, written, &[])
     }
 
     /// As [`resume`](Self::resume), with `last` as the bytes before `head`, no more than the ring holds.
     /// Readers see all of them at once, and everything stored before.
-    pub(super) fn resume_after<C: Cells>(ring: Ring, cells: &C, head: u64, last: &[u8]) -> Self {
-        let reserved = head.next_multiple_of(ring.block);
+    pub(super) fn resume_after<C: Cells>(ring: Ring, cells: &C, written: u64, last: &[u8]) -> Self {
+        let reserved = written.next_multiple_of(ring.block);
         let mut writer = Self {
             ring,
-            head,
+            written,
             reserved,
             base: 0,
         };
@@ -94,20 +94,20 @@ impl RingWriter {
             cells.store(ring.reserved, reserved, Relaxed);
             cells.fence(Release);
         }
-        let position = (head - last.len() as u64) % ring.bytes;
+        let position = (written - last.len() as u64) % ring.bytes;
         let (near, wrapped) = last.split_at(last.len().min((ring.bytes - position) as usize));
         put(cells, ring.at + position as usize, near);
         put(cells, ring.at, wrapped);
-        cells.store(ring.head, head, Release);
+        cells.store(ring.written, written, Release);
         writer
     }
 
-    pub(super) fn head(&self) -> u64 {
-        self.head
+    pub(super) fn written(&self) -> u64 {
+        self.written
     }
 
     fn locate(&mut self) {
-        let lap_start = self.head - self.head % self.ring.bytes;
+        let lap_start = self.written - self.written % self.ring.bytes;
         self.base = (self.ring.at as u64).wrapping_sub(lap_start);
     }
 
@@ -116,7 +116,7 @@ impl RingWriter {
     fn reserve<C: Cells>(&mut self, cells: &C) {
         // Blocks divide the ring, so a wrap can only be here.
         self.locate();
-        self.reserved = self.head + self.ring.block;
+        self.reserved = self.written + self.ring.block;
         cells.store(self.ring.reserved, self.reserved, Relaxed);
         cells.fence(Release);
     }
@@ -124,27 +124,27 @@ impl RingWriter {
     /// Writes and publishes one byte.
     #[inline]
     pub(super) fn append_byte<C: Cells>(&mut self, cells: &C, byte: u8) {
-        if self.head == self.reserved {
+        if self.written == self.reserved {
             self.reserve(cells);
         }
-        let at = self.head.wrapping_add(self.base) as usize;
+        let at = self.written.wrapping_add(self.base) as usize;
         merge(cells, at, u64::from(byte), 1);
-        self.head += 1;
-        cells.store(self.ring.head, self.head, Release);
+        self.written += 1;
+        cells.store(self.ring.written, self.written, Release);
     }
 
     /// Writes and publishes bytes, a block at a time.
     #[inline]
     pub(super) fn append<C: Cells>(&mut self, cells: &C, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            if self.head == self.reserved {
+            if self.written == self.reserved {
                 self.reserve(cells);
             }
-            let room = (self.reserved - self.head) as usize;
+            let room = (self.reserved - self.written) as usize;
             let (now, later) = bytes.split_at(room.min(bytes.len()));
-            put(cells, self.head.wrapping_add(self.base) as usize, now);
-            self.head += now.len() as u64;
-            cells.store(self.ring.head, self.head, Release);
+            put(cells, self.written.wrapping_add(self.base) as usize, now);
+            self.written += now.len() as u64;
+            cells.store(self.ring.written, self.written, Release);
             bytes = later;
         }
     }

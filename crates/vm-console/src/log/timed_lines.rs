@@ -1,7 +1,7 @@
 //! The log with the time before each line, made when it is read.
 
 use super::cursor::{Cursor, Read};
-use super::layout::STAMPS;
+use super::layout::LINE_TIME_RECORDS;
 use super::reader::BootLog;
 use super::time::UnixTime;
 
@@ -105,12 +105,12 @@ impl BootLog {
     #[must_use]
     pub fn time_at(&self, offset: u64) -> Option<UnixTime> {
         let cells = self.cells();
-        let indices = STAMPS.indices(cells);
+        let indices = LINE_TIME_RECORDS.indices(cells);
         let (mut low, mut high) = (indices.start, indices.end);
         let mut newest = None;
         while low < high {
             let middle = low + (high - low) / 2;
-            match STAMPS.get(cells, middle) {
+            match LINE_TIME_RECORDS.get(cells, middle) {
                 Some([at, ..]) if at > offset => high = middle,
                 // A record overwritten meanwhile was older than all that are kept.
                 found => {

@@ -2,14 +2,15 @@
 
 use std::sync::atomic::Ordering::Release;
 
+use super::boot_table::Entry;
 use super::error::LogError;
 use super::id;
 use super::image::{BootImage, LogImage};
-use super::layout::{MARKS, STAMPS, at, fitting};
+use super::layout::{LINE_TIME_RECORDS, MARK_RECORDS, at, fitting};
 use super::mark_table;
 use super::marks::Mark;
 use super::protocol::Cells;
-use super::reader::{BootLog, Entry};
+use super::reader::BootLog;
 use super::writer::{AdoptedBoot, LogWriter};
 
 impl LogWriter {
@@ -17,13 +18,13 @@ impl LogWriter {
     #[must_use]
     pub fn export(&self) -> LogImage {
         let log = self.log();
-        let head = self.head();
-        let table = log.boot_table(head);
+        let written = self.head();
+        let table = log.boot_table(written);
         let boot = |entry: &Entry| BootImage {
             epoch: entry.epoch,
             start: entry.start,
-            bytes: log.copy_of(entry.start, entry.end),
-            open: entry.epoch == self.epoch() && entry.end == head,
+            bytes: log.copy_of(entry.start, entry.head_end),
+            open: entry.epoch == self.epoch() && entry.head_end == written,
         };
         let cells = log.cells();
         // A kind that this version does not know cannot be written by it; leave out what is damaged.
@@ -33,16 +34,16 @@ impl LogWriter {
             .collect();
         LogImage {
             id: log.id(),
-            head,
+            written,
             epoch: self.epoch(),
             marks_written: log.marks_written().max(marks.len() as u64),
             boots: table.entries().iter().map(boot).collect(),
             marks,
-            stamps: STAMPS
+            line_times: LINE_TIME_RECORDS
                 .indices(cells)
-                .filter_map(|index| STAMPS.get(cells, index))
+                .filter_map(|index| LINE_TIME_RECORDS.get(cells, index))
                 .collect(),
-            tail: log.copy_of(log.ring_oldest(head), head),
+            tail: log.copy_of(log.ring_oldest(written), written),
         }
     }
 
@@ -70,8 +71,12 @@ impl LogWriter {
         }
         cells.store(at::MARKS_SKIPPED, 0, Release);
         for (records, fields, written) in [
-            (MARKS, &image.marks, image.marks_written),
-            (STAMPS, &image.stamps, image.stamps.len() as u64),
+            (MARK_RECORDS, &image.marks, image.marks_written),
+            (
+                LINE_TIME_RECORDS,
+                &image.line_times,
+                image.line_times.len() as u64,
+            ),
         ] {
             cells.store(records.count, written - fields.len() as u64, Release);
             for fields in fields {
@@ -83,8 +88,8 @@ impl LogWriter {
         self.replace_boots(&boots[boots.len().saturating_sub(layout.boots as usize)..]);
         let len = image.tail.len();
         let tail = &image.tail[len - fitting(len, layout.tail)..];
-        cells.store(at::FLOOR, image.head - tail.len() as u64, Release);
-        self.publish(image.head, tail);
+        cells.store(at::FLOOR, image.written - tail.len() as u64, Release);
+        self.publish(image.written, tail);
         Ok(())
     }
 }
@@ -98,10 +103,10 @@ fn adopted_boots(image: &LogImage, head_bytes: u64) -> Vec<AdoptedBoot<'_>> {
         .collect();
     if boots.last().is_none_or(|last| last.epoch != image.epoch) {
         // As at any new boot, one that wrote nothing makes room.
-        boots.pop_if(|last| last.start == image.head);
+        boots.pop_if(|last| last.start == image.written);
         boots.push(AdoptedBoot {
             epoch: image.epoch,
-            start: image.head,
+            start: image.written,
             limit: head_bytes,
             kept: &[],
         });

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use vmm_sys_util::eventfd::EventFd;
 
-use super::layout::{MAX_EPOCH, STAMPS, at, boot_entry, boot_seal, fitting};
+use super::layout::{LINE_TIME_RECORDS, MAX_EPOCH, at, boot_entry, boot_seal, fitting};
 use super::mark_table::MarkWriter;
 use super::marks::{Mark, MarkKind};
 use super::memory::Memory;
@@ -38,7 +38,7 @@ pub struct LogWriter {
     boot: CurrentBoot,
     marks: MarkWriter,
     doorbell: Option<Arc<EventFd>>,
-    last_stamp: Option<UnixTime>,
+    last_line_time: Option<UnixTime>,
     resolution: Duration,
     _lock: Option<WriterLock>,
 }
@@ -81,27 +81,27 @@ impl LogWriter {
 
     /// Takes up a log whose header has been checked: one just made, or one that another writer left.
     pub(super) fn resume(memory: Arc<Memory>, lock: Option<WriterLock>) -> Self {
-        let head = memory.load(at::HEAD, Acquire);
+        let written = memory.load(at::WRITTEN, Acquire);
         let epoch = memory.load(at::EPOCH, Relaxed);
-        let ring = RingWriter::resume(memory.layout.ring(), &*memory, head);
+        let ring = RingWriter::resume(memory.layout.ring(), &*memory, written);
         let mut writer = Self {
             ring,
             watched: true,
             armed: false,
             boot: CurrentBoot {
                 epoch,
-                start: head,
+                start: written,
                 limit: 0,
                 slot: 0,
             },
             marks: MarkWriter::default(),
             doorbell: None,
-            last_stamp: None,
+            last_line_time: None,
             resolution: Self::LINE_TIME_RESOLUTION,
             _lock: lock,
             memory,
         };
-        let table = BootLog::of(Arc::clone(&writer.memory)).boot_table(head);
+        let table = BootLog::of(Arc::clone(&writer.memory)).boot_table(written);
         match table.entries().iter().find(|entry| entry.epoch == epoch) {
             Some(entry) => {
                 let limit = writer.memory.load(boot_entry(entry.slot) + 16, Relaxed);
@@ -113,7 +113,7 @@ impl LogWriter {
                 }
             }
             // A new log, or the last writer was killed while it began this boot.
-            None => writer.enter_boot(epoch, head, writer.memory.layout.head_bytes),
+            None => writer.enter_boot(epoch, written, writer.memory.layout.head_bytes),
         }
         writer
     }
@@ -128,7 +128,7 @@ impl LogWriter {
     #[must_use]
     #[inline]
     pub fn head(&self) -> u64 {
-        self.ring.head()
+        self.ring.written()
     }
 
     /// How many times the machine was started; 0 before the first [`begin_boot`](Self::begin_boot).
@@ -162,11 +162,11 @@ impl LogWriter {
     #[inline(never)]
     fn append_watched(&mut self, bytes: &[u8]) {
         let layout = self.memory.layout;
-        let done = self.ring.head() - self.boot.start;
+        let done = self.ring.written() - self.boot.start;
         let room = self.boot.limit.saturating_sub(done);
         let kept = &bytes[..fitting(bytes.len(), room)];
         if !kept.is_empty() {
-            // Published by the ring's head, like the bytes in the ring.
+            // Published by the write offset, like the bytes in the ring.
             put(
                 &*self.memory,
                 layout.head_at(self.boot.slot) + done as usize,
@@ -213,7 +213,7 @@ impl LogWriter {
     /// ```
     #[must_use = "if not armed, the caller must read and not sleep"]
     pub fn arm(&mut self, seen: u64) -> bool {
-        self.armed = self.ring.head() <= seen;
+        self.armed = self.ring.written() <= seen;
         self.watched |= self.armed;
         self.armed
     }
@@ -222,7 +222,7 @@ impl LogWriter {
     pub fn mark(&mut self, kind: MarkKind, at: UnixTime) {
         let mark = Mark {
             kind,
-            offset: self.ring.head(),
+            offset: self.ring.written(),
             epoch: self.boot.epoch,
             at,
         };
@@ -238,7 +238,7 @@ impl LogWriter {
     pub fn begin_boot(&mut self, kind: MarkKind, at: UnixTime) -> u64 {
         let epoch = (self.boot.epoch + 1).min(MAX_EPOCH - 1);
         self.memory.store(at::EPOCH, epoch, Release);
-        self.enter_boot(epoch, self.ring.head(), self.memory.layout.head_bytes);
+        self.enter_boot(epoch, self.ring.written(), self.memory.layout.head_bytes);
         self.mark(kind, at);
         epoch
     }
@@ -246,7 +246,7 @@ impl LogWriter {
     /// Gives `epoch` an entry in the boot table.
     fn enter_boot(&mut self, epoch: u64, start: u64, limit: u64) {
         let memory = &*self.memory;
-        let table = self.log().boot_table(self.ring.head());
+        let table = self.log().boot_table(self.ring.written());
         let silent = table
             .entries()
             .last()
@@ -306,11 +306,11 @@ impl LogWriter {
     /// differs from the last one stored by the resolution or more.
     pub fn stamp(&mut self, now: UnixTime) {
         if self
-            .last_stamp
+            .last_line_time
             .is_none_or(|last| now.abs_diff(last) >= self.resolution)
         {
-            self.last_stamp = Some(now);
-            STAMPS.push(&*self.memory, [self.ring.head(), now.as_nanos(), 0]);
+            self.last_line_time = Some(now);
+            LINE_TIME_RECORDS.push(&*self.memory, [self.ring.written(), now.as_nanos(), 0]);
         }
     }
 }
