@@ -237,7 +237,7 @@ fn a_reader_sees_nothing_or_all_of_a_log_while_it_is_restored() {
                         let shown = log.read_at(0, 1000);
                         let offsets = shown.start..;
                         for (offset, &found) in offsets.zip(&shown.bytes) {
-                            assert_eq!(found, byte(offset), "at {offset}");
+                            assert_eq!(found, byte_at(offset), "at {offset}");
                         }
                         let written = log.marks().iter().map(|mark| mark.offset).max();
                         assert!(written.is_none_or(|offset| offset <= log.head()));
