@@ -13,8 +13,8 @@ use vm_console::Start;
 use vm_console::audit::Audited;
 use vm_console::client::{ClientError, ControlClient};
 use vm_console::protocol::{
-    AttachRequest, ClientFrame, Decoder, FRAME_LIMIT, PowerAction, ServerFrame, SessionEnd,
-    error_code,
+    AttachRequest, ClientFrame, Decoder, EndCode, ErrorCode, FRAME_LIMIT, LogRequest, PowerAction,
+    RefusalCode, ServerFrame, SessionEnd,
 };
 use vm_console::session::{Identity, Limit, Right};
 use vm_console::{ConsoleConfig, LogConfig, MarkKind, PowerControl};
@@ -67,7 +67,7 @@ fn attach_type_watch_and_detach() {
     client.typist().unwrap().type_bytes(b"typed").unwrap();
     assert_eq!(rig.read_input(5), b"typed");
     let end = client.detach().unwrap();
-    assert_eq!((end.reason, end.resume), (0, 11));
+    assert_eq!((end.reason, end.resume), (EndCode::ClientClosed, 11));
     // The connection goes on, and so does the offset.
     rig.print(b"more");
     let request = AttachRequest {
@@ -98,7 +98,7 @@ fn refused_with_the_holder_and_forced_with_the_taker() {
     let Err(ClientError::Refused(refusal)) = bob.attach(&named("bob")) else {
         panic!("not refused")
     };
-    assert_eq!(refusal.reason, 0);
+    assert_eq!(refusal.reason, RefusalCode::Busy);
     assert!(refusal.holder.unwrap().by.starts_with("ada (uid "));
     bob.attach(&AttachRequest {
         force: true,
@@ -106,7 +106,7 @@ fn refused_with_the_holder_and_forced_with_the_taker() {
     })
     .unwrap();
     let end = ended(&mut ada);
-    assert_eq!(end.reason, 1);
+    assert_eq!(end.reason, EndCode::TakenOver);
     assert!(end.by.starts_with("bob (uid "), "{}", end.by);
     // Told, and still connected: it may ask, and take it back.
     assert!(ada.status().unwrap().holder.unwrap().by.starts_with("bob"));
@@ -115,7 +115,7 @@ fn refused_with_the_holder_and_forced_with_the_taker() {
         ..named("ada")
     })
     .unwrap();
-    assert_eq!(ended(&mut bob).reason, 1);
+    assert_eq!(ended(&mut bob).reason, EndCode::TakenOver);
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn the_log_can_be_read_without_a_session_and_with_the_power_off() {
     assert_eq!(reader.read_log(Start::Offset(4), 3).unwrap().bytes, b"two");
     assert_eq!(reader.read_log(Start::Offset(99), 3).unwrap().bytes, b"");
     rig.console.power_off();
-    assert_eq!(ended(&mut holder).reason, 4);
+    assert_eq!(ended(&mut holder).reason, EndCode::PoweredOff);
     assert_eq!(
         reader.read_log(Start::Oldest, 1000).unwrap().bytes,
         all.bytes
@@ -218,14 +218,16 @@ fn attach_and_read_log_are_separate_rights() {
     assert!(matches!(
         typist.read_log(Start::Oldest, 9),
         Err(ClientError::Service {
-            code: error_code::NOT_PERMITTED,
+            code: ErrorCode::NotPermitted,
             ..
         })
     ));
     // May watch, and not type.
     let mut auditor = rig.control();
     let refused = auditor.attach(&named("auditor")).unwrap_err();
-    assert!(matches!(refused, ClientError::Refused(refusal) if refusal.reason == 3));
+    assert!(
+        matches!(refused, ClientError::Refused(refusal) if refusal.reason == RefusalCode::NotPermitted)
+    );
     auditor
         .attach(&AttachRequest {
             read_only: true,
@@ -239,7 +241,7 @@ fn attach_and_read_log_are_separate_rights() {
     assert!(matches!(
         error,
         Some(ServerFrame::Error {
-            code: error_code::NOT_ATTACHED,
+            code: ErrorCode::NotAttached,
             ..
         })
     ));
@@ -255,9 +257,9 @@ fn no_session_unless_the_boot_log_is_on() {
     let mut client = rig.control();
     client.attach(&named("ada")).unwrap();
     rig.console.set_boot_log(false);
-    assert_eq!(ended(&mut client).reason, 8);
+    assert_eq!(ended(&mut client).reason, EndCode::Error);
     assert!(
-        matches!(client.attach(&named("ada")), Err(ClientError::Refused(refusal)) if refusal.reason == 2)
+        matches!(client.attach(&named("ada")), Err(ClientError::Refused(refusal)) if refusal.reason == RefusalCode::BootLogOff)
     );
     rig.console.set_boot_log(true);
     wait_until("it is on again", || rig.status().boot_log);
@@ -266,7 +268,10 @@ fn no_session_unless_the_boot_log_is_on() {
 
 #[test]
 fn warnings_come_before_the_end() {
-    for (limit, reason) in [(Limit::Idle, 2), (Limit::Absolute, 3)] {
+    for (limit, reason) in [
+        (Limit::Idle, EndCode::Idle),
+        (Limit::Absolute, EndCode::MaximumReached),
+    ] {
         let mut config = ConsoleConfig::named("vm");
         config.session.warn_before = Duration::from_millis(200);
         let span = Duration::from_millis(400);
@@ -317,7 +322,6 @@ fn stop_and_restart_beside_the_console() {
     ] {
         holder.power(action).unwrap();
     }
-    holder.status().unwrap();
     assert_eq!(
         levers
             .0
@@ -326,22 +330,22 @@ fn stop_and_restart_beside_the_console() {
         [1, 1, 2]
     );
     // Not while somebody else holds it.
-    other.power(PowerAction::Stop).unwrap();
     assert!(matches!(
-        other.next_frame().unwrap(),
-        Some(ServerFrame::Error {
-            code: error_code::NOT_PERMITTED,
+        other.power(PowerAction::Stop),
+        Err(ClientError::Service {
+            code: ErrorCode::NotPermitted,
             ..
         })
     ));
+    // The error answers that request and no later one.
+    other.status().unwrap();
     // And not where the owner has not built it in.
     let rig = Rig::new();
     let mut client = rig.control();
-    client.power(PowerAction::Stop).unwrap();
     assert!(matches!(
-        client.next_frame().unwrap(),
-        Some(ServerFrame::Error {
-            code: error_code::NOT_SUPPORTED,
+        client.power(PowerAction::Stop),
+        Err(ClientError::Service {
+            code: ErrorCode::NotSupported,
             ..
         })
     ));
@@ -387,7 +391,7 @@ fn a_passed_socket_is_served_raw() {
     assert!(matches!(
         error,
         ClientError::Service {
-            code: error_code::NOT_SUPPORTED,
+            code: ErrorCode::NotSupported,
             ..
         }
     ));
@@ -399,7 +403,7 @@ fn a_passed_socket_is_served_raw() {
     rig.console.power_off();
     wait_until("it is off", || !rig.status().powered);
     assert!(
-        matches!(control.attach_socket(&named("bob"), &second), Err(ClientError::Refused(refusal)) if refusal.reason == 1 && refusal.holder.is_none())
+        matches!(control.attach_socket(&named("bob"), &second), Err(ClientError::Refused(refusal)) if refusal.reason == RefusalCode::PoweredOff && refusal.holder.is_none())
     );
 }
 
@@ -444,16 +448,16 @@ fn bad_frames_have_a_defined_answer_and_the_holder_does_not_notice() {
     let rig = Rig::new();
     let mut holder = rig.control();
     holder.attach(&named("ada")).unwrap();
-    let bad: [(&[u8], u8); 6] = [
-        (&[0, 0, 0, 0], error_code::MALFORMED),
-        (&[0xff, 0xff, 0xff, 0xff], error_code::MALFORMED),
+    let bad: [(&[u8], ErrorCode); 6] = [
+        (&[0, 0, 0, 0], ErrorCode::Malformed),
+        (&[0xff, 0xff, 0xff, 0xff], ErrorCode::Malformed),
         (
             &(FRAME_LIMIT as u32 + 1).to_le_bytes(),
-            error_code::MALFORMED,
+            ErrorCode::Malformed,
         ),
-        (&[2, 0, 0, 0, 0x02, 0x00], error_code::MALFORMED),
-        (&[2, 0, 0, 0, 0x7f, 0x00], error_code::UNKNOWN_TYPE),
-        (&[2, 0, 0, 0, 0x0a, 0x09], error_code::MALFORMED),
+        (&[2, 0, 0, 0, 0x02, 0x00], ErrorCode::Malformed),
+        (&[2, 0, 0, 0, 0x7f, 0x00], ErrorCode::UnknownType),
+        (&[2, 0, 0, 0, 0x0a, 0x09], ErrorCode::Malformed),
     ];
     for (bytes, code) in bad {
         let stream = rig.control_stream();
@@ -464,7 +468,7 @@ fn bad_frames_have_a_defined_answer_and_the_holder_does_not_notice() {
             panic!("no answer")
         };
         assert_eq!(answered, code, "{bytes:02x?}");
-        if code == error_code::UNKNOWN_TYPE {
+        if code == ErrorCode::UnknownType {
             assert!(client.status().unwrap().holder.is_some(), "it can go on");
         } else {
             assert_eq!(client.next_frame().unwrap(), None, "it is closed");
@@ -482,11 +486,11 @@ fn a_client_that_asks_and_never_reads_is_bounded() {
     let mut stream = rig.control_stream();
     stream.set_nonblocking(true).unwrap();
     let mut request = Vec::new();
-    ClientFrame::LogRead {
+    ClientFrame::LogRead(LogRequest {
         id: 1,
         start: Start::Oldest,
         max: u32::MAX,
-    }
+    })
     .encode(&mut request);
     // Until the service does not read any more: it has stopped because its answers are not taken.
     let mut asked = 0u32;

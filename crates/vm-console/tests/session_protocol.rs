@@ -5,12 +5,13 @@ use std::time::Duration;
 use proptest::prelude::*;
 use vm_console::Start;
 use vm_console::protocol::{
-    AttachRequest, ClientFrame, Decoder, FRAME_LIMIT, FrameError, Held, LogData, Output,
-    PowerAction, Refusal, ServerFrame, SessionEnd, Status, Warning,
+    AttachRequest, Attached, ClientFrame, ClientFrameKind, Decoder, EndCode, ErrorCode,
+    FRAME_LIMIT, FrameError, Held, LogData, LogRequest, Output, PowerAction, Refusal, RefusalCode,
+    ServerFrame, ServerFrameKind, SessionEnd, Status, Warning,
 };
-use vm_console::session::Limit;
+use vm_console::session::{EndReason, Identity, Limit, Refused, Transport};
 
-fn replay() -> impl Strategy<Value = Start> {
+fn start() -> impl Strategy<Value = Start> {
     prop_oneof![
         Just(Start::Now),
         Just(Start::Oldest),
@@ -22,9 +23,29 @@ fn replay() -> impl Strategy<Value = Start> {
     ]
 }
 
-fn request() -> impl Strategy<Value = AttachRequest> {
-    (any::<(bool, bool, bool)>(), replay(), ".{0,40}").prop_map(
-        |((force, read_only, unguarded), replay, name)| AttachRequest {
+fn text() -> impl Strategy<Value = String> {
+    ".{0,40}"
+}
+
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(any::<u8>(), 0..300)
+}
+
+fn span() -> impl Strategy<Value = Duration> {
+    any::<u32>().prop_map(|ms| Duration::from_millis(ms.into()))
+}
+
+fn held() -> impl Strategy<Value = Held> {
+    (text(), span(), span()).prop_map(|(by, held_for, idle_for)| Held {
+        by,
+        held_for,
+        idle_for,
+    })
+}
+
+fn attach_request() -> impl Strategy<Value = AttachRequest> {
+    (any::<[bool; 3]>(), start(), text()).prop_map(
+        |([force, read_only, unguarded], replay, name)| AttachRequest {
             force,
             read_only,
             unguarded,
@@ -34,125 +55,141 @@ fn request() -> impl Strategy<Value = AttachRequest> {
     )
 }
 
+fn log_request() -> impl Strategy<Value = LogRequest> {
+    (any::<u32>(), start(), any::<u32>()).prop_map(|(id, start, max)| LogRequest { id, start, max })
+}
+
+/// Frames of one kind. A kind without an arm does not compile.
+fn client_frame_of(kind: ClientFrameKind) -> BoxedStrategy<ClientFrame> {
+    match kind {
+        ClientFrameKind::Hello => (any::<u16>(), text())
+            .prop_map(|(version, program)| ClientFrame::Hello { version, program })
+            .boxed(),
+        ClientFrameKind::Attach => attach_request().prop_map(ClientFrame::Attach).boxed(),
+        ClientFrameKind::AttachDescriptor => attach_request()
+            .prop_map(ClientFrame::AttachDescriptor)
+            .boxed(),
+        ClientFrameKind::Data => bytes().prop_map(ClientFrame::Data).boxed(),
+        ClientFrameKind::Break => Just(ClientFrame::Break).boxed(),
+        ClientFrameKind::Resize => any::<(u16, u16)>()
+            .prop_map(|(columns, rows)| ClientFrame::Resize { columns, rows })
+            .boxed(),
+        ClientFrameKind::Status => Just(ClientFrame::Status).boxed(),
+        ClientFrameKind::LogRead => log_request().prop_map(ClientFrame::LogRead).boxed(),
+        ClientFrameKind::Detach => Just(ClientFrame::Detach).boxed(),
+        ClientFrameKind::Power => prop_oneof![
+            Just(PowerAction::Stop),
+            Just(PowerAction::Start),
+            Just(PowerAction::Restart),
+        ]
+        .prop_map(ClientFrame::Power)
+        .boxed(),
+    }
+}
+
 fn client_frame() -> impl Strategy<Value = ClientFrame> {
-    prop_oneof![
-        (any::<u16>(), ".{0,40}")
-            .prop_map(|(version, program)| ClientFrame::Hello { version, program }),
-        request().prop_map(ClientFrame::Attach),
-        request().prop_map(ClientFrame::AttachDescriptor),
-        prop::collection::vec(any::<u8>(), 0..300).prop_map(ClientFrame::Data),
-        Just(ClientFrame::Break),
-        any::<(u16, u16)>().prop_map(|(columns, rows)| ClientFrame::Resize { columns, rows }),
-        Just(ClientFrame::Status),
-        (any::<u32>(), replay(), any::<u32>()).prop_map(|(id, start, max)| ClientFrame::LogRead {
-            id,
-            start,
-            max
-        }),
-        Just(ClientFrame::Detach),
-        prop::sample::select(vec![
-            PowerAction::Stop,
-            PowerAction::Start,
-            PowerAction::Restart
-        ])
-        .prop_map(ClientFrame::Power),
-    ]
-}
-
-fn bytes() -> impl Strategy<Value = Vec<u8>> {
-    prop::collection::vec(any::<u8>(), 0..300)
-}
-
-fn held() -> impl Strategy<Value = Held> {
-    (".{0,40}", any::<u32>(), any::<u32>()).prop_map(|(by, held, idle)| Held {
-        by,
-        held_for: Duration::from_millis(held.into()),
-        idle_for: Duration::from_millis(idle.into()),
+    prop::sample::select(ClientFrameKind::ALL).prop_flat_map(|kind| {
+        client_frame_of(kind).prop_map(move |frame| {
+            assert_eq!(frame.kind(), kind);
+            frame
+        })
     })
 }
 
-fn server_frame() -> impl Strategy<Value = ServerFrame> {
-    prop_oneof![
-        (any::<u16>(), ".{0,9}", any::<u64>(), any::<u64>()).prop_map(
-            |(version, console, head, epoch)| ServerFrame::Hello {
+fn status() -> impl Strategy<Value = Status> {
+    (
+        (text(), any::<[bool; 2]>(), any::<[u64; 3]>(), any::<u32>()),
+        prop::option::of(held()),
+        prop::collection::vec((text(), any::<u64>()), 0..9),
+    )
+        .prop_map(
+            |(
+                (console, [powered, boot_log], [oldest, head, epoch], observers),
+                holder,
+                counters,
+            )| {
+                Status {
+                    console,
+                    powered,
+                    boot_log,
+                    holder,
+                    observers,
+                    oldest,
+                    head,
+                    epoch,
+                    counters,
+                }
+            },
+        )
+}
+
+/// Only a busy console has a holder to name.
+fn refusal() -> impl Strategy<Value = Refusal> {
+    (any::<u8>(), held(), text()).prop_map(|(reason, held, text)| {
+        let reason = RefusalCode::from(reason);
+        Refusal {
+            reason,
+            holder: (reason == RefusalCode::Busy).then_some(held),
+            text,
+        }
+    })
+}
+
+/// Frames of one kind. A kind without an arm does not compile.
+fn server_frame_of(kind: ServerFrameKind) -> BoxedStrategy<ServerFrame> {
+    match kind {
+        ServerFrameKind::Hello => (any::<u16>(), text(), any::<[u64; 2]>())
+            .prop_map(|(version, console, [head, epoch])| ServerFrame::Hello {
                 version,
                 console,
                 head,
-                epoch
-            }
-        ),
-        any::<(bool, u64, u64, u64)>().prop_map(|(read_only, start, head, epoch)| {
-            ServerFrame::Attached {
-                read_only,
-                start,
-                head,
                 epoch,
-            }
-        }),
-        (any::<bool>(), any::<u64>(), any::<u64>(), bytes()).prop_map(
-            |(replayed, offset, next, bytes)| ServerFrame::Output(Output {
-                replayed,
-                offset,
-                next,
-                bytes
             })
-        ),
-        any::<(u64, u64)>().prop_map(|(from, to)| ServerFrame::Gap { from, to }),
-        (
-            prop::sample::select(vec![Limit::Idle, Limit::Absolute]),
-            any::<u32>()
-        )
-            .prop_map(|(limit, ms)| {
-                ServerFrame::Warning(Warning {
-                    limit,
-                    remaining: Duration::from_millis(ms.into()),
+            .boxed(),
+        ServerFrameKind::Attached => (any::<bool>(), any::<[u64; 3]>())
+            .prop_map(|(read_only, [start, head, epoch])| {
+                ServerFrame::Attached(Attached {
+                    read_only,
+                    start,
+                    head,
+                    epoch,
                 })
-            }),
-        (any::<u8>(), any::<u64>(), any::<u64>(), ".{0,9}", ".{0,9}").prop_map(
-            |(reason, resume, epoch, by, text)| {
+            })
+            .boxed(),
+        ServerFrameKind::Output => (any::<bool>(), any::<[u64; 2]>(), bytes())
+            .prop_map(|(replayed, [offset, next], bytes)| {
+                ServerFrame::Output(Output {
+                    replayed,
+                    offset,
+                    next,
+                    bytes,
+                })
+            })
+            .boxed(),
+        ServerFrameKind::Gap => any::<[u64; 2]>()
+            .prop_map(|[from, to]| ServerFrame::Gap { from, to })
+            .boxed(),
+        ServerFrameKind::Warning => (
+            prop_oneof![Just(Limit::Idle), Just(Limit::Absolute)],
+            span(),
+        )
+            .prop_map(|(limit, remaining)| ServerFrame::Warning(Warning { limit, remaining }))
+            .boxed(),
+        ServerFrameKind::Ended => (any::<u8>(), any::<[u64; 2]>(), text(), text())
+            .prop_map(|(reason, [resume, epoch], by, text)| {
                 ServerFrame::Ended(SessionEnd {
-                    reason,
+                    reason: EndCode::from(reason),
                     resume,
                     epoch,
                     by,
                     text,
                 })
-            }
-        ),
-        (held(), ".{0,9}").prop_map(|(held, text)| {
-            ServerFrame::Refused(Refusal {
-                reason: 0,
-                holder: Some(held),
-                text,
             })
-        }),
-        (1u8.., ".{0,9}").prop_map(|(reason, text)| ServerFrame::Refused(Refusal {
-            reason,
-            holder: None,
-            text
-        })),
-        (
-            any::<(bool, bool, u64, u64, u64, u32)>(),
-            prop::option::of(held()),
-            prop::collection::vec((".{0,9}", any::<u64>()), 0..9)
-        )
-            .prop_map(
-                |((powered, boot_log, oldest, head, epoch, observers), holder, counters)| {
-                    ServerFrame::Status(Status {
-                        console: "vm".into(),
-                        powered,
-                        boot_log,
-                        holder,
-                        observers,
-                        oldest,
-                        head,
-                        epoch,
-                        counters,
-                    })
-                }
-            ),
-        (any::<u32>(), any::<[u64; 6]>(), bytes()).prop_map(
-            |(id, [asked, start, next, oldest, head, epoch], bytes)| {
+            .boxed(),
+        ServerFrameKind::Refused => refusal().prop_map(ServerFrame::Refused).boxed(),
+        ServerFrameKind::Status => status().prop_map(ServerFrame::Status).boxed(),
+        ServerFrameKind::LogData => (any::<u32>(), any::<[u64; 6]>(), bytes())
+            .prop_map(|(id, [asked, start, next, oldest, head, epoch], bytes)| {
                 ServerFrame::LogData(LogData {
                     id,
                     asked,
@@ -163,11 +200,27 @@ fn server_frame() -> impl Strategy<Value = ServerFrame> {
                     epoch,
                     bytes,
                 })
-            }
-        ),
-        (any::<u8>(), ".{0,9}").prop_map(|(code, text)| ServerFrame::Error { code, text }),
-        any::<(u64, u64)>().prop_map(|(epoch, offset)| ServerFrame::Boot { epoch, offset }),
-    ]
+            })
+            .boxed(),
+        ServerFrameKind::Error => (any::<u8>(), text())
+            .prop_map(|(code, text)| ServerFrame::Error {
+                code: ErrorCode::from(code),
+                text,
+            })
+            .boxed(),
+        ServerFrameKind::Boot => any::<[u64; 2]>()
+            .prop_map(|[epoch, offset]| ServerFrame::Boot { epoch, offset })
+            .boxed(),
+    }
+}
+
+fn server_frame() -> impl Strategy<Value = ServerFrame> {
+    prop::sample::select(ServerFrameKind::ALL).prop_flat_map(|kind| {
+        server_frame_of(kind).prop_map(move |frame| {
+            assert_eq!(frame.kind(), kind);
+            frame
+        })
+    })
 }
 
 proptest! {
@@ -281,4 +334,74 @@ fn an_unknown_type_can_be_skipped() {
         ClientFrame::parse(decoder.next_frame().unwrap().unwrap()),
         Ok(ClientFrame::Break)
     );
+}
+
+#[test]
+fn every_byte_of_a_reason_or_an_error_survives() {
+    for byte in 0..=u8::MAX {
+        assert_eq!(u8::from(EndCode::from(byte)), byte);
+        assert_eq!(u8::from(RefusalCode::from(byte)), byte);
+        assert_eq!(u8::from(ErrorCode::from(byte)), byte);
+    }
+}
+
+#[test]
+fn reasons_and_errors_have_the_bytes_of_the_protocol_page() {
+    let who = || Identity::new(Transport::Control, "ada");
+    let ends = [
+        (EndReason::ClientClosed, 0),
+        (EndReason::TakenOver { by: who() }, 1),
+        (
+            EndReason::Idle {
+                limit: Duration::ZERO,
+            },
+            2,
+        ),
+        (
+            EndReason::MaximumReached {
+                limit: Duration::ZERO,
+            },
+            3,
+        ),
+        (EndReason::PoweredOff, 4),
+        (EndReason::TooSlow, 5),
+        (EndReason::Revoked, 6),
+        (EndReason::ShuttingDown, 7),
+        (EndReason::Error(String::new()), 8),
+    ];
+    assert_eq!(ends.len(), EndReason::KINDS);
+    for (reason, byte) in &ends {
+        assert_eq!(u8::from(EndCode::from(reason)), *byte, "{reason:?}");
+    }
+    let refusals = [
+        (
+            Refused::Busy {
+                holder: who(),
+                held_for: Duration::ZERO,
+                idle_for: Duration::ZERO,
+            },
+            0,
+        ),
+        (Refused::PoweredOff, 1),
+        (Refused::BootLogOff, 2),
+        (Refused::NotPermitted, 3),
+        (Refused::TooManyObservers, 4),
+        (Refused::ShuttingDown, 5),
+    ];
+    assert_eq!(refusals.len(), Refused::KINDS);
+    for (refused, byte) in &refusals {
+        assert_eq!(u8::from(RefusalCode::from(refused)), *byte, "{refused:?}");
+    }
+    let errors = [
+        (ErrorCode::Malformed, 1),
+        (ErrorCode::UnknownType, 2),
+        (ErrorCode::NotAttached, 3),
+        (ErrorCode::NotPermitted, 4),
+        (ErrorCode::AlreadyAttached, 5),
+        (ErrorCode::NotSupported, 6),
+    ];
+    assert_eq!(errors.map(|(code, _)| code), ErrorCode::ALL);
+    for (code, byte) in errors {
+        assert_eq!(u8::from(code), byte, "{code:?}");
+    }
 }

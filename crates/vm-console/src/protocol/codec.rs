@@ -1,4 +1,4 @@
-//! Cutting a byte stream into frames, and the values within them.
+//! Cutting a byte stream into frames.
 
 use std::fmt;
 
@@ -58,8 +58,8 @@ pub struct RawFrame<'a> {
     pub body: &'a [u8],
 }
 
-/// Collects bytes until frames are whole. Memory is bounded by one frame and what was fed beyond it, and is given back
-/// when the decoder runs empty.
+/// Collects bytes until frames are whole. Memory is bounded by one frame and what was fed beyond it,
+/// and is given back when the decoder runs empty.
 #[derive(Debug, Default)]
 pub struct Decoder {
     buffer: Vec<u8>,
@@ -67,7 +67,8 @@ pub struct Decoder {
     consumed: usize,
 }
 
-const LENGTH: usize = 4;
+/// Bytes of the length before each frame.
+pub(super) const LENGTH: usize = 4;
 
 impl Decoder {
     /// Adds bytes from the stream.
@@ -84,8 +85,8 @@ impl Decoder {
     /// The next whole frame; `None` until more is fed.
     ///
     /// # Errors
-    /// A length of 0 or beyond [`FRAME_LIMIT`], as soon as the four bytes of it are there. The decoder stays at that
-    /// place and repeats the error.
+    /// A length of 0 or beyond [`FRAME_LIMIT`], as soon as the four bytes of it are there. The decoder
+    /// stays at that place and repeats the error.
     pub fn next_frame(&mut self) -> Result<Option<RawFrame<'_>>, FrameError> {
         let rest = &self.buffer[self.consumed..];
         let Some((length, rest)) = rest.split_first_chunk::<LENGTH>() else {
@@ -126,132 +127,5 @@ impl Decoder {
     #[must_use]
     pub fn pending(&self) -> usize {
         self.buffer.len() - self.consumed
-    }
-}
-
-/// Writes one frame at the end of a buffer.
-pub(crate) struct Writer<'a> {
-    out: &'a mut Vec<u8>,
-    start: usize,
-}
-
-impl<'a> Writer<'a> {
-    pub(crate) fn begin(out: &'a mut Vec<u8>, kind: u8) -> Self {
-        let start = out.len();
-        out.extend_from_slice(&[0; LENGTH]);
-        out.push(kind);
-        Self { out, start }
-    }
-
-    pub(crate) fn u8(&mut self, value: u8) -> &mut Self {
-        self.out.push(value);
-        self
-    }
-
-    pub(crate) fn u16(&mut self, value: u16) -> &mut Self {
-        self.bytes(&value.to_le_bytes())
-    }
-
-    pub(crate) fn u32(&mut self, value: u32) -> &mut Self {
-        self.bytes(&value.to_le_bytes())
-    }
-
-    pub(crate) fn u64(&mut self, value: u64) -> &mut Self {
-        self.bytes(&value.to_le_bytes())
-    }
-
-    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
-        self.out.extend_from_slice(bytes);
-        self
-    }
-
-    /// Cut to 65535 bytes, at a character border.
-    pub(crate) fn str(&mut self, text: &str) -> &mut Self {
-        let mut end = text.len().min(usize::from(u16::MAX));
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        self.u16(end as u16).bytes(&text.as_bytes()[..end])
-    }
-
-    pub(crate) fn end(self) {
-        let length = (self.out.len() - self.start - LENGTH) as u32;
-        self.out[self.start..self.start + LENGTH].copy_from_slice(&length.to_le_bytes());
-    }
-}
-
-/// Reads the values of one body.
-pub(crate) struct Reader<'a> {
-    kind: u8,
-    rest: &'a [u8],
-}
-
-impl<'a> Reader<'a> {
-    pub(crate) fn new(frame: RawFrame<'a>) -> Self {
-        Self {
-            kind: frame.kind,
-            rest: frame.body,
-        }
-    }
-
-    pub(crate) fn malformed(&self, expected: &'static str) -> FrameError {
-        FrameError::Malformed {
-            kind: self.kind,
-            expected,
-        }
-    }
-
-    fn array<const N: usize>(&mut self, expected: &'static str) -> Result<[u8; N], FrameError> {
-        let (value, rest) = self
-            .rest
-            .split_first_chunk()
-            .ok_or(self.malformed(expected))?;
-        self.rest = rest;
-        Ok(*value)
-    }
-
-    pub(crate) fn u8(&mut self) -> Result<u8, FrameError> {
-        Ok(self.array::<1>("a u8")?[0])
-    }
-
-    pub(crate) fn u16(&mut self) -> Result<u16, FrameError> {
-        self.array("a u16").map(u16::from_le_bytes)
-    }
-
-    pub(crate) fn u32(&mut self) -> Result<u32, FrameError> {
-        self.array("a u32").map(u32::from_le_bytes)
-    }
-
-    pub(crate) fn u64(&mut self) -> Result<u64, FrameError> {
-        self.array("a u64").map(u64::from_le_bytes)
-    }
-
-    pub(crate) fn str(&mut self) -> Result<String, FrameError> {
-        let length = usize::from(self.u16()?);
-        let (text, rest) = self
-            .rest
-            .split_at_checked(length)
-            .ok_or(self.malformed("as many bytes as the string states"))?;
-        self.rest = rest;
-        std::str::from_utf8(text)
-            .map(str::to_owned)
-            .map_err(|_| self.malformed("UTF-8"))
-    }
-
-    pub(crate) fn remaining(&mut self) -> &'a [u8] {
-        std::mem::take(&mut self.rest)
-    }
-
-    pub(crate) fn is_at_end(&self) -> bool {
-        self.rest.is_empty()
-    }
-
-    /// Nothing may be left over.
-    pub(crate) fn end(&self) -> Result<(), FrameError> {
-        if self.rest.is_empty() {
-            Ok(())
-        } else {
-            Err(self.malformed("the end of the frame"))
-        }
     }
 }

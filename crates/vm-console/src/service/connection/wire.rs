@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::escape::Escape;
 use crate::protocol::{
-    Decoder, Refusal, ServerFrame, SessionEnd, VERSION, Warning, error_code, output_frame,
+    Attached, Decoder, EndCode, ErrorCode, Refusal, ServerFrame, SessionEnd, VERSION, Warning,
+    output_frame,
 };
 use crate::session::{EndReason, Limit};
 use crate::when::Span;
@@ -74,7 +75,7 @@ impl Framing {
         match self {
             Self::Raw { .. } => out.extend(line(console, why).as_bytes()),
             Self::Control => ServerFrame::Error {
-                code: error_code::NOT_PERMITTED,
+                code: ErrorCode::NotPermitted,
                 text: why.to_owned(),
             }
             .encode(out),
@@ -97,12 +98,12 @@ impl Framing {
     ) {
         match self {
             Self::Raw { .. } => {}
-            Self::Control => ServerFrame::Attached {
+            Self::Control => ServerFrame::Attached(Attached {
                 read_only,
                 start,
                 head,
                 epoch,
-            }
+            })
             .encode(out),
         }
     }
@@ -179,7 +180,7 @@ impl Framing {
                     _ => String::new(),
                 };
                 ServerFrame::Ended(SessionEnd {
-                    reason: reason.index() as u8,
+                    reason: EndCode::from(reason),
                     resume,
                     epoch,
                     by,

@@ -5,7 +5,7 @@ use super::admission::Admission;
 use super::requests::{Answer, GONE, fail};
 use crate::audit::Audited;
 use crate::log::{Read, Start};
-use crate::protocol::{LogData, ServerFrame, Status, error_code};
+use crate::protocol::{ErrorCode, LogData, LogRequest, ServerFrame, Status};
 use crate::service::kernel::ConnectionId;
 use crate::service::turn::Turn;
 
@@ -16,11 +16,14 @@ impl ServedConsole {
     pub(super) fn log_read(
         &mut self,
         id: ConnectionId,
-        read: u32,
-        start: Start,
-        max: u32,
+        request: LogRequest,
         turn: &mut Turn<'_>,
     ) -> Answer {
+        let LogRequest {
+            id: read,
+            start,
+            max,
+        } = request;
         let connection = self.connections.get(id).ok_or(GONE)?;
         let who = connection.identity().clone();
         let admission = Admission {
@@ -30,7 +33,7 @@ impl ServedConsole {
         };
         if !admission.may_read(&self.session) {
             let text = "no right to read the log, or it is off";
-            return fail(error_code::NOT_PERMITTED, text);
+            return fail(ErrorCode::NotPermitted, text);
         }
         let log = &self.console.log;
         let mut cursor = log.cursor(start);

@@ -5,7 +5,7 @@ use super::admission::Admission;
 use super::sessions::{Attached, refusal};
 use crate::audit::Audited;
 use crate::protocol::{
-    AttachRequest, ClientFrame, FrameError, PowerAction, ServerFrame, error_code,
+    self, AttachRequest, ClientFrame, ErrorCode, FrameError, PowerAction, ServerFrame,
 };
 use crate::service::connection::{Connection, Role, Wire};
 use crate::service::kernel::ConnectionId;
@@ -21,7 +21,7 @@ pub(super) type Answer = Result<Option<ServerFrame>, Failure>;
 
 /// Why a request is not carried out.
 pub(super) struct Failure {
-    code: u8,
+    code: ErrorCode,
     text: &'static str,
 }
 
@@ -75,17 +75,13 @@ impl ServedConsole {
         };
         let name = &self.console.name;
         turn.warn(|| format!("console {name}: {} sent a {error}", connection.identity()));
-        let code = if error.is_fatal() {
-            error_code::MALFORMED
-        } else {
-            error_code::UNKNOWN_TYPE
-        };
+        let code = ErrorCode::from(error);
         let text = error.to_string();
         let answer = ServerFrame::Error { code, text };
         connection.outbox.queue(|out| answer.encode(out));
         if error.is_fatal() {
             connection.inbox.close();
-            connection.wire = Wire::Control(crate::protocol::Decoder::default());
+            connection.wire = Wire::Control(protocol::Decoder::default());
             if connection.standing.has_session() {
                 self.end_session(id, EndReason::Error(error.to_string()), turn);
             } else {
@@ -103,11 +99,7 @@ impl ServedConsole {
             ClientFrame::Break => self.break_condition(id, turn),
             ClientFrame::Resize { columns, rows } => self.resize(id, columns, rows, turn),
             ClientFrame::Status => Ok(Some(ServerFrame::Status(self.status(turn)))),
-            ClientFrame::LogRead {
-                id: read,
-                start,
-                max,
-            } => self.log_read(id, read, start, max, turn),
+            ClientFrame::LogRead(request) => self.log_read(id, request, turn),
             ClientFrame::Detach => self.detach(id, turn),
             ClientFrame::Power(action) => self.power(id, action, turn),
         }
@@ -142,27 +134,27 @@ impl ServedConsole {
             return already_attached();
         }
         let Some(socket) = passed else {
-            return fail(error_code::NOT_SUPPORTED, "no descriptor came along");
+            return fail(ErrorCode::NotSupported, "no descriptor came along");
         };
         // Anything but a socket can be made blocking by whoever else holds it, and would then stop
         // the service.
         if rustix::net::sockopt::socket_type(&socket) != Ok(rustix::net::SocketType::STREAM) {
             let text = "the descriptor is no stream socket";
-            return fail(error_code::NOT_SUPPORTED, text);
+            return fail(ErrorCode::NotSupported, text);
         }
         let identity = renamed(connection, Transport::Passed, &request.name);
         if self.connections.len() + 1 >= self.console.config.max_connections {
-            return fail(error_code::NOT_PERMITTED, "too many connections");
+            return fail(ErrorCode::NotPermitted, "too many connections");
         }
         let stream = Box::new(Socket::new(socket));
         let passed = self.take_in(identity, stream, self.raw(None), turn);
         Ok(Some(match self.attach(passed, request, turn) {
-            Ok(Attached { read_only, shown }) => ServerFrame::Attached {
+            Ok(Attached { read_only, shown }) => ServerFrame::Attached(protocol::Attached {
                 read_only,
                 start: shown.0,
                 head: shown.1,
                 epoch: self.console.log.epoch(),
-            },
+            }),
             Err(why) => ServerFrame::Refused(refusal(&why, turn.time_of_day())),
         }))
     }
@@ -176,7 +168,7 @@ impl ServedConsole {
             // It crossed the end of the session on its way here, which is nobody's fault.
             Role::Leaving { .. } | Role::Guest { had_session: true } => Ok(None),
             Role::Guest { had_session: false } | Role::Observer => {
-                fail(error_code::NOT_ATTACHED, "no session to type in")
+                fail(ErrorCode::NotAttached, "no session to type in")
             }
         }
     }
@@ -189,7 +181,7 @@ impl ServedConsole {
             }
             Role::Leaving { .. } | Role::Guest { had_session: true } => Ok(None),
             Role::Guest { had_session: false } | Role::Observer => {
-                fail(error_code::NOT_ATTACHED, "no session to send BREAK in")
+                fail(ErrorCode::NotAttached, "no session to send BREAK in")
             }
         }
     }
@@ -218,7 +210,7 @@ impl ServedConsole {
             }
             Role::Leaving { .. } | Role::Guest { had_session: true } => Ok(None),
             Role::Guest { had_session: false } => {
-                fail(error_code::NOT_ATTACHED, "no session to detach from")
+                fail(ErrorCode::NotAttached, "no session to detach from")
             }
         }
     }
@@ -226,7 +218,7 @@ impl ServedConsole {
     fn power(&mut self, id: ConnectionId, action: PowerAction, turn: &mut Turn<'_>) -> Answer {
         let Some(power) = self.console.config.power.clone() else {
             let text = "the machine cannot be stopped or started from here";
-            return fail(error_code::NOT_SUPPORTED, text);
+            return fail(ErrorCode::NotSupported, text);
         };
         let connection = self.connections.get(id).ok_or(GONE)?;
         let elsewhere = self.session.holder().is_some() && connection.standing.lease().is_none();
@@ -237,7 +229,7 @@ impl ServedConsole {
         };
         if elsewhere || !admission.permits(Right::Attach) {
             let text = "not permitted while somebody else holds the console";
-            return fail(error_code::NOT_PERMITTED, text);
+            return fail(ErrorCode::NotPermitted, text);
         }
         let who = connection.identity().clone();
         self.console.counters.power_requests.add(1);
@@ -262,15 +254,15 @@ fn renamed(connection: &Connection, transport: Transport, name: &str) -> Identit
 
 fn already_attached() -> Answer {
     let text = "there is a session on this connection";
-    fail(error_code::ALREADY_ATTACHED, text)
+    fail(ErrorCode::AlreadyAttached, text)
 }
 
-pub(super) fn fail(code: u8, text: &'static str) -> Answer {
+pub(super) fn fail(code: ErrorCode, text: &'static str) -> Answer {
     Err(Failure { code, text })
 }
 
 /// Whoever asked is not there any more, and nobody reads this.
 pub(super) const GONE: Failure = Failure {
-    code: error_code::NOT_ATTACHED,
+    code: ErrorCode::NotAttached,
     text: "the connection is gone",
 };

@@ -6,7 +6,7 @@ use super::ServedConsole;
 use super::admission::{Admission, Grant};
 use crate::audit::Audited;
 use crate::log::{MarkKind, Start, UnixTime};
-use crate::protocol::{AttachRequest, Held, Refusal};
+use crate::protocol::{AttachRequest, Held, Refusal, RefusalCode};
 use crate::service::connection::{Role, Show};
 use crate::service::handle::Outcome;
 use crate::service::kernel::ConnectionId;
@@ -276,7 +276,7 @@ pub(super) fn refusal(why: &Refused, time_of_day: SystemTime) -> Refusal {
         | Refused::ShuttingDown => (None, why.to_string()),
     };
     Refusal {
-        reason: why.index() as u8,
+        reason: RefusalCode::from(why),
         holder,
         text,
     }

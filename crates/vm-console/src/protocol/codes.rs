@@ -1,0 +1,155 @@
+//! Reasons and errors as numbers on the wire.
+//!
+//! These numbers are the protocol's own. The order in which [`session`](crate::session) counts its
+//! reasons can change without a client noticing.
+
+use super::codec::FrameError;
+use super::value::{Reader, Value, Writer};
+use crate::session::{EndReason, Refused};
+
+macro_rules! codes {
+    ($(
+        $(#[$meta:meta])*
+        $name:ident { $($(#[$doc:meta])* $byte:literal => $variant:ident,)+ }
+    )+) => {$(
+        $(#[$meta])*
+        ///
+        /// A program reads numbers that this version does not know as `Other`, and passes them on
+        /// unchanged. Numbers that it knows are never `Other` when made by `from`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[$doc])* $variant,)+
+            /// Not known to this version.
+            Other(u8),
+        }
+
+        impl $name {
+            /// Every code with a name, in the order of the numbers.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+        }
+
+        impl From<u8> for $name {
+            fn from(byte: u8) -> Self {
+                match byte {
+                    $($byte => Self::$variant,)+
+                    other => Self::Other(other),
+                }
+            }
+        }
+
+        impl From<$name> for u8 {
+            fn from(code: $name) -> Self {
+                match code {
+                    $($name::$variant => $byte,)+
+                    $name::Other(other) => other,
+                }
+            }
+        }
+
+        impl Value for $name {
+            fn put(&self, to: &mut Writer<'_>) {
+                to.put(&u8::from(*self));
+            }
+
+            fn get(from: &mut Reader<'_>) -> Result<Self, FrameError> {
+                from.get::<u8>().map(Self::from)
+            }
+        }
+    )+};
+}
+
+codes! {
+    /// Why a session ended, as *ended* frames say it.
+    EndCode {
+        /// The client closed its side, detached or died.
+        0 => ClientClosed,
+        /// Somebody else took the console by force.
+        1 => TakenOver,
+        /// No input for the idle limit.
+        2 => Idle,
+        /// The absolute limit was reached.
+        3 => MaximumReached,
+        /// The machine was powered off.
+        4 => PoweredOff,
+        /// The client fell too far behind.
+        5 => TooSlow,
+        /// The owner withdrew the right to be here.
+        6 => Revoked,
+        /// The service is shutting down.
+        7 => ShuttingDown,
+        /// Something failed; the frame's text names what.
+        8 => Error,
+    }
+
+    /// Why an attach was refused, as *refused* frames say it.
+    RefusalCode {
+        /// Somebody holds the console, and the attach did not ask to force.
+        0 => Busy,
+        /// The machine is off.
+        1 => PoweredOff,
+        /// The policy wants the boot log on, and it is off.
+        2 => BootLogOff,
+        /// This client has no right to attach.
+        3 => NotPermitted,
+        /// As many observers as are allowed are there already.
+        4 => TooManyObservers,
+        /// The service is shutting down.
+        5 => ShuttingDown,
+    }
+
+    /// What could not be done, as *error* frames say it.
+    ErrorCode {
+        /// A frame could not be parsed; the connection is closed after this.
+        1 => Malformed,
+        /// A frame type is not known here.
+        2 => UnknownType,
+        /// The request needs a session, and there is none on this connection.
+        3 => NotAttached,
+        /// No right to do this.
+        4 => NotPermitted,
+        /// There is a session on this connection already.
+        5 => AlreadyAttached,
+        /// Not available on this console.
+        6 => NotSupported,
+    }
+}
+
+impl From<&EndReason> for EndCode {
+    fn from(reason: &EndReason) -> Self {
+        match reason {
+            EndReason::ClientClosed => Self::ClientClosed,
+            EndReason::TakenOver { .. } => Self::TakenOver,
+            EndReason::Idle { .. } => Self::Idle,
+            EndReason::MaximumReached { .. } => Self::MaximumReached,
+            EndReason::PoweredOff => Self::PoweredOff,
+            EndReason::TooSlow => Self::TooSlow,
+            EndReason::Revoked => Self::Revoked,
+            EndReason::ShuttingDown => Self::ShuttingDown,
+            EndReason::Error(_) => Self::Error,
+        }
+    }
+}
+
+impl From<&Refused> for RefusalCode {
+    fn from(refused: &Refused) -> Self {
+        match refused {
+            Refused::Busy { .. } => Self::Busy,
+            Refused::PoweredOff => Self::PoweredOff,
+            Refused::BootLogOff => Self::BootLogOff,
+            Refused::NotPermitted => Self::NotPermitted,
+            Refused::TooManyObservers => Self::TooManyObservers,
+            Refused::ShuttingDown => Self::ShuttingDown,
+        }
+    }
+}
+
+impl From<&FrameError> for ErrorCode {
+    fn from(error: &FrameError) -> Self {
+        if error.is_fatal() {
+            Self::Malformed
+        } else {
+            Self::UnknownType
+        }
+    }
+}
