@@ -1,5 +1,5 @@
 //! Whatever arrives on a control socket, in whatever pieces: no panic, no growth, and what is understood is understood the
-//! same way however it was cut.
+//! same way however it was cut, in every version of the protocol.
 //!
 //! ```text
 //! cargo +nightly fuzz run frames CORPUS fuzz/seeds/frames
@@ -7,15 +7,18 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use vm_console::protocol::{ClientFrame, Decoder, FrameError, ServerFrame};
+use vm_console::protocol::{ClientFrame, Decoder, FrameError, RawFrame, ServerFrame, VERSION};
 
 // The first byte is the size of the pieces.
 fuzz_target!(|input: &[u8]| {
     let Some((&size, stream)) = input.split_first() else {
         return;
     };
-    let whole = frames(stream, stream.len().max(1));
-    assert_eq!(whole, frames(stream, usize::from(size).max(1)));
+    for version in 1..=VERSION {
+        let whole = frames(stream, stream.len().max(1), version);
+        let cut = frames(stream, usize::from(size).max(1), version);
+        assert_eq!(whole, cut);
+    }
 });
 
 type Understood = (
@@ -23,7 +26,7 @@ type Understood = (
     Result<ServerFrame, FrameError>,
 );
 
-fn frames(stream: &[u8], size: usize) -> (Vec<Understood>, Option<FrameError>) {
+fn frames(stream: &[u8], size: usize, version: u16) -> (Vec<Understood>, Option<FrameError>) {
     let mut decoder = Decoder::default();
     let mut understood = Vec::new();
     for piece in stream.chunks(size) {
@@ -31,7 +34,10 @@ fn frames(stream: &[u8], size: usize) -> (Vec<Understood>, Option<FrameError>) {
         loop {
             match decoder.next_frame() {
                 Ok(Some(frame)) => {
-                    understood.push((ClientFrame::parse(frame), ServerFrame::parse(frame)));
+                    understood.push((
+                        ClientFrame::parse(frame, version),
+                        ServerFrame::parse(frame, version),
+                    ));
                 }
                 Ok(None) => break,
                 // Nothing after a broken length can be trusted.
@@ -42,34 +48,25 @@ fn frames(stream: &[u8], size: usize) -> (Vec<Understood>, Option<FrameError>) {
     }
     for (client, server) in &understood {
         if let Ok(frame) = client {
-            let mut bytes = Vec::new();
-            frame.encode(&mut bytes);
-            assert_eq!(
-                ClientFrame::parse(only_frame(&mut decoder_of(&bytes))).as_ref(),
-                Ok(frame)
-            );
+            assert!(frame.kind().since() <= version && frame.since() <= version);
+            let again = |raw: RawFrame<'_>| ClientFrame::parse(raw, version);
+            assert_eq!(through(|out| frame.encode(out), again).as_ref(), Ok(frame));
         }
         if let Ok(frame) = server {
-            let mut bytes = Vec::new();
-            frame.encode(&mut bytes);
-            assert_eq!(
-                ServerFrame::parse(only_frame(&mut decoder_of(&bytes))).as_ref(),
-                Ok(frame)
-            );
+            assert!(frame.kind().since() <= version);
+            let again = |raw: RawFrame<'_>| ServerFrame::parse(raw, version);
+            assert_eq!(through(|out| frame.encode(out), again).as_ref(), Ok(frame));
         }
     }
     (understood, None)
 }
 
-fn decoder_of(bytes: &[u8]) -> Decoder {
+/// The frame that is read from what is written.
+fn through<T>(encode: impl FnOnce(&mut Vec<u8>), parse: impl FnOnce(RawFrame<'_>) -> T) -> T {
+    let mut bytes = Vec::new();
+    encode(&mut bytes);
     let mut decoder = Decoder::default();
-    decoder.feed(bytes);
-    decoder
-}
-
-fn only_frame(decoder: &mut Decoder) -> vm_console::protocol::RawFrame<'_> {
-    decoder
-        .next_frame()
-        .expect("a length of our own")
-        .expect("a whole frame")
+    decoder.feed(&bytes);
+    let raw = decoder.next_frame().expect("a length of our own");
+    parse(raw.expect("a whole frame"))
 }

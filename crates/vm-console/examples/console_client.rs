@@ -82,7 +82,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
                 read_only,
                 replay,
                 name,
-                unguarded: false,
+                ..AttachRequest::default()
             };
             attach(&mut client, &request)
         }

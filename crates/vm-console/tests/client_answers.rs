@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use vm_console::client::{ClientError, ControlClient};
 use vm_console::protocol::{
-    AttachRequest, Attached, ClientFrame, Decoder, EndCode, ErrorCode, PowerAction, ServerFrame,
-    SessionEnd, Status,
+    Answer, AttachRequest, Attached, ClientFrame, ClientFrameKind, Decoder, EndCode, ErrorCode,
+    FrameError, PowerAction, ServerFrame, SessionEnd, Status, VERSION,
 };
+use vm_console::{LogId, Start};
 
 /// Long enough for the slowest machine; never a measure of anything.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -49,6 +50,28 @@ fn error(code: ErrorCode) -> ServerFrame {
     }
 }
 
+fn hello_2() -> [ServerFrame; 2] {
+    [
+        ServerFrame::Hello {
+            version: 2,
+            console: "vm".into(),
+            head: 0,
+            epoch: 0,
+        },
+        ServerFrame::Welcome {
+            version: 2,
+            log: LogId::new(5),
+        },
+    ]
+}
+
+fn answer(id: u32, frame: ServerFrame) -> ServerFrame {
+    ServerFrame::Answer(Answer {
+        id,
+        frame: Box::new(frame),
+    })
+}
+
 /// A status that can be told from others.
 fn status(head: u64) -> ServerFrame {
     ServerFrame::Status(Status {
@@ -59,15 +82,33 @@ fn status(head: u64) -> ServerFrame {
 
 /// A client, and a service that has sent all this already.
 fn scripted(frames: &[ServerFrame]) -> (ControlClient, UnixStream) {
-    let (client, mut service) = UnixStream::pair().unwrap();
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
-    service.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut wire = Vec::new();
     for frame in frames {
         frame.encode(&mut wire);
     }
-    service.write_all(&wire).unwrap();
+    scripted_bytes(&wire)
+}
+
+fn scripted_bytes(wire: &[u8]) -> (ControlClient, UnixStream) {
+    let (client, mut service) = UnixStream::pair().unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    service.set_read_timeout(Some(PATIENCE)).unwrap();
+    service.write_all(wire).unwrap();
     (ControlClient::from_stream(client).unwrap(), service)
+}
+
+/// What the client has sent by now.
+fn sent(client: ControlClient, mut service: UnixStream) -> Vec<ClientFrame> {
+    drop(client);
+    let mut wire = Vec::new();
+    service.read_to_end(&mut wire).unwrap();
+    let mut decoder = Decoder::default();
+    decoder.feed(&wire);
+    let mut frames = Vec::new();
+    while let Some(raw) = decoder.next_frame().unwrap() {
+        frames.push(ClientFrame::parse(raw, VERSION).unwrap());
+    }
+    frames
 }
 
 fn is_service_error<T>(result: &Result<T, ClientError>, expected: ErrorCode) -> bool {
@@ -144,7 +185,7 @@ fn two_threads_that_send_do_not_cut_each_others_frames() {
             assert_ne!(count, 0, "closed after {typed} bytes and {asked} requests");
             decoder.feed(&buffer[..count]);
             while let Some(raw) = decoder.next_frame().unwrap() {
-                match ClientFrame::parse(raw).unwrap() {
+                match ClientFrame::parse(raw, VERSION).unwrap() {
                     ClientFrame::Hello { .. } => {}
                     ClientFrame::Data(bytes) => {
                         assert!(bytes.iter().all(|byte| *byte == b'.'));
@@ -168,4 +209,114 @@ fn two_threads_that_send_do_not_cut_each_others_frames() {
     }
     types.join().unwrap();
     serve.join().unwrap();
+}
+
+#[test]
+fn an_old_service_is_spoken_to_in_version_1() {
+    let (mut client, service) = scripted(&[hello(), status(1), status(2)]);
+    assert_eq!((client.version(), client.log()), (1, None));
+    client.status().unwrap();
+    client.power(PowerAction::Stop).unwrap();
+    // What version 1 cannot say is not sent: it would end the connection.
+    let other_log = ClientFrame::Attach(AttachRequest {
+        replay: Start::Offset(340),
+        log: LogId::new(5),
+        ..AttachRequest::default()
+    });
+    let refused = client.ask(&other_log);
+    assert!(matches!(
+        refused,
+        Err(ClientError::OldService {
+            spoken: 1,
+            needed: 2
+        })
+    ));
+    let kinds: Vec<_> = sent(client, service)
+        .iter()
+        .map(ClientFrame::kind)
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            ClientFrameKind::Hello,
+            ClientFrameKind::Status,
+            ClientFrameKind::Power,
+            ClientFrameKind::Status
+        ]
+    );
+}
+
+#[test]
+fn numbered_answers_are_told_from_stale_ones_and_from_errors_of_others() {
+    let [hello, welcome] = hello_2();
+    let (mut client, service) = scripted(&[
+        hello,
+        welcome,
+        // To a request of a client that lost patience, and to what was typed.
+        answer(77, status(77)),
+        error(ErrorCode::NotPermitted),
+        answer(1, status(1)),
+        answer(2, error(ErrorCode::NotSupported)),
+        answer(3, ServerFrame::Done),
+        answer(2, status(2)),
+    ]);
+    assert_eq!((client.version(), client.log()), (2, LogId::new(5)));
+    assert_eq!(client.status().unwrap().head, 1);
+    let refused = client.power(PowerAction::Stop);
+    assert!(is_service_error(&refused, ErrorCode::NotSupported));
+    client.power(PowerAction::Stop).unwrap();
+    let other = client.next_frame().unwrap();
+    assert_eq!(other, Some(error(ErrorCode::NotPermitted)));
+    let ids: Vec<_> = sent(client, service)
+        .into_iter()
+        .filter_map(|frame| match frame {
+            ClientFrame::Request(request) => Some(request.id),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ids, [1, 2, 3]);
+}
+
+#[test]
+fn a_numbered_detach_waits_for_the_end_and_not_for_its_answer() {
+    let [hello, welcome] = hello_2();
+    let (mut client, _service) = scripted(&[
+        hello,
+        welcome,
+        answer(1, attached()),
+        answer(2, ServerFrame::Done),
+        ended(EndCode::ClientClosed),
+        answer(3, attached()),
+        // It crossed the detach, which is refused after it.
+        ended(EndCode::Revoked),
+        answer(4, error(ErrorCode::NotAttached)),
+        answer(5, status(5)),
+    ]);
+    client.attach(&AttachRequest::default()).unwrap();
+    assert!(client.is_attached());
+    assert_eq!(client.detach().unwrap().reason, EndCode::ClientClosed);
+    client.attach(&AttachRequest::default()).unwrap();
+    assert_eq!(client.detach().unwrap().reason, EndCode::Revoked);
+    assert!(!client.is_attached());
+    assert_eq!(client.status().unwrap().head, 5);
+}
+
+#[test]
+fn an_answer_that_the_client_does_not_know_fails_its_request_only() {
+    let mut wire = Vec::new();
+    for frame in hello_2() {
+        frame.encode(&mut wire);
+    }
+    // Of a later version: an answer to request 1, one that nobody waits for, and a frame.
+    wire.extend([6, 0, 0, 0, 0x8d, 1, 0, 0, 0, 0xf0]);
+    wire.extend([6, 0, 0, 0, 0x8d, 9, 0, 0, 0, 0xf0]);
+    wire.extend([2, 0, 0, 0, 0xf1, 0]);
+    answer(2, status(2)).encode(&mut wire);
+    let (mut client, _service) = scripted_bytes(&wire);
+    let unknown = client.status();
+    assert!(matches!(
+        unknown,
+        Err(ClientError::Frame(FrameError::InEnvelope { id: 1, .. }))
+    ));
+    assert_eq!(client.status().unwrap().head, 2);
 }

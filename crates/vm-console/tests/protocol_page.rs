@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use vm_console::Start;
 use vm_console::protocol::{
-    AttachRequest, Attached, ClientFrame, ClientFrameKind, Decoder, EndCode, ErrorCode, Held,
-    LogData, LogRequest, Output, PowerAction, Refusal, RefusalCode, ServerFrame, ServerFrameKind,
-    SessionEnd, Status, Warning,
+    Answer, AttachRequest, Attached, ClientFrame, ClientFrameKind, Decoder, EndCode, ErrorCode,
+    FrameError, Held, LogData, LogRequest, Output, PowerAction, RawFrame, Refusal, RefusalCode,
+    Request, ServerFrame, ServerFrameKind, SessionEnd, Status, Status2, VERSION, Warning,
 };
 use vm_console::session::Limit;
+use vm_console::{LogId, Start};
 
 const PAGE: &str = include_str!("../PROTOCOL.md");
 
@@ -33,6 +33,17 @@ fn examples(sender: &str) -> Vec<u8> {
         }
     }
     bytes
+}
+
+fn one_to_sixteen() -> Option<LogId> {
+    LogId::new(u128::from_le_bytes(std::array::from_fn(|at| at as u8 + 1)))
+}
+
+fn answer(id: u32, frame: ServerFrame) -> ServerFrame {
+    ServerFrame::Answer(Answer {
+        id,
+        frame: Box::new(frame),
+    })
 }
 
 fn client_examples() -> Vec<ClientFrame> {
@@ -64,13 +75,31 @@ fn client_examples() -> Vec<ClientFrame> {
         ClientFrame::LogRead(LogRequest {
             id: 7,
             start: Start::Offset(340),
+            log: None,
             max: 4096,
         }),
         ClientFrame::Power(PowerAction::Restart),
+        ClientFrame::Hello {
+            version: 2,
+            program: "demo".into(),
+        },
+        ClientFrame::Request(Request {
+            id: 1,
+            frame: Box::new(ClientFrame::LogRead(LogRequest {
+                id: 1,
+                start: Start::Offset(340),
+                log: one_to_sixteen(),
+                max: 4096,
+            })),
+        }),
+        ClientFrame::Request(Request {
+            id: 2,
+            frame: Box::new(ClientFrame::Status),
+        }),
     ]
 }
 
-fn server_examples() -> Vec<ServerFrame> {
+fn server_examples_of_version_1() -> Vec<ServerFrame> {
     let held = Held {
         by: "ada (uid 1000, pid 42, control socket)".into(),
         held_for: Duration::from_mins(1),
@@ -128,6 +157,7 @@ fn server_examples() -> Vec<ServerFrame> {
             oldest: 0,
             head: 340,
             epoch: 1,
+            log: None,
             counters: vec![("sessions granted".into(), 3)],
         }),
         ServerFrame::LogData(LogData {
@@ -147,49 +177,103 @@ fn server_examples() -> Vec<ServerFrame> {
     ]
 }
 
+fn server_examples_of_version_2() -> Vec<ServerFrame> {
+    vec![
+        ServerFrame::Welcome {
+            version: 2,
+            log: one_to_sixteen(),
+        },
+        answer(
+            1,
+            ServerFrame::LogData(LogData {
+                id: 1,
+                asked: 340,
+                start: 340,
+                next: 340,
+                oldest: 0,
+                head: 340,
+                epoch: 1,
+                bytes: Vec::new(),
+            }),
+        ),
+        answer(
+            2,
+            ServerFrame::Status2(Status2(Status {
+                console: "vm-7".into(),
+                powered: true,
+                boot_log: true,
+                head: 340,
+                epoch: 1,
+                log: one_to_sixteen(),
+                counters: vec![("sessions granted".into(), 3)],
+                ..Status::default()
+            })),
+        ),
+        answer(3, ServerFrame::Done),
+        answer(
+            4,
+            ServerFrame::Error {
+                code: ErrorCode::AnotherLog,
+                text: "another log".into(),
+            },
+        ),
+    ]
+}
+
+/// Each example is this frame both ways, and there is none left over.
+fn compare<T: PartialEq + std::fmt::Debug>(
+    examples: &[u8],
+    frames: &[T],
+    encode: fn(&T, &mut Vec<u8>),
+    parse: fn(RawFrame<'_>, u16) -> Result<T, FrameError>,
+) {
+    let mut decoder = Decoder::default();
+    decoder.feed(examples);
+    let mut rest = examples;
+    for frame in frames {
+        let raw = decoder.next_frame().unwrap().expect("an example");
+        assert_eq!(parse(raw, VERSION).as_ref(), Ok(frame));
+        let mut encoded = Vec::new();
+        encode(frame, &mut encoded);
+        let (example, others) = rest.split_at(encoded.len());
+        assert_eq!(example, encoded, "{frame:?}");
+        rest = others;
+    }
+    assert!(rest.is_empty(), "{rest:02x?}");
+}
+
 #[test]
 fn the_examples_of_clients_are_these_frames() {
-    let bytes = examples("client");
     let frames = client_examples();
-    let mut encoded = Vec::new();
-    for frame in &frames {
-        frame.encode(&mut encoded);
-    }
-    assert_eq!(encoded, bytes);
-    let mut decoder = Decoder::default();
-    decoder.feed(&bytes);
-    for frame in &frames {
-        let raw = decoder.next_frame().unwrap().unwrap();
-        assert_eq!(ClientFrame::parse(raw).as_ref(), Ok(frame));
-    }
+    compare(
+        &examples("client"),
+        &frames,
+        ClientFrame::encode,
+        ClientFrame::parse,
+    );
     for kind in ClientFrameKind::ALL {
-        assert!(
-            frames.iter().any(|frame| frame.kind() == *kind),
-            "{kind:?} has no example"
-        );
+        let is_shown = frames.iter().any(|frame| frame.kind() == *kind);
+        assert!(is_shown, "{kind:?} has no example");
     }
 }
 
 #[test]
 fn the_examples_of_the_service_are_these_frames() {
-    let bytes = examples("service");
-    let frames = server_examples();
-    let mut encoded = Vec::new();
-    for frame in &frames {
-        frame.encode(&mut encoded);
-    }
-    assert_eq!(encoded, bytes);
-    let mut decoder = Decoder::default();
-    decoder.feed(&bytes);
-    for frame in &frames {
-        let raw = decoder.next_frame().unwrap().unwrap();
-        assert_eq!(ServerFrame::parse(raw).as_ref(), Ok(frame));
-    }
+    let mut frames = server_examples_of_version_1();
+    frames.extend(server_examples_of_version_2());
+    compare(
+        &examples("service"),
+        &frames,
+        ServerFrame::encode,
+        ServerFrame::parse,
+    );
+    let shows = |frame: &ServerFrame, kind| match frame {
+        ServerFrame::Answer(answer) if answer.frame.kind() == kind => true,
+        frame => frame.kind() == kind,
+    };
     for kind in ServerFrameKind::ALL {
-        assert!(
-            frames.iter().any(|frame| frame.kind() == *kind),
-            "{kind:?} has no example"
-        );
+        let is_shown = frames.iter().any(|frame| shows(frame, *kind));
+        assert!(is_shown, "{kind:?} has no example");
     }
 }
 

@@ -489,6 +489,7 @@ fn a_client_that_asks_and_never_reads_is_bounded() {
     ClientFrame::LogRead(LogRequest {
         id: 1,
         start: Start::Oldest,
+        log: None,
         max: u32::MAX,
     })
     .encode(&mut request);

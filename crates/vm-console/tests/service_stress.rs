@@ -42,6 +42,7 @@ fn one_session(path: &Path, random: &mut Rng, stop: &AtomicBool) {
             _ => Start::Offset(random.u64(..1 << 22)),
         },
         name: "stress".into(),
+        ..AttachRequest::default()
     };
     let attached = match client.attach(&request) {
         Ok(attached) => attached,

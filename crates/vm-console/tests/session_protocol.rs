@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use vm_console::Start;
 use vm_console::protocol::{
-    AttachRequest, Attached, ClientFrame, ClientFrameKind, Decoder, EndCode, ErrorCode,
-    FRAME_LIMIT, FrameError, Held, LogData, LogRequest, Output, PowerAction, Refusal, RefusalCode,
-    ServerFrame, ServerFrameKind, SessionEnd, Status, Warning,
+    Answer, AttachRequest, Attached, ClientFrame, ClientFrameKind, Decoder, EndCode, ErrorCode,
+    FRAME_LIMIT, FrameError, Held, LogData, LogRequest, Output, PowerAction, RawFrame, Refusal,
+    RefusalCode, Request, ServerFrame, ServerFrameKind, SessionEnd, Status, Status2, VERSION,
+    Warning,
 };
 use vm_console::session::{EndReason, Identity, Limit, Refused, Transport};
+use vm_console::{LogId, Start};
 
 fn start() -> impl Strategy<Value = Start> {
     prop_oneof![
@@ -21,6 +22,10 @@ fn start() -> impl Strategy<Value = Start> {
         Just(Start::ThisBoot),
         any::<u64>().prop_map(Start::Boot),
     ]
+}
+
+fn log_id() -> impl Strategy<Value = Option<LogId>> {
+    prop_oneof![Just(None), any::<u128>().prop_map(LogId::new)]
 }
 
 fn text() -> impl Strategy<Value = String> {
@@ -44,19 +49,53 @@ fn held() -> impl Strategy<Value = Held> {
 }
 
 fn attach_request() -> impl Strategy<Value = AttachRequest> {
-    (any::<[bool; 3]>(), start(), text()).prop_map(
-        |([force, read_only, unguarded], replay, name)| AttachRequest {
+    (any::<[bool; 3]>(), start(), log_id(), text()).prop_map(
+        |([force, read_only, unguarded], replay, log, name)| AttachRequest {
             force,
             read_only,
             unguarded,
             replay,
+            log,
             name,
         },
     )
 }
 
 fn log_request() -> impl Strategy<Value = LogRequest> {
-    (any::<u32>(), start(), any::<u32>()).prop_map(|(id, start, max)| LogRequest { id, start, max })
+    (any::<u32>(), start(), log_id(), any::<u32>()).prop_map(|(id, start, log, max)| LogRequest {
+        id,
+        start,
+        log,
+        max,
+    })
+}
+
+/// A request for anything that is no request itself.
+fn request() -> impl Strategy<Value = Request> {
+    let kinds: Vec<_> = ClientFrameKind::ALL
+        .iter()
+        .copied()
+        .filter(|kind| *kind != ClientFrameKind::Request)
+        .collect();
+    let frame = prop::sample::select(kinds).prop_flat_map(client_frame_of);
+    (any::<u32>(), frame).prop_map(|(id, frame)| Request {
+        id,
+        frame: Box::new(frame),
+    })
+}
+
+/// An answer of anything that is no answer itself.
+fn answer() -> impl Strategy<Value = Answer> {
+    let kinds: Vec<_> = ServerFrameKind::ALL
+        .iter()
+        .copied()
+        .filter(|kind| *kind != ServerFrameKind::Answer)
+        .collect();
+    let frame = prop::sample::select(kinds).prop_flat_map(server_frame_of);
+    (any::<u32>(), frame).prop_map(|(id, frame)| Answer {
+        id,
+        frame: Box::new(frame),
+    })
 }
 
 /// Frames of one kind. A kind without an arm does not compile.
@@ -84,6 +123,7 @@ fn client_frame_of(kind: ClientFrameKind) -> BoxedStrategy<ClientFrame> {
         ]
         .prop_map(ClientFrame::Power)
         .boxed(),
+        ClientFrameKind::Request => request().prop_map(ClientFrame::Request).boxed(),
     }
 }
 
@@ -117,6 +157,7 @@ fn status() -> impl Strategy<Value = Status> {
                     oldest,
                     head,
                     epoch,
+                    log: None,
                     counters,
                 }
             },
@@ -211,6 +252,14 @@ fn server_frame_of(kind: ServerFrameKind) -> BoxedStrategy<ServerFrame> {
         ServerFrameKind::Boot => any::<[u64; 2]>()
             .prop_map(|[epoch, offset]| ServerFrame::Boot { epoch, offset })
             .boxed(),
+        ServerFrameKind::Welcome => (any::<u16>(), log_id())
+            .prop_map(|(version, log)| ServerFrame::Welcome { version, log })
+            .boxed(),
+        ServerFrameKind::Answer => answer().prop_map(ServerFrame::Answer).boxed(),
+        ServerFrameKind::Done => Just(ServerFrame::Done).boxed(),
+        ServerFrameKind::Status2 => (status(), log_id())
+            .prop_map(|(status, log)| ServerFrame::Status2(Status2(Status { log, ..status })))
+            .boxed(),
     }
 }
 
@@ -238,7 +287,7 @@ proptest! {
             rest = tail;
             decoder.feed(chunk);
             while let Some(frame) = decoder.next_frame().unwrap() {
-                read.push(ClientFrame::parse(frame).unwrap());
+                read.push(ClientFrame::parse(frame, VERSION).unwrap());
             }
         }
         prop_assert_eq!(read, frames);
@@ -256,7 +305,7 @@ proptest! {
         for chunk in wire.chunks(cut) {
             decoder.feed(chunk);
             while let Some(frame) = decoder.next_frame().unwrap() {
-                read.push(ServerFrame::parse(frame).unwrap());
+                read.push(ServerFrame::parse(frame, VERSION).unwrap());
             }
         }
         prop_assert_eq!(read, frames);
@@ -268,30 +317,98 @@ proptest! {
         for chunk in bytes.chunks(cut) {
             decoder.feed(chunk);
             while let Ok(Some(frame)) = decoder.next_frame() {
-                let _ = (ClientFrame::parse(frame), ServerFrame::parse(frame));
+                for version in 1..=VERSION {
+                    let _ = ClientFrame::parse(frame, version);
+                    let _ = ServerFrame::parse(frame, version);
+                }
             }
         }
     }
 
     #[test]
-    fn a_body_cut_short_or_too_long_is_malformed(frame in client_frame(), extra in 1usize..5) {
-        let mut wire = Vec::new();
-        frame.encode(&mut wire);
-        let parse = |body: &[u8]| {
-            let mut decoder = Decoder::default();
-            decoder.feed(&(body.len() as u32).to_le_bytes());
-            decoder.feed(body);
-            ClientFrame::parse(decoder.next_frame().unwrap().unwrap())
-        };
-        if !matches!(frame, ClientFrame::Data(_)) {
-            let longer = [&wire[4..], &vec![0; extra]].concat();
-            let is_malformed = matches!(parse(&longer), Err(FrameError::Malformed { .. }));
-            prop_assert!(is_malformed);
-            if wire.len() > 5 {
-                let is_malformed = matches!(parse(&wire[4..wire.len() - 1]), Err(FrameError::Malformed { .. }));
-                prop_assert!(is_malformed);
+    fn a_body_cut_short_is_malformed(frame in client_frame()) {
+        let body = &encoded(&frame)[4..];
+        if ends_in_bytes(&frame) || body.len() < 2 {
+            return Ok(());
+        }
+        for version in frame.since()..=VERSION {
+            let cut = parse_client(&body[..body.len() - 1], version);
+            prop_assert!(cut.is_err_and(|error| is_malformed(&error)));
+        }
+    }
+
+    #[test]
+    fn what_follows_the_known_fields_is_malformed_in_version_1_and_skipped_later(
+        frame in client_frame(),
+        extra in 1usize..5,
+    ) {
+        if ends_in_bytes(&frame) {
+            return Ok(());
+        }
+        let longer = [&encoded(&frame)[4..], &vec![0; extra]].concat();
+        prop_assert_eq!(parse_client(&longer, 2), Ok(frame.clone()));
+        if frame.since() == 1 {
+            let old = parse_client(&longer, 1);
+            prop_assert!(old.is_err_and(|error| is_malformed(&error)));
+        }
+    }
+
+    #[test]
+    fn the_service_may_say_more_than_a_client_knows(frame in server_frame(), extra in 1usize..5) {
+        fn can_grow(frame: &ServerFrame) -> bool {
+            match frame {
+                ServerFrame::Output(_) | ServerFrame::Status(_) | ServerFrame::LogData(_) => false,
+                ServerFrame::Answer(answer) => can_grow(&answer.frame),
+                _ => true,
             }
         }
+        if can_grow(&frame) {
+            let mut wire = Vec::new();
+            frame.encode(&mut wire);
+            wire.extend(vec![0; extra]);
+            let raw = RawFrame { kind: wire[4], body: &wire[5..] };
+            prop_assert_eq!(ServerFrame::parse(raw, 2), Ok(frame));
+        }
+    }
+
+    #[test]
+    fn version_1_does_not_know_what_came_later(frame in client_frame()) {
+        let wire = encoded(&frame);
+        let parsed = parse_client(&wire[4..], 1);
+        if frame.since() == 1 {
+            prop_assert_eq!(parsed, Ok(frame));
+        } else {
+            prop_assert!(parsed.is_err());
+        }
+    }
+}
+
+fn encoded(frame: &ClientFrame) -> Vec<u8> {
+    let mut wire = Vec::new();
+    frame.encode(&mut wire);
+    wire
+}
+
+/// Reads a frame without its length.
+fn parse_client(frame: &[u8], version: u16) -> Result<ClientFrame, FrameError> {
+    let (&kind, body) = frame.split_first().unwrap();
+    ClientFrame::parse(RawFrame { kind, body }, version)
+}
+
+/// Whatever follows belongs to it.
+fn ends_in_bytes(frame: &ClientFrame) -> bool {
+    match frame {
+        ClientFrame::Data(_) => true,
+        ClientFrame::Request(request) => ends_in_bytes(&request.frame),
+        _ => false,
+    }
+}
+
+fn is_malformed(error: &FrameError) -> bool {
+    match error {
+        FrameError::Malformed { .. } => true,
+        FrameError::InEnvelope { error, .. } => is_malformed(error),
+        _ => false,
     }
 }
 
@@ -327,11 +444,11 @@ fn an_unknown_type_can_be_skipped() {
     let mut wire = Vec::new();
     ClientFrame::Break.encode(&mut wire);
     decoder.feed(&wire);
-    let error = ClientFrame::parse(decoder.next_frame().unwrap().unwrap()).unwrap_err();
+    let error = ClientFrame::parse(decoder.next_frame().unwrap().unwrap(), VERSION).unwrap_err();
     assert_eq!(error, FrameError::UnknownType(0x7f));
     assert!(!error.is_fatal());
     assert_eq!(
-        ClientFrame::parse(decoder.next_frame().unwrap().unwrap()),
+        ClientFrame::parse(decoder.next_frame().unwrap().unwrap(), VERSION),
         Ok(ClientFrame::Break)
     );
 }
@@ -399,9 +516,37 @@ fn reasons_and_errors_have_the_bytes_of_the_protocol_page() {
         (ErrorCode::NotPermitted, 4),
         (ErrorCode::AlreadyAttached, 5),
         (ErrorCode::NotSupported, 6),
+        (ErrorCode::AnotherLog, 7),
+        (ErrorCode::Gone, 8),
+        (ErrorCode::NotYet, 9),
     ];
     assert_eq!(errors.map(|(code, _)| code), ErrorCode::ALL);
     for (code, byte) in errors {
         assert_eq!(u8::from(code), byte, "{code:?}");
     }
+}
+
+#[test]
+fn a_bad_frame_in_a_request_is_named_and_the_next_one_is_read() {
+    for (inner, code, fatal_outside) in [
+        (&[0x7f][..], ErrorCode::UnknownType, false),
+        (&[0x0a, 9], ErrorCode::Malformed, true),
+        (&[0x02], ErrorCode::Malformed, true),
+        // A request in a request.
+        (&[0x0b, 1, 0, 0, 0, 0x07], ErrorCode::Malformed, false),
+    ] {
+        let mut wire = vec![0x0b, 7, 0, 0, 0];
+        wire.extend(inner);
+        let error = parse_client(&wire, 2).unwrap_err();
+        assert!(matches!(error, FrameError::InEnvelope { id: 7, .. }));
+        assert!(!error.is_fatal());
+        assert_eq!(ErrorCode::from(&error), code, "{inner:02x?}");
+        if fatal_outside {
+            assert!(parse_client(inner, 2).unwrap_err().is_fatal());
+        }
+    }
+    // Without a whole number there is nobody to answer.
+    assert!(parse_client(&[0x0b, 7, 0, 0], 2).unwrap_err().is_fatal());
+    // A number, and nothing asked.
+    assert!(!parse_client(&[0x0b, 7, 0, 0, 0], 2).unwrap_err().is_fatal());
 }

@@ -1,33 +1,29 @@
-//! A connection to a control socket.
+//! A client of one console.
 
-use std::collections::VecDeque;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::Arc;
 
+use super::connection::Connection;
 use super::error::ClientError;
-use super::sender::Sender;
 use super::typist::Typist;
-use super::version_1;
-use crate::log::Start;
+use crate::log::{LogId, Start};
 use crate::protocol::{
-    AttachRequest, Attached, ClientFrame, Decoder, FrameError, LogData, LogRequest, PowerAction,
-    ServerFrame, SessionEnd, Status, VERSION,
+    AttachRequest, Attached, ClientFrame, LogData, LogRequest, PowerAction, ServerFrame,
+    SessionEnd, Status, Status2, VERSION,
 };
 
 /// A connection to a control socket.
+///
+/// It speaks version 2 of the protocol with services that do, where each answer names its request.
+/// With older ones it goes by the order of the answers; there a request that was given up (a read
+/// timeout of the socket) leaves its answer to the next request.
 #[derive(Debug)]
 pub struct ControlClient {
-    stream: Arc<UnixStream>,
-    sender: Sender,
-    decoder: Decoder,
-    /// Frames that came while another one was waited for.
-    waiting: VecDeque<ServerFrame>,
+    connection: Connection,
     console: String,
-    /// A session was granted, and its end was not received yet.
-    attached: bool,
+    log: Option<LogId>,
     last_read: u32,
 }
 
@@ -45,23 +41,35 @@ impl ControlClient {
     /// # Errors
     /// The other side is no control socket, or turned the connection away.
     pub fn from_stream(stream: UnixStream) -> Result<Self, ClientError> {
-        let stream = Arc::new(stream);
         let mut client = Self {
-            sender: Sender::new(Arc::clone(&stream)),
-            stream,
-            decoder: Decoder::default(),
-            waiting: VecDeque::new(),
+            connection: Connection::new(stream),
             console: String::new(),
-            attached: false,
+            log: None,
             last_read: 0,
         };
         let hello = ClientFrame::Hello {
             version: VERSION,
             program: env!("CARGO_PKG_NAME").into(),
         };
-        match client.ask(&hello)? {
-            ServerFrame::Hello { console, .. } => client.console = console,
+        let version = match client.ask(&hello)? {
+            ServerFrame::Hello {
+                version, console, ..
+            } => {
+                client.console = console;
+                version
+            }
             other => return Err(unexpected(other)),
+        };
+        if version >= 2 {
+            // It is the first frame after the hello: nothing was asked for yet.
+            match client.connection.next_frame()? {
+                Some(ServerFrame::Welcome { version, log }) => {
+                    client.connection.speak(version);
+                    client.log = log;
+                }
+                Some(other) => return Err(unexpected(other)),
+                None => return Err(ClientError::Closed),
+            }
         }
         Ok(client)
     }
@@ -72,29 +80,36 @@ impl ControlClient {
         &self.console
     }
 
+    /// Which log the console has. Keep it with an offset to resume at. `None` if the service speaks
+    /// version 1 of the protocol.
+    #[must_use]
+    pub fn log(&self) -> Option<LogId> {
+        self.log
+    }
+
+    /// The version of the protocol that is spoken on this connection.
+    #[must_use]
+    pub fn version(&self) -> u16 {
+        self.connection.version()
+    }
+
     /// Whether there is a session on this connection, as far as frames were received. The end of a
     /// session counts from the moment at which its frame arrives, even if that frame still waits for
     /// [`next_frame`](Self::next_frame).
     #[must_use]
     pub fn is_attached(&self) -> bool {
-        self.attached
+        self.connection.is_attached()
     }
 
     /// Sends a request and waits for its answer, whatever the request is. Frames that come before
-    /// the answer wait for [`next_frame`](Self::next_frame).
-    ///
-    /// A request that the service answers with nothing but errors (typed bytes, BREAK, a window's
-    /// size, detach, power) is followed by a status request, and the status is the answer.
+    /// the answer wait for [`next_frame`](Self::next_frame). A request without a result is answered
+    /// with [`ServerFrame::Done`].
     ///
     /// # Errors
-    /// The service answers with an error or refuses, the connection is gone, or what came is no
-    /// frame.
+    /// The service answers with an error or refuses, it speaks a version that does not have the
+    /// request, the connection is gone, or what came is no frame.
     pub fn ask(&mut self, request: &ClientFrame) -> Result<ServerFrame, ClientError> {
-        self.sender.send(request)?;
-        if version_1::answer_to(request.kind()).is_none() {
-            self.sender.send(&ClientFrame::Status)?;
-        }
-        self.answer(request)
+        self.connection.ask(request, None)
     }
 
     /// Attaches this connection.
@@ -103,10 +118,7 @@ impl ControlClient {
     /// [`ClientError::Refused`] says who holds the console; with [`AttachRequest::force`] it can be
     /// taken.
     pub fn attach(&mut self, request: &AttachRequest) -> Result<Attached, ClientError> {
-        match self.ask(&ClientFrame::Attach(request.clone()))? {
-            ServerFrame::Attached(attached) => Ok(attached),
-            other => Err(unexpected(other)),
-        }
+        attached(self.ask(&ClientFrame::Attach(request.clone()))?)
     }
 
     /// Attaches a connected stream socket of another program's, to be served raw bytes. This
@@ -120,11 +132,7 @@ impl ControlClient {
         socket: impl AsFd,
     ) -> Result<Attached, ClientError> {
         let request = ClientFrame::AttachDescriptor(request.clone());
-        self.sender.send_with_descriptor(&request, socket.as_fd())?;
-        match self.answer(&request)? {
-            ServerFrame::Attached(attached) => Ok(attached),
-            other => Err(unexpected(other)),
-        }
+        attached(self.connection.ask(&request, Some(socket.as_fd()))?)
     }
 
     /// Something to type with while another thread waits in [`next_frame`](Self::next_frame).
@@ -132,7 +140,7 @@ impl ControlClient {
     /// # Errors
     /// None at present.
     pub fn typist(&self) -> io::Result<Typist> {
-        Ok(Typist::new(self.sender.clone()))
+        Ok(Typist::new(self.connection.sender()))
     }
 
     /// The next frame; `None` when the service has closed the connection.
@@ -140,10 +148,7 @@ impl ControlClient {
     /// # Errors
     /// The socket failed, or what came is no frame.
     pub fn next_frame(&mut self) -> Result<Option<ServerFrame>, ClientError> {
-        match self.waiting.pop_front() {
-            Some(frame) => Ok(Some(frame)),
-            None => self.receive(),
-        }
+        self.connection.next_frame()
     }
 
     /// How the console stands.
@@ -152,7 +157,7 @@ impl ControlClient {
     /// As for every request: see [`ClientError`].
     pub fn status(&mut self) -> Result<Status, ClientError> {
         match self.ask(&ClientFrame::Status)? {
-            ServerFrame::Status(status) => Ok(status),
+            ServerFrame::Status(status) | ServerFrame::Status2(Status2(status)) => Ok(status),
             other => Err(unexpected(other)),
         }
     }
@@ -164,8 +169,13 @@ impl ControlClient {
     /// No right to read the log.
     pub fn read_log(&mut self, start: Start, max: u32) -> Result<LogData, ClientError> {
         self.last_read = self.last_read.wrapping_add(1);
-        let id = self.last_read;
-        match self.ask(&ClientFrame::LogRead(LogRequest { id, start, max }))? {
+        let request = LogRequest {
+            id: self.last_read,
+            start,
+            log: None,
+            max,
+        };
+        match self.ask(&ClientFrame::LogRead(request))? {
             ServerFrame::LogData(data) => Ok(data),
             other => Err(unexpected(other)),
         }
@@ -177,16 +187,7 @@ impl ControlClient {
     /// # Errors
     /// [`ClientError::NotAttached`]: there is no session, or its end was received already.
     pub fn detach(&mut self) -> Result<SessionEnd, ClientError> {
-        if !self.attached {
-            return Err(ClientError::NotAttached);
-        }
-        self.sender.send(&ClientFrame::Detach)?;
-        loop {
-            match self.receive()?.ok_or(ClientError::Closed)? {
-                ServerFrame::Ended(end) => return Ok(end),
-                other => self.waiting.push_back(other),
-            }
-        }
+        self.connection.detach()
     }
 
     /// Asks for stop, start or restart, and waits for the verdict.
@@ -196,57 +197,12 @@ impl ControlClient {
     pub fn power(&mut self, action: PowerAction) -> Result<(), ClientError> {
         self.ask(&ClientFrame::Power(action)).map(drop)
     }
+}
 
-    /// Waits for the answer to a request that was sent; other frames wait their turn.
-    fn answer(&mut self, request: &ClientFrame) -> Result<ServerFrame, ClientError> {
-        let status_follows = version_1::answer_to(request.kind()).is_none();
-        let mut failure = None;
-        loop {
-            let Some(frame) = self.receive()? else {
-                return Err(failure.unwrap_or(ClientError::Closed));
-            };
-            if !version_1::answers(request, &frame) {
-                self.waiting.push_back(frame);
-                continue;
-            }
-            match frame {
-                ServerFrame::Error { code, text } => {
-                    let error = ClientError::Service { code, text };
-                    if !status_follows {
-                        return Err(error);
-                    }
-                    failure = Some(error);
-                }
-                ServerFrame::Refused(refusal) => return Err(ClientError::Refused(refusal)),
-                answer => {
-                    self.attached |= matches!(request, ClientFrame::Attach(_));
-                    return failure.map_or(Ok(answer), Err);
-                }
-            }
-        }
-    }
-
-    fn receive(&mut self) -> Result<Option<ServerFrame>, ClientError> {
-        loop {
-            if let Some(frame) = self.decoder.next_frame()? {
-                match ServerFrame::parse(frame) {
-                    Ok(frame) => {
-                        self.attached &= !matches!(frame, ServerFrame::Ended(_));
-                        return Ok(Some(frame));
-                    }
-                    // A newer service may tell more than we know.
-                    Err(FrameError::UnknownType(_)) => continue,
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            let mut buffer = [0; 16 << 10];
-            match (&*self.stream).read(&mut buffer) {
-                Ok(0) => return Ok(None),
-                Ok(n) => self.decoder.feed(&buffer[..n]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+fn attached(answer: ServerFrame) -> Result<Attached, ClientError> {
+    match answer {
+        ServerFrame::Attached(attached) => Ok(attached),
+        other => Err(unexpected(other)),
     }
 }
 

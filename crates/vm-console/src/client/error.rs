@@ -26,6 +26,13 @@ pub enum ClientError {
     /// There is no session on this connection. Its end, if there was one, is among the frames that
     /// [`next_frame`](super::ControlClient::next_frame) gives.
     NotAttached,
+    /// The service speaks an older version of the protocol, which cannot say the request.
+    OldService {
+        /// The version that is spoken on this connection.
+        spoken: u16,
+        /// The first version that has the request.
+        needed: u16,
+    },
     /// The service answered with a frame that is no answer to the request.
     Unexpected(Box<ServerFrame>),
 }
@@ -39,6 +46,10 @@ impl fmt::Display for ClientError {
             Self::Refused(refusal) => write!(f, "refused: {}", refusal.text),
             Self::Service { text, .. } => f.write_str(text),
             Self::NotAttached => f.write_str("no session on this connection"),
+            Self::OldService { spoken, needed } => write!(
+                f,
+                "the console service speaks version {spoken} of the protocol, the request needs {needed}"
+            ),
             Self::Unexpected(frame) => write!(
                 f,
                 "the console service answered with a {:?} frame, which does not fit the request",
@@ -57,6 +68,7 @@ impl std::error::Error for ClientError {
             | Self::Refused(_)
             | Self::Service { .. }
             | Self::NotAttached
+            | Self::OldService { .. }
             | Self::Unexpected(_) => None,
         }
     }

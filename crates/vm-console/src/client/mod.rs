@@ -23,6 +23,7 @@
 //! # Ok::<(), vm_console::client::ClientError>(())
 //! ```
 
+mod connection;
 mod control;
 mod error;
 mod sender;

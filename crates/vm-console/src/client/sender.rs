@@ -26,27 +26,19 @@ impl Sender {
         }
     }
 
-    pub(super) fn send(&self, frame: &ClientFrame) -> io::Result<()> {
-        let bytes = encoded(frame);
-        self.in_turn(|mut stream| stream.write_all(&bytes))
-    }
-
-    /// The descriptor travels with the first byte of the frame.
-    pub(super) fn send_with_descriptor(
+    /// A descriptor travels with the first byte of the frame.
+    pub(super) fn send(
         &self,
         frame: &ClientFrame,
-        passed: BorrowedFd<'_>,
+        passed: Option<BorrowedFd<'_>>,
     ) -> io::Result<()> {
-        let bytes = encoded(frame);
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        let passed = [passed];
-        // There is room for exactly this.
-        control.push(SendAncillaryMessage::ScmRights(&passed));
+        let mut bytes = Vec::new();
+        frame.encode(&mut bytes);
         self.in_turn(|mut stream| {
-            let slices = [IoSlice::new(&bytes)];
-            let flags = SendFlags::NOSIGNAL;
-            let sent = rustix::net::sendmsg(stream, &slices, &mut control, flags)?;
+            let sent = match passed {
+                Some(passed) => send_with_descriptor(stream, &bytes, passed)?,
+                None => 0,
+            };
             stream.write_all(&bytes[sent..])
         })
     }
@@ -58,8 +50,17 @@ impl Sender {
     }
 }
 
-fn encoded(frame: &ClientFrame) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    frame.encode(&mut bytes);
-    bytes
+fn send_with_descriptor(
+    stream: &UnixStream,
+    bytes: &[u8],
+    passed: BorrowedFd<'_>,
+) -> io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let passed = [passed];
+    // There is room for exactly this.
+    control.push(SendAncillaryMessage::ScmRights(&passed));
+    let slices = [IoSlice::new(bytes)];
+    let flags = SendFlags::NOSIGNAL;
+    Ok(rustix::net::sendmsg(stream, &slices, &mut control, flags)?)
 }

@@ -25,7 +25,7 @@ impl Typist {
     /// The connection is gone.
     pub fn type_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         for chunk in bytes.chunks(TYPED) {
-            self.sender.send(&ClientFrame::Data(chunk.to_vec()))?;
+            self.sender.send(&ClientFrame::Data(chunk.to_vec()), None)?;
         }
         Ok(())
     }
@@ -35,7 +35,7 @@ impl Typist {
     /// # Errors
     /// The connection is gone.
     pub fn send_break(&mut self) -> io::Result<()> {
-        self.sender.send(&ClientFrame::Break)
+        self.sender.send(&ClientFrame::Break, None)
     }
 
     /// Tells the size of the window.
@@ -43,7 +43,8 @@ impl Typist {
     /// # Errors
     /// The connection is gone.
     pub fn resize(&mut self, columns: u16, rows: u16) -> io::Result<()> {
-        self.sender.send(&ClientFrame::Resize { columns, rows })
+        self.sender
+            .send(&ClientFrame::Resize { columns, rows }, None)
     }
 
     /// Asks for the end of the session; it comes as a frame.
@@ -51,6 +52,6 @@ impl Typist {
     /// # Errors
     /// The connection is gone.
     pub fn detach(&mut self) -> io::Result<()> {
-        self.sender.send(&ClientFrame::Detach)
+        self.sender.send(&ClientFrame::Detach, None)
     }
 }

@@ -1,10 +1,11 @@
 //! What a client sends.
 
 use super::codec::{FrameError, RawFrame};
+use super::place::Place;
 use super::power::PowerAction;
 use super::table::frames;
 use super::value::{Reader, Value, Writer, flags};
-use crate::log::Start;
+use crate::log::{LogId, Start};
 
 frames! {
     /// A frame from a client.
@@ -42,6 +43,21 @@ frames! {
     0x09 => Detach,
     /// Stop, start or restart the machine.
     0x0a => Power(action: PowerAction),
+    /// Any other frame, to be answered under its number.
+    0x0b since 2 => Request(request: Request),
+}
+
+impl ClientFrame {
+    /// The first version of the protocol that can say all of it.
+    #[must_use]
+    pub fn since(&self) -> u16 {
+        let log = match self {
+            Self::Attach(request) | Self::AttachDescriptor(request) => request.log,
+            Self::LogRead(request) => request.log,
+            _ => None,
+        };
+        self.kind().since().max(if log.is_some() { 2 } else { 1 })
+    }
 }
 
 /// How a client wants to attach.
@@ -55,6 +71,9 @@ pub struct AttachRequest {
     pub unguarded: bool,
     /// What to be shown of what was printed before.
     pub replay: Start,
+    /// The log that `replay` is about: the attach fails if the console has another. `None` means
+    /// whatever log the console has, as always in version 1.
+    pub log: Option<LogId>,
     /// The name to go by.
     pub name: String,
 }
@@ -70,6 +89,7 @@ impl Value for AttachRequest {
             read_only,
             unguarded,
             replay,
+            log,
             name,
         } = self;
         let flags = flags(&[
@@ -77,16 +97,18 @@ impl Value for AttachRequest {
             (*read_only, READ_ONLY),
             (*unguarded, UNGUARDED),
         ]);
-        to.put(&flags).put(replay).put(name);
+        to.put(&flags).put(&Place::new(*replay, *log)).put(name);
     }
 
     fn get(from: &mut Reader<'_>) -> Result<Self, FrameError> {
         let flags = from.get::<u8>()?;
+        let Place { start, log } = from.get()?;
         Ok(Self {
             force: flags & FORCE != 0,
             read_only: flags & READ_ONLY != 0,
             unguarded: flags & UNGUARDED != 0,
-            replay: from.get()?,
+            replay: start,
+            log,
             name: from.get()?,
         })
     }
@@ -99,21 +121,62 @@ pub struct LogRequest {
     pub id: u32,
     /// Where to begin.
     pub start: Start,
+    /// The log that `start` is about: the read fails if the console has another. `None` means
+    /// whatever log the console has, as always in version 1.
+    pub log: Option<LogId>,
     /// Most bytes wanted; the answer may be shorter.
     pub max: u32,
 }
 
 impl Value for LogRequest {
     fn put(&self, to: &mut Writer<'_>) {
-        let Self { id, start, max } = self;
-        to.put(id).put(start).put(max);
+        let Self {
+            id,
+            start,
+            log,
+            max,
+        } = self;
+        to.put(id).put(&Place::new(*start, *log)).put(max);
     }
 
     fn get(from: &mut Reader<'_>) -> Result<Self, FrameError> {
+        let id = from.get()?;
+        let Place { start, log } = from.get()?;
         Ok(Self {
-            id: from.get()?,
-            start: from.get()?,
+            id,
+            start,
+            log,
             max: from.get()?,
+        })
+    }
+}
+
+/// A request with a number that its answer repeats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Chosen by the client; not that of another request whose answer is still to come.
+    pub id: u32,
+    /// What is asked for; no request itself.
+    pub frame: Box<ClientFrame>,
+}
+
+impl Value for Request {
+    fn put(&self, to: &mut Writer<'_>) {
+        to.put(&self.id);
+        self.frame.put(to);
+    }
+
+    fn get(from: &mut Reader<'_>) -> Result<Self, FrameError> {
+        let id = from.get()?;
+        let frame = from.inner(id, |kind, from| {
+            if kind == ClientFrameKind::Request.byte() {
+                return Err(from.malformed("a frame that is no request itself"));
+            }
+            ClientFrame::get(kind, from)
+        })?;
+        Ok(Self {
+            id,
+            frame: Box::new(frame),
         })
     }
 }

@@ -22,13 +22,23 @@ pub enum FrameError {
         /// What was expected.
         expected: &'static str,
     },
+    /// The frame in a request or an answer is wrong. The envelope is not, and can be answered.
+    InEnvelope {
+        /// The number of the request.
+        id: u32,
+        /// What is wrong.
+        error: Box<FrameError>,
+    },
 }
 
 impl FrameError {
-    /// Whether what follows can still be read.
+    /// Whether what follows cannot be trusted to be in step.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
-        !matches!(self, Self::UnknownType(_))
+        match self {
+            Self::Empty | Self::TooLong(_) | Self::Malformed { .. } => true,
+            Self::UnknownType(_) | Self::InEnvelope { .. } => false,
+        }
     }
 }
 
@@ -43,6 +53,7 @@ impl fmt::Display for FrameError {
             Self::Malformed { kind, expected } => {
                 write!(f, "frame of type {kind:#04x}: expected {expected}")
             }
+            Self::InEnvelope { id, error } => write!(f, "{error}, in request {id}"),
         }
     }
 }

@@ -100,7 +100,8 @@ codes! {
 
     /// What could not be done, as *error* frames say it.
     ErrorCode {
-        /// A frame could not be parsed; the connection is closed after this.
+        /// A frame could not be parsed. The connection is closed after this, unless it answers a
+        /// request that carries a number.
         1 => Malformed,
         /// A frame type is not known here.
         2 => UnknownType,
@@ -112,6 +113,12 @@ codes! {
         5 => AlreadyAttached,
         /// Not available on this console.
         6 => NotSupported,
+        /// The request names another log than the console's: its offsets say nothing about this one.
+        7 => AnotherLog,
+        /// The boot asked for is not kept any more.
+        8 => Gone,
+        /// The boot or the offset asked for has not come yet.
+        9 => NotYet,
     }
 }
 
@@ -146,10 +153,12 @@ impl From<&Refused> for RefusalCode {
 
 impl From<&FrameError> for ErrorCode {
     fn from(error: &FrameError) -> Self {
-        if error.is_fatal() {
-            Self::Malformed
-        } else {
-            Self::UnknownType
+        match error {
+            FrameError::Empty | FrameError::TooLong(_) | FrameError::Malformed { .. } => {
+                Self::Malformed
+            }
+            FrameError::UnknownType(_) => Self::UnknownType,
+            FrameError::InEnvelope { error, .. } => Self::from(&**error),
         }
     }
 }

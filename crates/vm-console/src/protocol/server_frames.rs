@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::codec::{FrameError, RawFrame};
 use super::codes::{EndCode, ErrorCode, RefusalCode};
 use super::held::Held;
-use super::status::Status;
+use super::status::{Status, Status2};
 use super::table::frames;
 use super::value::{Reader, Value, Writer, flags};
+use crate::log::LogId;
 use crate::session::Limit;
 
 frames! {
@@ -62,6 +63,19 @@ frames! {
         /// Where its output begins.
         offset: u64,
     },
+    /// The answer to a hello that speaks version 2 or a later one.
+    0x8c since 2 => Welcome {
+        /// The version that is spoken from here on.
+        version: u16,
+        /// Which log the console's offsets count in.
+        log: Option<LogId>,
+    },
+    /// The one answer to a request.
+    0x8d since 2 => Answer(answer: Answer),
+    /// A request that has no result was carried out.
+    0x8e since 2 => Done,
+    /// How the console stands, and which log it has.
+    0x8f since 2 => Status2(status: Status2),
 }
 
 /// What a granted attach begins with.
@@ -309,6 +323,36 @@ impl Value for LogData {
             head: from.get()?,
             epoch: from.get()?,
             bytes: from.get()?,
+        })
+    }
+}
+
+/// The answer to a request with a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The request's number.
+    pub id: u32,
+    /// The answer; no answer itself.
+    pub frame: Box<ServerFrame>,
+}
+
+impl Value for Answer {
+    fn put(&self, to: &mut Writer<'_>) {
+        to.put(&self.id);
+        self.frame.put(to);
+    }
+
+    fn get(from: &mut Reader<'_>) -> Result<Self, FrameError> {
+        let id = from.get()?;
+        let frame = from.inner(id, |kind, from| {
+            if kind == ServerFrameKind::Answer.byte() {
+                return Err(from.malformed("a frame that is no answer itself"));
+            }
+            ServerFrame::get(kind, from)
+        })?;
+        Ok(Self {
+            id,
+            frame: Box::new(frame),
         })
     }
 }

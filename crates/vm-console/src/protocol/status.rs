@@ -3,6 +3,7 @@
 use super::codec::FrameError;
 use super::held::Held;
 use super::value::{Reader, Value, Writer, flags};
+use crate::log::LogId;
 
 /// How a console stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct Status {
     pub head: u64,
     /// Boot count.
     pub epoch: u64,
+    /// Which log these offsets count in. `None` if the service speaks version 1 of the protocol.
+    pub log: Option<LogId>,
     /// Every counter by name.
     pub counters: Vec<(String, u64)>,
 }
@@ -31,8 +34,9 @@ const POWERED: u8 = 1;
 const HELD: u8 = 2;
 const BOOT_LOG: u8 = 4;
 
-impl Value for Status {
-    fn put(&self, to: &mut Writer<'_>) {
+impl Status {
+    /// Everything but the identity of the log and the counters.
+    fn put_standing(&self, to: &mut Writer<'_>) {
         let Self {
             console,
             powered,
@@ -42,7 +46,8 @@ impl Value for Status {
             oldest,
             head,
             epoch,
-            counters,
+            log: _,
+            counters: _,
         } = self;
         let holder = holder.as_ref();
         let flags = flags(&[
@@ -58,20 +63,13 @@ impl Value for Status {
             .put(observers);
         to.put(&held_for).put(&idle_for).put(console);
         to.str(holder.map_or("", |held| &held.by));
-        for (name, value) in counters {
-            to.put(name).put(value);
-        }
     }
 
-    fn get(from: &mut Reader<'_>) -> Result<Self, FrameError> {
+    fn get_standing(from: &mut Reader<'_>) -> Result<Self, FrameError> {
         let flags = from.get::<u8>()?;
         let (oldest, head, epoch, observers) = (from.get()?, from.get()?, from.get()?, from.get()?);
         let spans = (from.get()?, from.get()?);
         let (console, by) = (from.get()?, from.get()?);
-        let mut counters = Vec::new();
-        while !from.is_at_end() {
-            counters.push((from.get()?, from.get()?));
-        }
         Ok(Self {
             console,
             powered: flags & POWERED != 0,
@@ -81,7 +79,62 @@ impl Value for Status {
             oldest,
             head,
             epoch,
-            counters,
+            log: None,
+            counters: Vec::new(),
         })
+    }
+}
+
+/// As version 1 has it: without the log's identity, and the counters reach to the end of the frame.
+impl Value for Status {
+    fn put(&self, to: &mut Writer<'_>) {
+        self.put_standing(to);
+        for counter in &self.counters {
+            to.put(counter);
+        }
+    }
+
+    fn get(from: &mut Reader<'_>) -> Result<Self, FrameError> {
+        let mut status = Self::get_standing(from)?;
+        while !from.is_at_end() {
+            status.counters.push(from.get()?);
+        }
+        Ok(status)
+    }
+}
+
+/// A status as version 2 sends it: it names the log, counts its counters, and can grow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status2(pub Status);
+
+impl Value for Status2 {
+    fn put(&self, to: &mut Writer<'_>) {
+        self.0.put_standing(to);
+        let counters = &self.0.counters;
+        let count = u16::try_from(counters.len()).unwrap_or(u16::MAX);
+        to.put(&self.0.log).put(&count);
+        for counter in &counters[..usize::from(count)] {
+            to.put(counter);
+        }
+    }
+
+    fn get(from: &mut Reader<'_>) -> Result<Self, FrameError> {
+        let mut status = Status::get_standing(from)?;
+        status.log = from.get()?;
+        for _ in 0..from.get::<u16>()? {
+            status.counters.push(from.get()?);
+        }
+        Ok(Self(status))
+    }
+}
+
+/// A counter by name.
+impl Value for (String, u64) {
+    fn put(&self, to: &mut Writer<'_>) {
+        to.put(&self.0).put(&self.1);
+    }
+
+    fn get(from: &mut Reader<'_>) -> Result<Self, FrameError> {
+        Ok((from.get()?, from.get()?))
     }
 }

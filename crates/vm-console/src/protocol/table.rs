@@ -2,8 +2,9 @@
 
 /// Makes of a table the frames as types, their type bytes, and both ways between frames and bytes.
 ///
-/// A row is `byte => Name`, with a body or without. The body is one value in parentheses, or fields
-/// in braces that follow each other on the wire as they stand here.
+/// A row is `byte => Name`, with a body or without; `byte since 2 => Name` is unknown to version 1.
+/// The body is one value in parentheses, or fields in braces that follow each other on the wire as
+/// they stand here.
 macro_rules! frames {
     (
         $(#[$meta:meta])*
@@ -12,7 +13,7 @@ macro_rules! frames {
         $kind:ident,
         $(
             $(#[$doc:meta])*
-            $byte:literal => $variant:ident
+            $byte:literal $(since $since:literal)? => $variant:ident
                 $(($body:ident: $body_type:ty))?
                 $({ $($(#[$field_doc:meta])* $field:ident: $field_type:ty,)+ })?,
         )+
@@ -45,6 +46,15 @@ macro_rules! frames {
             pub const fn byte(self) -> u8 {
                 self as u8
             }
+
+            /// The first version of the protocol that has it.
+            #[must_use]
+            pub const fn since(self) -> u16 {
+                match self {
+                    $($(Self::$variant => $since,)?)+
+                    _ => 1,
+                }
+            }
         }
 
         impl $frame {
@@ -76,12 +86,13 @@ macro_rules! frames {
                 }
             }
 
-            /// Reads a frame.
+            /// Reads a frame on a connection that speaks `version`. From version 2 on, what follows
+            /// the known fields of a frame is skipped.
             ///
             /// # Errors
-            /// The type is unknown, or the body is not what the type says.
-            pub fn parse(frame: RawFrame<'_>) -> Result<Self, FrameError> {
-                let mut from = Reader::new(frame);
+            /// The type is unknown to that version, or the body is not what the type says.
+            pub fn parse(frame: RawFrame<'_>, version: u16) -> Result<Self, FrameError> {
+                let mut from = Reader::new(frame, version);
                 let parsed = Self::get(frame.kind, &mut from)?;
                 from.end()?;
                 Ok(parsed)
@@ -91,7 +102,7 @@ macro_rules! frames {
             fn get(kind: u8, from: &mut Reader<'_>) -> Result<Self, FrameError> {
                 Ok(match kind {
                     $(
-                        $byte => Self::$variant
+                        $byte $(if from.version() >= $since)? => Self::$variant
                             $((from.get::<$body_type>()?))?
                             $({ $($field: from.get()?,)+ })?,
                     )+

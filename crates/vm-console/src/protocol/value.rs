@@ -51,14 +51,21 @@ impl<'a> Writer<'a> {
 pub(super) struct Reader<'a> {
     kind: u8,
     rest: &'a [u8],
+    version: u16,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(frame: RawFrame<'a>) -> Self {
+    pub(super) fn new(frame: RawFrame<'a>, version: u16) -> Self {
         Self {
             kind: frame.kind,
             rest: frame.body,
+            version,
         }
+    }
+
+    /// The protocol version that the connection speaks.
+    pub(super) fn version(&self) -> u16 {
+        self.version
     }
 
     pub(super) fn malformed(&self, expected: &'static str) -> FrameError {
@@ -85,9 +92,26 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
-    /// Nothing may be left over.
+    /// Goes on with the frame that an envelope with this `id` holds, and reads it by `get`. The
+    /// envelope is whole, so a bad frame in it can be named, and what follows can be trusted.
+    pub(super) fn inner<T>(
+        &mut self,
+        id: u32,
+        get: impl FnOnce(u8, &mut Self) -> Result<T, FrameError>,
+    ) -> Result<T, FrameError> {
+        let read = || {
+            self.kind = self.get()?;
+            get(self.kind, self)
+        };
+        read().map_err(|error| FrameError::InEnvelope {
+            id,
+            error: Box::new(error),
+        })
+    }
+
+    /// Nothing may be left over in version 1; later ones may have grown.
     pub(super) fn end(&self) -> Result<(), FrameError> {
-        if self.is_at_end() {
+        if self.is_at_end() || self.version >= 2 {
             Ok(())
         } else {
             Err(self.malformed("the end of the frame"))
@@ -114,6 +138,7 @@ numbers! {
     u16: "a u16",
     u32: "a u32",
     u64: "a u64",
+    u128: "16 bytes",
 }
 
 impl Value for String {

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use crate::escape::Escape;
 use crate::protocol::{
-    Attached, Decoder, EndCode, ErrorCode, Refusal, ServerFrame, SessionEnd, VERSION, Warning,
-    output_frame,
+    Attached, Decoder, EndCode, ErrorCode, Refusal, ServerFrame, SessionEnd, Warning, output_frame,
 };
 use crate::session::{EndReason, Limit};
 use crate::when::Span;
+
+/// The protocol version that is served.
+const SERVED: u16 = 1;
 
 /// What a connection speaks, with what was read of it and not understood yet.
 #[derive(Debug)]
@@ -61,7 +63,7 @@ impl Framing {
         match self {
             Self::Raw { .. } => {}
             Self::Control => ServerFrame::Hello {
-                version: VERSION,
+                version: SERVED,
                 console: console.to_owned(),
                 head,
                 epoch,

@@ -23,6 +23,7 @@ impl ServedConsole {
             id: read,
             start,
             max,
+            log: _,
         } = request;
         let connection = self.connections.get(id).ok_or(GONE)?;
         let who = connection.identity().clone();
@@ -84,6 +85,7 @@ impl ServedConsole {
             oldest: log.oldest(),
             head: log.head(),
             epoch: log.epoch(),
+            log: log.id(),
             counters,
         }
     }

@@ -40,7 +40,7 @@ impl ServedConsole {
             };
             let parsed = match decoder.next_frame() {
                 Ok(None) => return,
-                Ok(Some(frame)) => ClientFrame::parse(frame),
+                Ok(Some(frame)) => ClientFrame::parse(frame, 1),
                 Err(error) => Err(error),
             };
             match parsed {
@@ -102,6 +102,7 @@ impl ServedConsole {
             ClientFrame::LogRead(request) => self.log_read(id, request, turn),
             ClientFrame::Detach => self.detach(id, turn),
             ClientFrame::Power(action) => self.power(id, action, turn),
+            ClientFrame::Request(_) => fail(ErrorCode::NotSupported, "version 2 is not served"),
         }
     }
 
