@@ -46,6 +46,7 @@
 //! | [`transport`] | unix sockets, pty, the owner's terminal |
 //! | [`protocol`], [`client`] | the control socket's frames, and a client for them |
 //! | [`replay_guard`], [`escape`] | pure filters, for whoever writes a client |
+//! | [`signals`] | a terminal put back at every signal, for programs without signal handling of their own |
 //! | [`audit`] | every transition, as an event |
 //!
 //! # What can be lost, and where it is counted
@@ -97,6 +98,7 @@ mod rate;
 pub mod replay_guard;
 pub mod service;
 pub mod session;
+pub mod signals;
 pub mod transport;
 mod when;
 

@@ -14,6 +14,7 @@ pub(crate) mod identity;
 pub mod pty;
 pub mod stdio;
 pub(crate) mod stream;
+pub mod terminal;
 pub mod unix;
 
 use std::fmt;

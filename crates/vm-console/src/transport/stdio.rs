@@ -2,17 +2,17 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::termios::{OptionalActions, Termios};
 
 use super::Transport;
 use super::identity::{Credentials, Identity};
 use super::stream::{Files, Socket, Stream};
 use crate::escape::Escape;
 use crate::log::Start;
+
+pub use super::terminal::{Terminal, TerminalRestorer};
 
 /// A pair of descriptors to be served as a raw client; see
 /// [`ConsoleHandle::attach`](crate::service::ConsoleHandle::attach).
@@ -130,87 +130,4 @@ fn own_description(fd: impl AsFd, access: OFlags) -> io::Result<OwnedFd> {
     let flags = rustix::fs::fcntl_getfl(&shared)?;
     rustix::fs::fcntl_setfl(&shared, flags | OFlags::NONBLOCK)?;
     Ok(shared)
-}
-
-/// A terminal in full raw mode, put back as it was when this is dropped: every setting, and whether it blocks.
-///
-/// It is a guard and not a switch: dropping also happens on early returns and on panics that unwind. For signals, hold a
-/// [`TerminalRestorer`] where the signal is handled.
-#[derive(Debug)]
-#[must_use = "the terminal is put back when this is dropped"]
-pub struct Terminal {
-    restorer: TerminalRestorer,
-}
-
-/// Puts a terminal back; can be cloned, called more than once, and used from any thread.
-#[derive(Clone, Debug)]
-pub struct TerminalRestorer {
-    saved: Arc<Mutex<Option<Saved>>>,
-}
-
-#[derive(Debug)]
-struct Saved {
-    terminal: OwnedFd,
-    settings: Termios,
-    flags: OFlags,
-}
-
-impl Terminal {
-    /// Puts the terminal that `fd` refers to into raw mode: no echo, no lines, no signals from keys, no translation of
-    /// CR and LF either way, eight bits. `None` if it is no terminal.
-    ///
-    /// # Errors
-    /// The terminal refuses.
-    pub fn raw(fd: impl AsFd) -> io::Result<Option<Self>> {
-        if !rustix::termios::isatty(&fd) {
-            return Ok(None);
-        }
-        let terminal = rustix::io::fcntl_dupfd_cloexec(&fd, 3)?;
-        let settings = rustix::termios::tcgetattr(&terminal)?;
-        let flags = rustix::fs::fcntl_getfl(&terminal)?;
-        let mut raw = settings.clone();
-        raw.make_raw();
-        rustix::termios::tcsetattr(&terminal, OptionalActions::Flush, &raw)?;
-        let saved = Arc::new(Mutex::new(Some(Saved {
-            terminal,
-            settings,
-            flags,
-        })));
-        Ok(Some(Self {
-            restorer: TerminalRestorer { saved },
-        }))
-    }
-
-    /// Something that can put the terminal back from elsewhere.
-    #[must_use]
-    pub fn restorer(&self) -> TerminalRestorer {
-        self.restorer.clone()
-    }
-}
-
-impl TerminalRestorer {
-    /// Puts the terminal back as it was, once; later calls do nothing.
-    pub fn restore(&self) {
-        let saved = self
-            .saved
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(Saved {
-            terminal,
-            settings,
-            flags,
-        }) = saved
-        {
-            // A terminal that hung up needs nothing put back.
-            let _ = rustix::termios::tcsetattr(&terminal, OptionalActions::Now, &settings);
-            let _ = rustix::fs::fcntl_setfl(&terminal, flags);
-        }
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        self.restorer.restore();
-    }
 }
