@@ -250,7 +250,7 @@ fn image() -> LogImage {
     for _ in 0..3 {
         let from = writer.head();
         writer.begin_boot(MarkKind::Reset, UnixTime::from_nanos(from));
-        writer.append(&(from..from + 200_000).map(byte).collect::<Vec<_>>());
+        writer.append(&(from..from + 200_000).map(byte_at).collect::<Vec<_>>());
     }
     writer.export()
 }

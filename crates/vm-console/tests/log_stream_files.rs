@@ -190,11 +190,14 @@ fn a_log_that_is_new_and_longer_is_written_from_its_beginning_too() {
     let limits = StreamLimits::default();
     for count in [20, 30] {
         let (mut writer, log) = BootLog::in_memory(LogConfig::default()).unwrap();
-        writer.append(&bytes(0, count));
+        writer.append(&bytes_at(0..count));
         let mut files = StreamFiles::open(&name, limits, &log).unwrap();
         files.pump().unwrap();
     }
-    assert_eq!(joined(&name, limits), [bytes(0, 20), bytes(0, 30)].concat());
+    assert_eq!(
+        joined(&name, limits),
+        [bytes_at(0..20), bytes_at(0..30)].concat()
+    );
 }
 
 #[test]
@@ -203,7 +206,7 @@ fn a_note_of_an_older_version_is_gone_on_from() {
     let name = dir.path().join("console");
     let limits = StreamLimits::default();
     let (mut writer, log) = BootLog::in_memory(LogConfig::default()).unwrap();
-    writer.append(&bytes(0, 20));
+    writer.append(&bytes_at(0..20));
     let mut files = StreamFiles::open(&name, limits, &log).unwrap();
     files.pump().unwrap();
     drop(files);
@@ -212,10 +215,10 @@ fn a_note_of_an_older_version_is_gone_on_from() {
     let (old, id) = text.trim_end().rsplit_once(' ').unwrap();
     assert_eq!(id, log.id().unwrap().to_string());
     fs::write(&note, format!("{old}\n")).unwrap();
-    writer.append(&bytes(20, 30));
+    writer.append(&bytes_at(20..30));
     let mut files = StreamFiles::open(&name, limits, &log).unwrap();
     files.pump().unwrap();
-    assert_eq!(joined(&name, limits), bytes(0, 30));
+    assert_eq!(joined(&name, limits), bytes_at(0..30));
 }
 
 #[test]
@@ -231,7 +234,7 @@ fn a_second_writer_is_refused_until_the_first_is_gone() {
     let mut second = StreamFiles::open(&name, limits, &log).unwrap();
     let mut total = 0;
     for _ in 0..5 {
-        writer.append(&bytes(total, total + 7));
+        writer.append(&bytes_at(total..total + 7));
         total += 7;
         let error = second.pump().unwrap_err();
         assert!(
@@ -242,12 +245,12 @@ fn a_second_writer_is_refused_until_the_first_is_gone() {
         first.pump().unwrap();
     }
     assert_eq!((second.errors(), first.errors()), (5, 0));
-    assert_eq!(joined(&name, limits), bytes(0, total));
+    assert_eq!(joined(&name, limits), bytes_at(0..total));
     drop(first);
-    writer.append(&bytes(total, total + 7));
+    writer.append(&bytes_at(total..total + 7));
     second.pump().unwrap();
     assert_eq!(second.written_until(), total + 7);
-    assert_eq!(joined(&name, limits), bytes(0, total + 7));
+    assert_eq!(joined(&name, limits), bytes_at(0..total + 7));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::error::LogError;
 use super::id::LogId;
 use super::reader::BootLog;
 use super::start::Start;
+use super::writer::WriterLock;
 
 /// Bounds of a [`StreamFiles`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +66,7 @@ pub struct StreamFiles {
     limits: StreamLimits,
     cursor: Cursor,
     /// Held by the owner of the files.
-    lock: Option<File>,
+    lock: Option<WriterLock>,
     file: File,
     /// Bytes in `file`.
     len: u64,
@@ -122,7 +123,7 @@ impl StreamFiles {
     }
 
     /// Goes on where the last owner of the files ended.
-    fn own(&mut self, lock: File) -> Result<(), LogError> {
+    fn own(&mut self, lock: WriterLock) -> Result<(), LogError> {
         self.cursor = cursor_after(&self.name, self.cursor.log());
         self.file = open_append(&self.name)?;
         self.len = self.note_offset(&self.file)?;
@@ -271,11 +272,12 @@ impl StreamFiles {
 }
 
 /// The lock of the files' one owner; `None` if there is another.
-fn try_lock(name: &Path) -> Result<Option<File>, LogError> {
+fn try_lock(name: &Path) -> Result<Option<WriterLock>, LogError> {
     let name = with_suffix(name, ".lock");
     let file = open_append(&name)?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
+        // Unlocked when dropped: a process forked meanwhile may hold the file open for a while.
+        Ok(()) => Ok(Some(WriterLock(file))),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(LogError::io("lock", error).at(&name)),
     }
