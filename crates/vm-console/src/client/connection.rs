@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::error::ClientError;
 use super::sender::Sender;
 use super::version_1;
+use crate::log::LogId;
 use crate::protocol::{
     ClientFrame, Decoder, FrameError, Request, ServerFrame, SessionEnd, VERSION,
 };
@@ -61,11 +62,6 @@ impl Connection {
         self.version
     }
 
-    /// From now on requests are numbered, if that version has numbers.
-    pub(super) fn speak(&mut self, version: u16) {
-        self.version = version.clamp(1, VERSION);
-    }
-
     pub(super) fn is_attached(&self) -> bool {
         self.attached
     }
@@ -88,6 +84,21 @@ impl Connection {
             match self.receive_for(id)? {
                 Received::Answer(frame) => return result(frame),
                 Received::Other(frame) => self.waiting.push_back(frame),
+            }
+        }
+    }
+
+    /// Waits for the service to say which version is spoken and which log the console has. From then
+    /// on requests are numbered.
+    pub(super) fn welcome(&mut self) -> Result<Option<LogId>, ClientError> {
+        loop {
+            match self.receive()?.ok_or(ClientError::Closed)? {
+                ServerFrame::Welcome { version, log } => {
+                    self.version = version.min(VERSION);
+                    return Ok(log);
+                }
+                // The answer to what somebody else asked on this socket before.
+                other => self.waiting.push_back(other),
             }
         }
     }

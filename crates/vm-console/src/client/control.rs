@@ -61,15 +61,7 @@ impl ControlClient {
             other => return Err(unexpected(other)),
         };
         if version >= 2 {
-            // It is the first frame after the hello: nothing was asked for yet.
-            match client.connection.next_frame()? {
-                Some(ServerFrame::Welcome { version, log }) => {
-                    client.connection.speak(version);
-                    client.log = log;
-                }
-                Some(other) => return Err(unexpected(other)),
-                None => return Err(ClientError::Closed),
-            }
+            client.log = client.connection.welcome()?;
         }
         Ok(client)
     }

@@ -4,13 +4,10 @@ use std::time::Duration;
 
 use crate::escape::Escape;
 use crate::protocol::{
-    Attached, Decoder, EndCode, ErrorCode, Refusal, ServerFrame, SessionEnd, Warning, output_frame,
+    Decoder, EndCode, ErrorCode, Refusal, ServerFrame, SessionEnd, VERSION, Warning, output_frame,
 };
 use crate::session::{EndReason, Limit};
 use crate::when::Span;
-
-/// The protocol version that is served.
-const SERVED: u16 = 1;
 
 /// What a connection speaks, with what was read of it and not understood yet.
 #[derive(Debug)]
@@ -23,7 +20,12 @@ pub(in crate::service) enum Wire {
         notices: bool,
     },
     /// Frames.
-    Control(Decoder),
+    Control {
+        /// What was read of them.
+        decoder: Decoder,
+        /// The version of the protocol that is spoken; 1 until the client says that it knows more.
+        version: u16,
+    },
 }
 
 /// How a connection is spoken to. Whatever the service says goes through here, so that this is the
@@ -38,10 +40,18 @@ pub(in crate::service) enum Framing {
 }
 
 impl Wire {
+    /// Frames, of a client that has said nothing yet.
+    pub(in crate::service) fn control() -> Self {
+        Self::Control {
+            decoder: Decoder::default(),
+            version: 1,
+        }
+    }
+
     pub(in crate::service) fn framing(&self) -> Framing {
         match self {
             Self::Raw { notices, .. } => Framing::Raw { notices: *notices },
-            Self::Control(_) => Framing::Control,
+            Self::Control { .. } => Framing::Control,
         }
     }
 
@@ -49,7 +59,7 @@ impl Wire {
     pub(super) fn has_request(&self) -> bool {
         match self {
             Self::Raw { .. } => false,
-            Self::Control(decoder) => decoder.has_frame(),
+            Self::Control { decoder, .. } => decoder.has_frame(),
         }
     }
 }
@@ -63,7 +73,7 @@ impl Framing {
         match self {
             Self::Raw { .. } => {}
             Self::Control => ServerFrame::Hello {
-                version: SERVED,
+                version: VERSION,
                 console: console.to_owned(),
                 head,
                 epoch,
@@ -84,29 +94,11 @@ impl Framing {
         }
     }
 
-    pub(in crate::service) fn refuse(self, console: &str, refusal: Refusal, out: &mut Vec<u8>) {
+    /// A client that speaks frames is told in the answer to its request.
+    pub(in crate::service) fn refuse(self, console: &str, refusal: &Refusal, out: &mut Vec<u8>) {
         match self {
             Self::Raw { .. } => out.extend(line(console, &refusal.text).as_bytes()),
-            Self::Control => ServerFrame::Refused(refusal).encode(out),
-        }
-    }
-
-    pub(in crate::service) fn attached(
-        self,
-        read_only: bool,
-        (start, head): (u64, u64),
-        epoch: u64,
-        out: &mut Vec<u8>,
-    ) {
-        match self {
-            Self::Raw { .. } => {}
-            Self::Control => ServerFrame::Attached(Attached {
-                read_only,
-                start,
-                head,
-                epoch,
-            })
-            .encode(out),
+            Self::Control => {}
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::ServedConsole;
 use crate::console::ConsoleConfig;
 use crate::session::{EndReason, Ended, Identity, Lease, Refused, Right, Session};
 
@@ -21,6 +22,16 @@ pub(super) struct Admission<'a> {
     pub(super) console: &'a str,
     pub(super) config: &'a ConsoleConfig,
     pub(super) who: &'a Identity,
+}
+
+impl ServedConsole {
+    pub(super) fn admission<'a>(&'a self, who: &'a Identity) -> Admission<'a> {
+        Admission {
+            console: &self.console.name,
+            config: &self.console.config,
+            who,
+        }
+    }
 }
 
 impl Admission<'_> {

@@ -5,7 +5,7 @@ use crossbeam_channel::Sender;
 use super::ServedConsole;
 use crate::audit::Audited;
 use crate::escape::Escape;
-use crate::protocol::{AttachRequest, Decoder};
+use crate::protocol::AttachRequest;
 use crate::rate::TokenBucket;
 use crate::service::connection::{Connection, Wire};
 use crate::service::handle::Outcome;
@@ -59,7 +59,7 @@ impl ServedConsole {
         self.console.counters.connections.add(1);
         let (transport, wire) = match kind {
             Kind::Raw { .. } => (transport, self.raw(None)),
-            Kind::Control => (Transport::Control, Wire::Control(Decoder::default())),
+            Kind::Control => (Transport::Control, Wire::control()),
         };
         let mut identity = Identity::new(transport, "");
         if let Some(credentials) = credentials {

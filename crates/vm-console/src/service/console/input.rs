@@ -110,7 +110,7 @@ impl ServedConsole {
             return;
         };
         match &mut connection.wire {
-            Wire::Control(decoder) => {
+            Wire::Control { decoder, .. } => {
                 decoder.feed(bytes);
                 self.requests(id, turn);
             }

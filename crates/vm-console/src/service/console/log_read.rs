@@ -1,8 +1,7 @@
 //! Reading the log over a control socket, and how the console stands.
 
 use super::ServedConsole;
-use super::admission::Admission;
-use super::requests::{Answer, GONE, fail};
+use super::asked::{Asked, GONE, Reply, fail};
 use crate::audit::Audited;
 use crate::log::{Read, Start};
 use crate::protocol::{ErrorCode, LogData, LogRequest, ServerFrame, Status};
@@ -17,28 +16,25 @@ impl ServedConsole {
         &mut self,
         id: ConnectionId,
         request: LogRequest,
+        asked: Asked,
         turn: &mut Turn<'_>,
-    ) -> Answer {
+    ) -> Reply {
         let LogRequest {
             id: read,
             start,
             max,
-            log: _,
+            log: named,
         } = request;
         let connection = self.connections.get(id).ok_or(GONE)?;
         let who = connection.identity().clone();
-        let admission = Admission {
-            console: &self.console.name,
-            config: &self.console.config,
-            who: &who,
-        };
-        if !admission.may_read(&self.session) {
+        if !self.admission(&who).may_read(&self.session) {
             let text = "no right to read the log, or it is off";
             return fail(ErrorCode::NotPermitted, text);
         }
+        let start = self.place(start, named, asked)?;
         let log = &self.console.log;
         let mut cursor = log.cursor(start);
-        let asked = match start {
+        let wanted = match start {
             Start::Offset(offset) => offset.min(log.head()),
             _ => cursor.offset(),
         };
@@ -55,7 +51,7 @@ impl ServedConsole {
         bytes.truncate(filled);
         let data = LogData {
             id: read,
-            asked,
+            asked: wanted,
             start: begins,
             next: begins + filled as u64,
             oldest: log.oldest(),

@@ -9,7 +9,8 @@
 //! | `listeners`, `entrance` | the ways in; what becomes of a client that comes |
 //! | `connections` | who is connected |
 //! | `admission`, `sessions` | who is let in; how sessions begin and end |
-//! | `requests`, `log_read` | what clients of a control socket ask for |
+//! | `requests`, `attaching`, `log_read` | what clients of a control socket ask for |
+//! | `asked`, `place` | how they asked, and what they are answered; where they want to begin |
 //! | `input`, `output` | bytes on their way to the guest, and from it |
 //! | `flow` | how later output is noticed: doorbell or another look |
 //! | `lossless`, `carrier` | the two options that touch the guest |
@@ -17,6 +18,8 @@
 //! | `machine`, `port` | what the guest's side tells; its line under its lock |
 
 mod admission;
+mod asked;
+mod attaching;
 mod carrier;
 mod connections;
 mod entrance;
@@ -27,6 +30,7 @@ mod log_read;
 mod lossless;
 mod machine;
 mod output;
+mod place;
 mod port;
 mod requests;
 mod sessions;

@@ -6,21 +6,13 @@ use super::ServedConsole;
 use super::admission::{Admission, Grant};
 use crate::audit::Audited;
 use crate::log::{MarkKind, Start, UnixTime};
-use crate::protocol::{AttachRequest, Held, Refusal, RefusalCode};
+use crate::protocol::{AttachRequest, Attached, Held, Refusal, RefusalCode};
 use crate::service::connection::{Role, Show};
 use crate::service::handle::Outcome;
 use crate::service::kernel::ConnectionId;
 use crate::service::turn::Turn;
 use crate::session::{EndReason, Ended, Limit, Refused};
 use crate::when::Span;
-
-/// An attach that was granted.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Attached {
-    pub(super) read_only: bool,
-    /// Where it is shown output from, and where live output begins.
-    pub(super) shown: (u64, u64),
-}
 
 impl ServedConsole {
     /// Lets a client in as it asks, or tells it why not.
@@ -72,15 +64,13 @@ impl ServedConsole {
         let Some(connection) = self.connections.get_mut(id) else {
             return Err(Refused::ShuttingDown);
         };
-        let attached = Attached {
+        let (start, head) = connection.outbox.show(&self.console.log, show);
+        Ok(Attached {
             read_only: request.read_only,
-            shown: connection.outbox.show(&self.console.log, show),
-        };
-        let epoch = self.console.log.epoch();
-        connection.tell(|framing, out| {
-            framing.attached(attached.read_only, attached.shown, epoch, out);
-        });
-        Ok(attached)
+            start,
+            head,
+            epoch: self.console.log.epoch(),
+        })
     }
 
     fn begin_observing(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
@@ -131,7 +121,7 @@ impl ServedConsole {
         };
         let who = connection.identity().clone();
         let name = &self.console.name;
-        connection.tell(|framing, out| framing.refuse(name, refusal, out));
+        connection.tell(|framing, out| framing.refuse(name, &refusal, out));
         if !connection.outlives_sessions() {
             connection.standing.close(until);
         }

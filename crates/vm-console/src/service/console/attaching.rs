@@ -1,0 +1,103 @@
+//! Requests to attach: this connection, or a socket that came along.
+
+use super::ServedConsole;
+use super::asked::{Asked, Failure, GONE, Reply, fail};
+use super::sessions::refusal;
+use crate::log::Start;
+use crate::protocol::{AttachRequest, ErrorCode, ServerFrame};
+use crate::service::connection::{Connection, Role};
+use crate::service::kernel::ConnectionId;
+use crate::service::turn::Turn;
+use crate::session::{Identity, Transport};
+use crate::transport::stream::Socket;
+
+impl ServedConsole {
+    pub(super) fn attach_this(
+        &mut self,
+        id: ConnectionId,
+        request: AttachRequest,
+        asked: Asked,
+        turn: &mut Turn<'_>,
+    ) -> Reply {
+        let connection = self.connections.get_mut(id).ok_or(GONE)?;
+        if !matches!(connection.standing.role(), Role::Guest { .. }) {
+            return already_attached();
+        }
+        let identity = renamed(connection, Transport::Control, &request.name);
+        connection.rename(identity.clone());
+        let request = self.placed(&identity, request, asked)?;
+        Ok(Some(self.attach_as_asked(id, &request, turn)))
+    }
+
+    /// Serves the socket that came along, as another connection.
+    pub(super) fn attach_passed(
+        &mut self,
+        id: ConnectionId,
+        request: AttachRequest,
+        asked: Asked,
+        turn: &mut Turn<'_>,
+    ) -> Reply {
+        let connection = self.connections.get_mut(id).ok_or(GONE)?;
+        let passed = connection.take_passed();
+        if connection.standing.has_session() {
+            return already_attached();
+        }
+        let Some(socket) = passed else {
+            return fail(ErrorCode::NotSupported, "no descriptor came along");
+        };
+        // Anything but a socket can be made blocking by whoever else holds it, and would then stop
+        // the service.
+        if rustix::net::sockopt::socket_type(&socket) != Ok(rustix::net::SocketType::STREAM) {
+            let text = "the descriptor is no stream socket";
+            return fail(ErrorCode::NotSupported, text);
+        }
+        let identity = renamed(connection, Transport::Passed, &request.name);
+        if self.connections.len() + 1 >= self.console.config.max_connections {
+            return fail(ErrorCode::NotPermitted, "too many connections");
+        }
+        let request = self.placed(&identity, request, asked)?;
+        let stream = Box::new(Socket::new(socket));
+        let passed = self.take_in(identity, stream, self.raw(None), turn);
+        Ok(Some(self.attach_as_asked(passed, &request, turn)))
+    }
+
+    /// The request with the place where its replay begins. It fails before anybody loses a session.
+    fn placed(
+        &self,
+        who: &Identity,
+        request: AttachRequest,
+        asked: Asked,
+    ) -> Result<AttachRequest, Failure> {
+        let may_read = self.admission(who).may_read(&self.session);
+        // A client without the right to read is shown nothing, and told nothing of what is kept.
+        let wanted = if may_read { request.replay } else { Start::Now };
+        let replay = self.place(wanted, request.log, asked)?;
+        Ok(AttachRequest { replay, ..request })
+    }
+
+    fn attach_as_asked(
+        &mut self,
+        id: ConnectionId,
+        request: &AttachRequest,
+        turn: &mut Turn<'_>,
+    ) -> ServerFrame {
+        match self.attach(id, request, turn) {
+            Ok(attached) => ServerFrame::Attached(attached),
+            Err(why) => ServerFrame::Refused(refusal(&why, turn.time_of_day())),
+        }
+    }
+}
+
+/// The client under the name that it gives, its credentials kept.
+fn renamed(connection: &Connection, transport: Transport, name: &str) -> Identity {
+    let renamed = Identity::new(transport, name);
+    match connection.identity().credentials() {
+        Some(credentials) => renamed.with_credentials(credentials),
+        None => renamed,
+    }
+}
+
+fn already_attached() -> Reply {
+    let text = "there is a session on this connection";
+    fail(ErrorCode::AlreadyAttached, text)
+}
