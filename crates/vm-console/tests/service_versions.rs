@@ -225,6 +225,36 @@ fn every_numbered_request_has_one_answer_in_its_order() {
 }
 
 #[test]
+fn an_attach_behind_a_detach_is_carried_out_after_the_end() {
+    let rig = Rig::new();
+    // More than a socket holds: the end waits until the client reads.
+    rig.print(&[b'.'; 1 << 20]);
+    let mut client = Frames::connect(&rig);
+    client.send(&attach(Start::Oldest, None));
+    client.send(&ClientFrame::Detach);
+    client.send(&attach(Start::Now, None));
+    client.send(&ClientFrame::Status);
+    let mut kinds = Vec::new();
+    while kinds.last() != Some(&ServerFrameKind::Status) {
+        let kind = client.next().kind();
+        if kind != ServerFrameKind::Output {
+            kinds.push(kind);
+        }
+    }
+    assert_eq!(
+        kinds,
+        [
+            ServerFrameKind::Hello,
+            ServerFrameKind::Attached,
+            ServerFrameKind::Ended,
+            ServerFrameKind::Attached,
+            ServerFrameKind::Status
+        ]
+    );
+    assert!(rig.status().holder.is_some());
+}
+
+#[test]
 fn a_bad_frame_in_a_request_is_answered_and_the_session_goes_on() {
     let rig = Rig::new();
     let mut client = Frames::of_version_2(&rig);

@@ -154,7 +154,7 @@ impl Connection {
     /// Whether more of what it sends should be read.
     pub(super) fn listens(&self) -> bool {
         let wanted = match self.standing.role() {
-            Role::Leaving { .. } => self.outlives_sessions(),
+            Role::Leaving { .. } => self.outlives_sessions() && !self.wire.has_request(),
             Role::Guest { .. } | Role::Holder(_) | Role::Observer => true,
         };
         wanted
@@ -165,9 +165,11 @@ impl Connection {
     }
 
     /// Whether a request of it can be carried out: not while typed bytes before it wait for the
-    /// guest, nor while it does not read the answers it has asked for.
+    /// guest, nor while it does not read the answers it has asked for, nor between the end of a
+    /// session and the frame that tells it.
     pub(super) fn has_request_to_do(&self) -> bool {
         self.wire.has_request()
+            && !self.standing.is_leaving()
             && self.inbox.is_empty()
             && self.outbox.has_room_for_answers()
             && !self.standing.is_gone()
