@@ -11,6 +11,7 @@ use crate::counters::{CounterValues, Counters};
 use crate::line::ConsoleLine;
 use crate::log::{BootLog, GapPolicy, LogWriter, Start};
 use crate::rate::RateLimit;
+use crate::serving::Serving;
 use crate::session::{Authorizer, Everyone, SessionPolicy, printable};
 
 /// Stop and restart beside the console, for the owner to implement. Called on the service's thread: pass the request on
@@ -136,6 +137,7 @@ pub struct Console {
     pub(crate) log: BootLog,
     pub(crate) bell: Arc<EventFd>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) serving: Arc<Serving>,
 }
 
 impl Console {
@@ -162,6 +164,7 @@ impl Console {
                 log,
                 bell,
                 counters,
+                serving: Arc::default(),
             },
         ))
     }

@@ -97,6 +97,7 @@ pub mod protocol;
 mod rate;
 pub mod replay_guard;
 pub mod service;
+mod serving;
 pub mod session;
 pub mod signals;
 pub mod transport;

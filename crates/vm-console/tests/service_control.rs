@@ -17,6 +17,7 @@ use vm_console::protocol::{
     RefusalCode, ServerFrame, SessionEnd,
 };
 use vm_console::session::{Identity, Limit, Right};
+use vm_console::transport::stdio::FdClient;
 use vm_console::{ConsoleConfig, LogConfig, MarkKind, PowerControl};
 use vm_uart::registers::{LSR, Lsr, RBR};
 
@@ -635,10 +636,17 @@ fn a_tcp_peer_that_goes_frees_the_console_of_a_silent_guest() {
     let rig = Rig::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (passed, _) = listener.accept().unwrap();
-    let mut control = rig.control();
-    control.attach_socket(&named("ada"), &passed).unwrap();
-    drop(passed);
+    let (ours, _) = listener.accept().unwrap();
+    // Only the owner can hand one over: a client's might wait when it is closed.
+    let refused = rig.control().attach_socket(&named("ada"), &ours);
+    assert!(matches!(
+        refused,
+        Err(ClientError::Service {
+            code: ErrorCode::NotSupported,
+            ..
+        })
+    ));
+    let _attachment = rig.console.attach(FdClient::from_socket(ours.into()));
     peer.write_all(b"bye").unwrap();
     drop(peer);
     assert_eq!(rig.read_input(3), b"bye");

@@ -60,6 +60,24 @@ impl ClientFrame {
     }
 }
 
+impl ClientFrame {
+    /// Where in the log it begins, if it is about the log.
+    pub(crate) fn start(&self) -> Option<Start> {
+        match self {
+            Self::Attach(request) | Self::AttachDescriptor(request) => Some(request.replay),
+            Self::LogRead(request) => Some(request.start),
+            Self::Request(request) => request.frame.start(),
+            Self::Hello { .. }
+            | Self::Data(_)
+            | Self::Break
+            | Self::Resize { .. }
+            | Self::Status
+            | Self::Detach
+            | Self::Power(_) => None,
+        }
+    }
+}
+
 /// How a client wants to attach.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AttachRequest {

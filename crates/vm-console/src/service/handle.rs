@@ -1,12 +1,13 @@
 //! What the owner holds: commands to the service, and a console in it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use vmm_sys_util::eventfd::EventFd;
 
+use super::desk::Progress;
 use super::kernel::ConsoleId;
 use crate::audit::AuditEvent;
 use crate::console::Console;
@@ -18,7 +19,7 @@ use crate::transport::Listener;
 use crate::transport::stdio::FdClient;
 
 pub(super) enum Command {
-    Add(ConsoleId, Console, Arc<dyn GuestPort>, Vec<Listener>),
+    Add(ConsoleId, Box<Added>),
     Remove(ConsoleId),
     Listen(ConsoleId, Listener),
     Attach(ConsoleId, Box<FdClient>, Sender<Outcome>),
@@ -28,22 +29,49 @@ pub(super) enum Command {
     ShutDown,
 }
 
+/// A console that is to be served.
+pub(super) struct Added {
+    pub(super) console: Console,
+    pub(super) port: Arc<dyn GuestPort>,
+    pub(super) listeners: Vec<Listener>,
+}
+
+impl Command {
+    /// The console that it is for, once that was added.
+    pub(super) fn console(&self) -> Option<ConsoleId> {
+        match self {
+            Self::Add(..) | Self::ShutDown => None,
+            Self::Remove(id)
+            | Self::Listen(id, _)
+            | Self::Attach(id, ..)
+            | Self::Disconnect(id, _)
+            | Self::BootLog(id, _)
+            | Self::Status(id, _) => Some(*id),
+        }
+    }
+}
+
 /// The service as seen from other threads. Cheap to clone. Everything here returns at once, save where it says that it
 /// waits.
 #[derive(Clone, Debug)]
 pub struct ServiceHandle {
     pub(super) commands: Sender<Command>,
+    /// The other end of `commands`, for what is sent when nobody takes commands any more.
+    pub(super) leftovers: Receiver<Command>,
     pub(super) kick: Arc<EventFd>,
-    pub(super) finished: Arc<AtomicBool>,
+    pub(super) progress: Arc<Progress>,
     pub(super) next_console: Arc<AtomicU64>,
     pub(super) audit: Receiver<AuditEvent>,
 }
 
 impl ServiceHandle {
     pub(super) fn send(&self, command: Command) {
-        // A service that is gone has no use for it.
-        if self.commands.send(command).is_ok() {
-            self.kick();
+        // It cannot fail: we hold the other end too.
+        let _ = self.commands.send(command);
+        self.kick();
+        if self.is_finished() {
+            // Whoever waits for an outcome is to learn that there is none.
+            self.leftovers.try_iter().for_each(drop);
         }
     }
 
@@ -53,6 +81,9 @@ impl ServiceHandle {
     }
 
     /// Serves `console`, whose line is in `port`, to clients that come in through `listeners`.
+    ///
+    /// If a service still serves it, this one or another, this waits its turn, and so does what is
+    /// asked of the handle meanwhile.
     pub fn add(
         &self,
         console: Console,
@@ -60,12 +91,12 @@ impl ServiceHandle {
         listeners: Vec<Listener>,
     ) -> ConsoleHandle {
         let id = ConsoleId(self.next_console.fetch_add(1, Ordering::Relaxed));
-        self.send(Command::Add(
-            id,
-            console.clone(),
-            Arc::clone(&port),
+        let added = Added {
+            console: console.clone(),
+            port: Arc::clone(&port),
             listeners,
-        ));
+        };
+        self.send(Command::Add(id, Box::new(added)));
         ConsoleHandle {
             id,
             service: self.clone(),
@@ -83,7 +114,14 @@ impl ServiceHandle {
     /// Whether the service has finished: nothing is served any more, all sockets are closed and their files gone.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.finished.load(Ordering::Acquire)
+        self.progress.is_finished()
+    }
+
+    /// The longest time for which the service was busy with one event, so far: how long others had
+    /// to wait for their turn.
+    #[must_use]
+    pub fn longest_turn(&self) -> Duration {
+        self.progress.longest_turn()
     }
 
     /// Where audit events arrive. All clones share them: each event is received once. At most
@@ -179,9 +217,17 @@ impl ConsoleHandle {
     }
 
     /// Ends the session as shutting down, closes the listeners, and stops serving the console. It can be
-    /// [added](ServiceHandle::add) again.
+    /// [added](ServiceHandle::add) again at once.
     pub fn remove(&self) {
         self.service.send(Command::Remove(self.id));
+    }
+
+    /// Waits until no service serves the console: after [`remove`](Self::remove), until its clients
+    /// have read what was left for them. Whether that came within `patience`. Do not call it on the
+    /// service's own thread.
+    #[must_use]
+    pub fn wait_removed(&self, patience: Duration) -> bool {
+        self.console.serving.wait_released(patience)
     }
 }
 

@@ -36,36 +36,29 @@
 //! ```
 
 mod agenda;
+mod audit_trail;
 mod connection;
 mod console;
+mod desk;
 mod event_loop;
 mod handle;
 mod kernel;
 mod turn;
+mod warnings;
 
-use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use crossbeam_channel::Receiver;
 use event_manager::{EventManager, EventOps, Events, MutEventSubscriber, SubscriberOps};
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
-use self::console::ServedConsole;
+use self::desk::{Desk, Progress};
 use self::event_loop::{EventLoop, RealKernel, readiness};
-use self::handle::Command;
-use self::kernel::{ConsoleId, Interest, Kernel, Readiness, Watched};
-use self::turn::{Shared, Turn};
 use crate::audit::AUDIT_LIMIT;
 
 pub use self::handle::{Attachment, ConsoleHandle, Outcome, ServiceHandle};
-
-/// Commands carried out before clients get their turn again.
-const COMMANDS_A_TURN: usize = 256;
 
 /// Serves consoles; see the [module](self).
 pub struct Service {
@@ -73,22 +66,10 @@ pub struct Service {
     desk: Desk,
 }
 
-/// The service without its event loop.
-struct Desk {
-    shared: Shared,
-    consoles: HashMap<ConsoleId, ServedConsole>,
-    commands: Receiver<Command>,
-    kick: Arc<EventFd>,
-    finished: Arc<AtomicBool>,
-    shutting_down: bool,
-    /// The moment that the kernel's alarm is set to.
-    alarm: Option<Duration>,
-}
-
 impl std::fmt::Debug for Service {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Service")
-            .field("consoles", &self.desk.consoles.len())
+            .field("consoles", &self.desk.consoles())
             .finish_non_exhaustive()
     }
 }
@@ -102,23 +83,16 @@ impl Service {
         let kick = Arc::new(EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?);
         let (sender, commands) = crossbeam_channel::unbounded();
         let (audit_sender, audit) = crossbeam_channel::bounded(AUDIT_LIMIT);
-        let finished = Arc::new(AtomicBool::new(false));
+        let progress = Arc::new(Progress::default());
         let handle = ServiceHandle {
             commands: sender,
+            leftovers: commands.clone(),
             kick: Arc::clone(&kick),
-            finished: Arc::clone(&finished),
+            progress: Arc::clone(&progress),
             next_console: Arc::new(AtomicU64::new(0)),
             audit,
         };
-        let desk = Desk {
-            shared: Shared::new(audit_sender),
-            consoles: HashMap::new(),
-            commands,
-            kick,
-            finished,
-            shutting_down: false,
-            alarm: None,
-        };
+        let desk = Desk::new(audit_sender, commands, kick, progress);
         let events = EventLoop::new()?;
         Ok((Self { events, desk }, handle))
     }
@@ -132,11 +106,11 @@ impl Service {
         let events = || EventManager::new().map_err(io::Error::other);
         let mut events: EventManager<Box<dyn MutEventSubscriber + Send>> = events()?;
         events.add_subscriber(Box::new(service));
-        let finished = Arc::clone(&handle.finished);
+        let progress = Arc::clone(&handle.progress);
         let thread = std::thread::Builder::new()
             .name("vm-console".into())
             .spawn(move || {
-                while !finished.load(Ordering::Acquire) {
+                while !progress.is_finished() {
                     if let Err(error) = events.run() {
                         ::log::error!("the console service stops: {error}");
                         return;
@@ -153,7 +127,7 @@ impl MutEventSubscriber for Service {
             let events = &mut self.events;
             let mut kernel = RealKernel { events, ops };
             self.desk.handle(watched, readiness(event), &mut kernel);
-            if self.desk.is_finished() {
+            if self.desk.has_nothing_left() {
                 self.desk.finish(kernel.events.timer(), &mut kernel);
             }
         }
@@ -165,153 +139,7 @@ impl MutEventSubscriber for Service {
         let mut kernel = RealKernel { events, ops };
         if let Err(error) = self.desk.begin(timer, &mut kernel) {
             ::log::error!("the console service cannot watch its own descriptors: {error}");
-            self.desk.finished.store(true, Ordering::Release);
+            self.desk.close();
         }
-    }
-}
-
-impl Desk {
-    /// Starts to watch the service's own descriptors.
-    fn begin(&mut self, timer: RawFd, kernel: &mut dyn Kernel) -> io::Result<()> {
-        let own = [
-            (self.kick.as_raw_fd(), Watched::Commands),
-            (timer, Watched::Alarm),
-        ];
-        for (fd, what) in own {
-            kernel.watch(fd, what, Interest::READABLE)?;
-        }
-        Ok(())
-    }
-
-    /// Handles one event, and draws all its consequences.
-    fn handle(&mut self, what: Watched, ready: Readiness, kernel: &mut dyn Kernel) {
-        match what {
-            Watched::Commands => {
-                self.on_commands(kernel);
-                for id in self.shared.take_again() {
-                    self.with(id, kernel, ServedConsole::serve_again);
-                }
-            }
-            Watched::Alarm => {
-                self.alarm = None;
-                let now = kernel.now();
-                while let Some(id) = self.shared.agenda.take_due(now) {
-                    self.with(id, kernel, |_, _| {});
-                }
-            }
-            Watched::Console(id, part) => {
-                self.with(id, kernel, |console, turn| {
-                    console.dispatch(part, ready, turn);
-                });
-            }
-        }
-        if self.shared.has_more() {
-            // The one error is a full counter, and that wakes the service just as well.
-            let _ = self.kick.write(1);
-        }
-        self.set_alarm(kernel);
-    }
-
-    fn set_alarm(&mut self, kernel: &mut dyn Kernel) {
-        let next = self.shared.agenda.next();
-        if self.alarm == next {
-            return;
-        }
-        match kernel.set_alarm(next) {
-            Ok(()) => self.alarm = next,
-            Err(error) => self
-                .turn(kernel)
-                .warn(|| format!("cannot set the timer: {error}")),
-        }
-    }
-
-    fn turn<'a>(&'a mut self, kernel: &'a mut dyn Kernel) -> Turn<'a> {
-        Turn {
-            kernel,
-            shared: &mut self.shared,
-        }
-    }
-
-    fn on_commands(&mut self, kernel: &mut dyn Kernel) {
-        // Nothing to read is fine: a kick may be for what was done already.
-        let _ = self.kick.read();
-        for _ in 0..COMMANDS_A_TURN {
-            let Ok(command) = self.commands.try_recv() else {
-                return;
-            };
-            self.carry_out(command, kernel);
-        }
-        let _ = self.kick.write(1);
-    }
-
-    fn carry_out(&mut self, command: Command, kernel: &mut dyn Kernel) {
-        match command {
-            Command::Add(id, console, port, listeners) => {
-                if !self.shutting_down {
-                    let mut turn = self.turn(kernel);
-                    let served = ServedConsole::start(id, console, port, listeners, &mut turn);
-                    self.consoles.insert(id, served);
-                    self.with(id, kernel, |_, _| {});
-                }
-            }
-            Command::Remove(id) => self.with(id, kernel, ServedConsole::shut_down),
-            Command::Listen(id, listener) => {
-                self.with(id, kernel, |console, turn| console.listen(listener, turn));
-            }
-            Command::Attach(id, client, outcome) => self.with(id, kernel, |console, turn| {
-                console.attach_files(*client, outcome, turn);
-            }),
-            Command::Disconnect(id, reason) => {
-                self.with(id, kernel, |console, turn| {
-                    console.disconnect(reason, turn);
-                });
-            }
-            Command::BootLog(id, on) => {
-                self.with(id, kernel, |console, turn| console.set_boot_log(on, turn));
-            }
-            Command::Status(id, answer) => self.with(id, kernel, |console, turn| {
-                // Whoever asked may have lost patience.
-                let _ = answer.send(console.status(turn));
-            }),
-            Command::ShutDown => {
-                self.shutting_down = true;
-                for id in self.consoles.keys().copied().collect::<Vec<_>>() {
-                    self.with(id, kernel, ServedConsole::shut_down);
-                }
-            }
-        }
-    }
-
-    /// Lets `act` at a console, then lets the console draw the consequences.
-    fn with(
-        &mut self,
-        id: ConsoleId,
-        kernel: &mut dyn Kernel,
-        act: impl FnOnce(&mut ServedConsole, &mut Turn<'_>),
-    ) {
-        let Some(console) = self.consoles.get_mut(&id) else {
-            return;
-        };
-        let shared = &mut self.shared;
-        let mut turn = Turn { kernel, shared };
-        act(console, &mut turn);
-        console.settle(&mut turn);
-        if console.is_done() {
-            console.stop(&mut turn);
-            self.consoles.remove(&id);
-        }
-    }
-
-    fn is_finished(&self) -> bool {
-        self.shutting_down && self.consoles.is_empty() && !self.finished.load(Ordering::Relaxed)
-    }
-
-    /// Leaves the event loop.
-    fn finish(&mut self, timer: RawFd, kernel: &mut dyn Kernel) {
-        let kick = self.kick.as_raw_fd();
-        let mut turn = self.turn(kernel);
-        turn.unwatch(kick);
-        turn.unwatch(timer);
-        self.finished.store(true, Ordering::Release);
     }
 }

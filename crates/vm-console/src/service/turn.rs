@@ -1,7 +1,6 @@
 //! One turn: the handling of one event, and what all consoles share while it lasts.
 
 use std::collections::BTreeSet;
-use std::num::NonZeroU32;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -9,52 +8,44 @@ use std::time::{Duration, SystemTime};
 use crossbeam_channel::Sender;
 
 use super::agenda::Agenda;
+use super::audit_trail::AuditTrail;
 use super::kernel::{ConsoleId, Interest, Kernel, Watched};
+use super::warnings::Warnings;
 use crate::audit::{AuditEvent, Audited};
-use crate::counters::Counters;
-use crate::rate::{RateLimit, TokenBucket};
+use crate::console::Console;
 
 /// Bytes moved at a time.
 pub(super) const CHUNK: usize = 64 << 10;
+
+/// How long a turn goes on taking up more work. What it has begun it finishes, which is bounded by
+/// work: one chunk, one request, one step of a search.
+const LENGTH: Duration = Duration::from_millis(1);
 
 /// What all consoles of a service share.
 pub(super) struct Shared {
     pub(super) agenda: Agenda,
     /// Consoles that want another turn though nothing will wake them.
     again: BTreeSet<ConsoleId>,
-    audit: Sender<AuditEvent>,
+    pub(super) audit: AuditTrail,
     warnings: Warnings,
     scratch: Box<[u8]>,
-}
-
-/// Warnings that a client or a guest may have provoked: ten at once, then one a second.
-struct Warnings {
-    bucket: TokenBucket,
-    held_back: u64,
 }
 
 /// What a part of a console needs from outside while it handles an event.
 pub(super) struct Turn<'a> {
     pub(super) kernel: &'a mut dyn Kernel,
     pub(super) shared: &'a mut Shared,
+    /// When it began.
+    started: Duration,
 }
 
 impl Shared {
     pub(super) fn new(audit: Sender<AuditEvent>) -> Self {
-        let [bytes_per_second, burst] =
-            [1, 10].map(|n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN));
-        let limit = RateLimit {
-            bytes_per_second,
-            burst,
-        };
         Self {
             agenda: Agenda::default(),
             again: BTreeSet::new(),
-            audit,
-            warnings: Warnings {
-                bucket: TokenBucket::new(limit, Duration::ZERO),
-                held_back: 0,
-            },
+            audit: AuditTrail::new(audit),
+            warnings: Warnings::new(),
             scratch: vec![0; CHUNK].into_boxed_slice(),
         }
     }
@@ -70,7 +61,24 @@ impl Shared {
     }
 }
 
-impl Turn<'_> {
+impl<'a> Turn<'a> {
+    pub(super) fn new(
+        kernel: &'a mut dyn Kernel,
+        shared: &'a mut Shared,
+        started: Duration,
+    ) -> Self {
+        Self {
+            kernel,
+            shared,
+            started,
+        }
+    }
+
+    /// Whether it has taken so long that what is left has to wait for the next one.
+    pub(super) fn is_over(&self) -> bool {
+        self.now().saturating_sub(self.started) >= LENGTH
+    }
+
     pub(super) fn now(&self) -> Duration {
         self.kernel.now()
     }
@@ -112,29 +120,21 @@ impl Turn<'_> {
         }
     }
 
-    pub(super) fn audit(&self, console: &Arc<str>, counters: &Counters, what: Audited) {
+    pub(super) fn audit(&mut self, id: ConsoleId, console: &Console, what: Audited) {
         let event = AuditEvent {
-            console: Arc::clone(console),
+            console: Arc::clone(&console.name),
             at: self.time_of_day(),
             what,
         };
-        if self.shared.audit.try_send(event).is_err() {
-            counters.audit_lost.add(1);
+        let now = self.now();
+        if !self.shared.audit.record(id, now, event) {
+            console.counters.audit_lost.add(1);
         }
     }
 
     /// Logs a warning, unless there were too many.
     pub(super) fn warn(&mut self, message: impl FnOnce() -> String) {
         let now = self.now();
-        let warnings = &mut self.shared.warnings;
-        if warnings.bucket.allowance(now) == 0 {
-            warnings.held_back += 1;
-            return;
-        }
-        warnings.bucket.spend(1);
-        match std::mem::take(&mut warnings.held_back) {
-            0 => ::log::warn!("{}", message()),
-            n => ::log::warn!("{} ({n} other warnings were held back)", message()),
-        }
+        self.shared.warnings.warn(now, message);
     }
 }

@@ -39,6 +39,8 @@ pub(crate) enum Came {
     Left,
     /// Somebody waits, but descriptors or memory have run out.
     Exhausted(io::Error),
+    /// Nobody can come in here any more.
+    Dead(io::Error),
 }
 
 /// Why a way in has no client any more.

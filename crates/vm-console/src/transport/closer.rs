@@ -91,11 +91,11 @@ mod tests {
             let mut ours = TcpStream::connect(address).unwrap();
             peers.push(listener.accept().unwrap());
             ours.set_nonblocking(true).unwrap();
-            while ours.write(&[0; 64 << 10]).is_ok() {}
+            while ours.write(&[0; 4096]).is_ok() {}
             let shared = ours.try_clone().unwrap();
             close_elsewhere(OwnedFd::from(ours));
             // Set again after it was taken back, as somebody hostile would.
-            let minute = Some(Duration::from_secs(60));
+            let minute = Some(Duration::from_mins(1));
             rustix::net::sockopt::set_socket_linger(&shared, minute).unwrap();
             CLOSERS.lock().unwrap().waiting.push_back(shared.into());
         }

@@ -1,10 +1,10 @@
 //! A pseudo-terminal with a stable name, for `picocom` and `screen`.
 //!
-//! The slave is kept open and raw: settings survive between two clients, and reading the master never fails because
-//! nobody is there. Which leaves the question *whether* somebody is there, since the master is told of the first open
-//! and the last close only while nobody else holds the slave. The answer comes from inotify on the slave's device: each
-//! open and each close is an event, and their difference is the presence of a client. A session so begins when the pty is
-//! opened and ends when it is closed, as on a socket.
+//! A session begins when the slave is opened and ends when it is closed, as on a socket. Whether
+//! somebody has it open is the master's state: as long as nobody does, the master is hung up. An
+//! open causes no event on the master, so inotify on the slave's device tells when to look; its
+//! events are not counted, since the kernel merges equal neighbours. The line's settings (raw) stay
+//! while the master is open.
 //!
 //! To disconnect a client (taken over, idle, refused) the pty is closed, which hangs it up, and another is made; the
 //! symlink is moved to it in one step. BREAK cannot cross a pty: use a control socket.
@@ -17,7 +17,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::inotify::{CreateFlags, Reader, WatchFlags};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pty::OpenptFlags;
@@ -43,11 +44,9 @@ pub struct Pty {
 #[derive(Debug)]
 struct Pair {
     master: OwnedFd,
-    slave: OwnedFd,
     /// Tells opens and closes of the slave.
     watch: OwnedFd,
     device: PathBuf,
-    present: u32,
 }
 
 impl Pty {
@@ -73,24 +72,6 @@ impl Pty {
     pub fn device(&self) -> &Path {
         &self.pair.device
     }
-
-    /// Whether a client has the slave open, after everything that was told so far.
-    fn update_presence(&mut self) -> bool {
-        let mut buffer = [MaybeUninit::uninit(); 1024];
-        let mut events = Reader::new(&self.pair.watch, &mut buffer);
-        // An error means: nothing more to read for now.
-        while let Ok(event) = events.next() {
-            if event.events().contains(ReadFlags::OPEN) {
-                self.pair.present += 1;
-            } else if event
-                .events()
-                .intersects(ReadFlags::CLOSE_WRITE | ReadFlags::CLOSE_NOWRITE)
-            {
-                self.pair.present = self.pair.present.saturating_sub(1);
-            }
-        }
-        self.pair.present > 0
-    }
 }
 
 impl Accepts for Pty {
@@ -99,7 +80,7 @@ impl Accepts for Pty {
     }
 
     fn accept(&mut self) -> Came {
-        match (self.update_presence(), self.is_served) {
+        match (self.pair.is_open(), self.is_served) {
             (false, true) => Came::Left,
             (true, false) => match self.pair.master.try_clone() {
                 Ok(master) => {
@@ -127,9 +108,11 @@ impl Accepts for Pty {
         self.is_served = false;
         match how {
             Release::Left => {
-                // What the last client left unread is not for the next. An error means that there
-                // is nothing to drop.
-                let _ = rustix::termios::tcflush(&self.pair.slave, QueueSelector::IFlush);
+                // What the last client left unread is not for the next, unless that is there
+                // already. An error leaves it what there is.
+                if !self.pair.is_open() {
+                    let _ = self.pair.drop_unread();
+                }
             }
             Release::LetGo => {
                 // Closing the pty hangs its client up; another one takes its place.
@@ -160,29 +143,48 @@ impl Pair {
         let flags = rustix::fs::fcntl_getfl(&master)?;
         rustix::fs::fcntl_setfl(&master, flags | OFlags::NONBLOCK)?;
         let device: CString = rustix::pty::ptsname(&master, Vec::new())?;
-        let slave = rustix::fs::open(
-            &device,
-            OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )?;
+        let watch = rustix::fs::inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
+        let events = WatchFlags::OPEN | WatchFlags::CLOSE_WRITE | WatchFlags::CLOSE_NOWRITE;
+        rustix::fs::inotify::add_watch(&watch, &device, events)?;
+        let device = PathBuf::from(OsStr::from_bytes(device.as_bytes()));
+        let pair = Self {
+            master,
+            watch,
+            device,
+        };
+        let slave = pair.open_slave()?;
         let mut settings = rustix::termios::tcgetattr(&slave)?;
         settings.make_raw();
         rustix::termios::tcsetattr(&slave, OptionalActions::Now, &settings)?;
-        // Watched from here on, so that our own open does not count.
-        let watch = rustix::fs::inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
-        rustix::fs::inotify::add_watch(
-            &watch,
-            &device,
-            WatchFlags::OPEN | WatchFlags::CLOSE_WRITE | WatchFlags::CLOSE_NOWRITE,
-        )?;
-        let device = PathBuf::from(OsStr::from_bytes(device.as_bytes()));
-        Ok(Self {
-            master,
-            slave,
-            watch,
-            device,
-            present: 0,
-        })
+        // Only a slave that was open and is closed shows on the master.
+        drop(slave);
+        Ok(pair)
+    }
+
+    fn open_slave(&self) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        Ok(rustix::fs::open(&self.device, flags, Mode::empty())?)
+    }
+
+    /// Whether somebody has the slave open.
+    fn is_open(&self) -> bool {
+        let mut buffer = [MaybeUninit::uninit(); 1024];
+        let mut events = Reader::new(&self.watch, &mut buffer);
+        // An error means: nothing more to read for now.
+        while events.next().is_ok() {}
+        let mut master = [PollFd::new(&self.master, PollFlags::empty())];
+        let now = Timespec::default();
+        match rustix::event::poll(&mut master, Some(&now)) {
+            Ok(_) => !master[0].revents().contains(PollFlags::HUP),
+            // The next event asks again.
+            Err(_) => false,
+        }
+    }
+
+    /// Drops what waits to be read from the slave.
+    fn drop_unread(&self) -> io::Result<()> {
+        let slave = self.open_slave()?;
+        Ok(rustix::termios::tcflush(&slave, QueueSelector::IFlush)?)
     }
 }
 

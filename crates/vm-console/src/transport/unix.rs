@@ -288,6 +288,9 @@ impl Accepts for UnixSocket {
             Ok(connection) => connection,
             Err(Errno::AGAIN) => return Came::Nobody,
             Err(Errno::INTR | Errno::CONNABORTED) => return Came::Lost,
+            Err(error @ (Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP | Errno::BADF)) => {
+                return Came::Dead(error.into());
+            }
             Err(error) => return Came::Exhausted(error.into()),
         };
         let credentials = rustix::net::sockopt::socket_peercred(&connection)

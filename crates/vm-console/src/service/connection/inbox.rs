@@ -10,6 +10,8 @@ pub(in crate::service) struct Inbox {
     open: bool,
     /// Typed, and not taken by the line's queue yet.
     typed: VecDeque<Input>,
+    /// The size of the peer's window, if it said: columns, rows.
+    window: Option<(u16, u16)>,
 }
 
 impl Inbox {
@@ -17,6 +19,7 @@ impl Inbox {
         Self {
             open: true,
             typed: VecDeque::new(),
+            window: None,
         }
     }
 
@@ -41,6 +44,11 @@ impl Inbox {
 
     pub(in crate::service) fn type_break(&mut self) {
         self.typed.push_back(Input::Break);
+    }
+
+    /// The peer's window has this size. Whether that is new.
+    pub(in crate::service) fn resize(&mut self, columns: u16, rows: u16) -> bool {
+        self.window.replace((columns, rows)) != Some((columns, rows))
     }
 
     /// Moves into the line's queue what fits there, and asks the line to tell when there is room for

@@ -28,12 +28,14 @@ use self::outbox::Outbox;
 use self::pace::Pace;
 use self::standing::Standing;
 use self::watch::{Watch, Watching};
+use crate::counters::Counters;
+use crate::log::BootLog;
 use crate::rate::TokenBucket;
 use crate::session::{EndReason, Identity};
 use crate::transport::stream::Stream;
 
 use super::handle::Outcome;
-use super::kernel::{Interest, Watched};
+use super::kernel::{ConnectionId, Interest, Watched};
 use super::turn::Turn;
 
 pub(super) use self::outbox::{Pass, Sent};
@@ -53,6 +55,9 @@ pub(super) struct Connection {
     outcome: Option<Sender<Outcome>>,
     /// The listener that serves nobody else as long as it is there.
     pub(super) slot: Option<usize>,
+    /// The connection that its descriptor was passed on. It ends with that one: if both ends of a
+    /// socket pair were passed, nobody else could end the session.
+    pub(super) passed_by: Option<ConnectionId>,
 }
 
 impl Connection {
@@ -72,6 +77,7 @@ impl Connection {
             watch: Watch::default(),
             outcome: None,
             slot: None,
+            passed_by: None,
         }
     }
 
@@ -173,6 +179,18 @@ impl Connection {
             && self.inbox.is_empty()
             && self.outbox.has_room_for_answers()
             && !self.standing.is_gone()
+    }
+
+    /// Its time to read is over: shows it nothing more, and makes room for the reason.
+    pub(super) fn prepare_last_words(&mut self) {
+        self.standing.stop_draining();
+        self.stream.make_room();
+    }
+
+    /// Shows it live output only, from now on.
+    pub(super) fn stop_replay(&mut self, log: &BootLog, counters: &Counters) {
+        let framing = self.wire.framing();
+        self.outbox.stop_replay(log, framing, counters);
     }
 
     /// Sends what there is, for one turn.

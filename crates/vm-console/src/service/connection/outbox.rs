@@ -76,6 +76,17 @@ impl Outbox {
         self.boot = None;
     }
 
+    /// Leaves out what is left of the replay.
+    pub(super) fn stop_replay(&mut self, log: &BootLog, framing: Framing, counters: &Counters) {
+        if let Some((from, to)) = self
+            .view
+            .as_mut()
+            .and_then(|view| view.stop_replay(log, counters))
+        {
+            framing.withheld(from, to, &mut self.pending);
+        }
+    }
+
     /// The offset of the first byte of output that the kernel has not taken.
     pub(in crate::service) fn resume_offset(&self) -> u64 {
         self.view.as_ref().map_or(0, View::delivered_to)

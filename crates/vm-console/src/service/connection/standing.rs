@@ -156,16 +156,20 @@ impl Standing {
     }
 
     pub(super) fn on_time(&mut self, now: Duration) {
-        let closes_by = match self.life {
-            Life::Closing { until } => Some(until),
-            Life::Open | Life::HungUp { .. } | Life::Gone { .. } => None,
-        };
-        if [self.leaves_by(), closes_by]
-            .into_iter()
-            .flatten()
-            .any(|at| at <= now)
-        {
+        if matches!(self.life, Life::Closing { until } if until <= now) {
             self.go();
+        }
+    }
+
+    /// Whether the time is over in which it could read what is left for it.
+    pub(in crate::service) fn has_lingered(&self, now: Duration) -> bool {
+        self.leaves_by().is_some_and(|until| until <= now)
+    }
+
+    /// It is shown no more output before it is told why it leaves.
+    pub(super) fn stop_draining(&mut self) {
+        if let Role::Leaving { drain_to, .. } = &mut self.role {
+            *drain_to = 0;
         }
     }
 

@@ -26,6 +26,7 @@ pub(super) struct View {
     /// What of it the counters have: delivered, lost.
     counted: (u64, u64),
     observer: bool,
+    gaps: GapPolicy,
 }
 
 /// What there is to show next.
@@ -55,6 +56,7 @@ impl View {
             delivered_to: start,
             counted: (0, 0),
             observer: show.observer,
+            gaps: show.gaps,
         }
     }
 
@@ -139,6 +141,24 @@ impl View {
         guard.finish(&mut held);
         counters.guarded.add(guard.removed());
         Some(held)
+    }
+
+    /// Goes on at live output, and answers what is left out, if anything.
+    pub(super) fn stop_replay(&mut self, log: &BootLog, counters: &Counters) -> Option<(u64, u64)> {
+        let from = self.cursor.offset();
+        if !self.is_replay(from) {
+            return None;
+        }
+        self.all_delivered(counters);
+        self.counted = (0, 0);
+        self.delivered_to = self.live_from;
+        self.cursor = log
+            .cursor(Start::Offset(self.live_from))
+            .with_gap_policy(self.gaps);
+        if let Some(guard) = self.guard.take() {
+            counters.guarded.add(guard.removed());
+        }
+        Some((from, self.live_from))
     }
 
     /// Counts what is not counted yet.

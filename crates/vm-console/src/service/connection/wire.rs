@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::escape::Escape;
 use crate::protocol::{
-    Decoder, EndCode, ErrorCode, Refusal, ServerFrame, SessionEnd, VERSION, Warning, output_frame,
+    AttachRequest, ClientFrame, Decoder, EndCode, ErrorCode, FrameError, Refusal, ServerFrame,
+    SessionEnd, VERSION, Warning, output_frame,
 };
 use crate::session::{EndReason, Limit};
 use crate::when::Span;
@@ -18,6 +19,8 @@ pub(in crate::service) enum Wire {
         escape: Option<Escape>,
         /// Whether it is told in words what happens to its session.
         notices: bool,
+        /// The attach that coming in stands for, until it is carried out.
+        attach: Option<AttachRequest>,
     },
     /// Frames.
     Control {
@@ -25,6 +28,8 @@ pub(in crate::service) enum Wire {
         decoder: Decoder,
         /// The version of the protocol that is spoken; 1 until the client says that it knows more.
         version: u16,
+        /// A request that has to wait for a search in the log.
+        searching: Option<Box<ClientFrame>>,
     },
 }
 
@@ -45,6 +50,7 @@ impl Wire {
         Self::Control {
             decoder: Decoder::default(),
             version: 1,
+            searching: None,
         }
     }
 
@@ -58,8 +64,37 @@ impl Wire {
     /// Whether a request waits to be carried out.
     pub(super) fn has_request(&self) -> bool {
         match self {
-            Self::Raw { .. } => false,
-            Self::Control { decoder, .. } => decoder.has_frame(),
+            Self::Raw { attach, .. } => attach.is_some(),
+            Self::Control {
+                decoder, searching, ..
+            } => searching.is_some() || decoder.has_frame(),
+        }
+    }
+
+    /// The next request of a control connection.
+    pub(in crate::service) fn next_request(&mut self) -> Option<Result<ClientFrame, FrameError>> {
+        let Self::Control {
+            decoder,
+            version,
+            searching,
+        } = self
+        else {
+            return None;
+        };
+        if let Some(frame) = searching.take() {
+            return Some(Ok(*frame));
+        }
+        match decoder.next_frame() {
+            Ok(None) => None,
+            Ok(Some(frame)) => Some(ClientFrame::parse(frame, *version)),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// Puts back a request until a search in the log is done.
+    pub(in crate::service) fn search_for(&mut self, request: ClientFrame) {
+        if let Self::Control { searching, .. } = self {
+            *searching = Some(Box::new(request));
         }
     }
 }
@@ -123,6 +158,15 @@ impl Framing {
             Self::Raw { .. } => {
                 out.extend(format!("\r\n[{} bytes of output lost]\r\n", to - from).as_bytes());
             }
+            Self::Control => ServerFrame::Gap { from, to }.encode(out),
+        }
+    }
+
+    /// Output is left out that was to be replayed. Raw clients are not told, as they are not told of
+    /// what else was printed before.
+    pub(super) fn withheld(self, from: u64, to: u64, out: &mut Vec<u8>) {
+        match self {
+            Self::Raw { .. } => {}
             Self::Control => ServerFrame::Gap { from, to }.encode(out),
         }
     }

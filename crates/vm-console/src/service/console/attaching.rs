@@ -29,7 +29,7 @@ impl ServedConsole {
         Ok(Some(self.attach_as_asked(id, &request, turn)))
     }
 
-    /// Serves the socket that came along, as another connection.
+    /// Serves the socket that came along, as another connection that lasts as long as this one.
     pub(super) fn attach_passed(
         &mut self,
         id: ConnectionId,
@@ -43,21 +43,19 @@ impl ServedConsole {
             return already_attached();
         }
         let Some(socket) = passed else {
-            return fail(ErrorCode::NotSupported, "no descriptor came along");
-        };
-        // Anything but a socket can be made blocking by whoever else holds it, and would then stop
-        // the service.
-        if rustix::net::sockopt::socket_type(&socket) != Ok(rustix::net::SocketType::STREAM) {
-            let text = "the descriptor is no stream socket";
+            let text = "no unix stream socket came along";
             return fail(ErrorCode::NotSupported, text);
-        }
+        };
         let identity = renamed(connection, Transport::Passed, &request.name);
-        if self.connections.len() + 1 >= self.console.config.max_connections {
+        if !self.make_room(Some(id), turn) {
             return fail(ErrorCode::NotPermitted, "too many connections");
         }
         let request = self.placed(&identity, request, asked)?;
         let stream = Box::new(Socket::new(socket));
-        let passed = self.take_in(identity, stream, self.raw(None), turn);
+        let passed = self.take_in(identity, stream, self.raw(None, None), turn);
+        if let Some(connection) = self.connections.get_mut(passed) {
+            connection.passed_by = Some(id);
+        }
         Ok(Some(self.attach_as_asked(passed, &request, turn)))
     }
 

@@ -77,6 +77,13 @@ impl Connections {
             .map(|(id, _)| id)
     }
 
+    /// One whose descriptor was passed on connection `by`.
+    pub(super) fn passed_by(&self, by: ConnectionId) -> Option<ConnectionId> {
+        let mut all = self.iter();
+        all.find(|(_, connection)| connection.passed_by == Some(by))
+            .map(|(id, _)| id)
+    }
+
     /// One that is to be taken out.
     pub(super) fn gone(&self) -> Option<ConnectionId> {
         let mut all = self.iter();

@@ -36,6 +36,11 @@ impl ServedConsole {
                     }
                     return;
                 }
+                Came::Dead(error) => {
+                    self.listeners.close(slot, turn);
+                    let name = &self.console.name;
+                    return turn.warn(|| format!("console {name}: a listener is gone: {error}"));
+                }
                 Came::Exhausted(error) => {
                     self.listeners.pause(slot, turn);
                     self.console.counters.listener_pauses.add(1);
@@ -58,7 +63,15 @@ impl ServedConsole {
         } = accepted;
         self.console.counters.connections.add(1);
         let (transport, wire) = match kind {
-            Kind::Raw { .. } => (transport, self.raw(None)),
+            Kind::Raw { force, read_only } => {
+                let request = AttachRequest {
+                    force,
+                    read_only,
+                    replay: self.console.config.replay,
+                    ..AttachRequest::default()
+                };
+                (transport, self.raw(None, Some(request)))
+            }
             Kind::Control => (Transport::Control, Wire::control()),
         };
         let mut identity = Identity::new(transport, "");
@@ -67,38 +80,68 @@ impl ServedConsole {
         }
         let id = if !admitted {
             return self.turn_away(stream, &wire, "not permitted");
-        } else if self.connections.len() >= self.console.config.max_connections {
+        } else if !self.make_room(None, turn) {
             return self.turn_away(stream, &wire, "too many connections");
         } else {
             self.take_in(identity, stream, wire, turn)
         };
+        let (name, log) = (&self.console.name, &self.console.log);
         if let Some(connection) = self.connections.get_mut(id) {
             connection.slot = exclusive.then_some(slot);
             if !settles.is_zero() {
                 let until = turn.now().saturating_add(settles);
                 connection.outbox.pace.be_quiet_until(until);
             }
+            connection.tell(|framing, out| framing.greet(name, log.head(), log.epoch(), out));
         }
-        match kind {
-            Kind::Raw { force, read_only } => {
-                let request = AttachRequest {
-                    force,
-                    read_only,
-                    replay: self.console.config.replay,
-                    ..AttachRequest::default()
-                };
-                // Told to the connection by the attach itself, whichever way it goes.
-                let _ = self.attach(id, &request, turn);
-            }
-            Kind::Control => {
-                let (name, log) = (&self.console.name, &self.console.log);
-                if let Some(connection) = self.connections.get_mut(id) {
-                    connection.tell(|framing, out| {
-                        framing.greet(name, log.head(), log.epoch(), out);
-                    });
-                }
-            }
+        self.attach_on_arrival(id, turn);
+    }
+
+    /// Coming in on a raw connection is an attach, which may have to wait for a search in the log.
+    pub(super) fn attach_on_arrival(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        let Wire::Raw { attach, .. } = &mut connection.wire else {
+            return;
+        };
+        let Some(request) = attach.take() else {
+            return;
+        };
+        if self.has_found(Some(request.replay)) {
+            // Told to the connection by the attach itself, whichever way it goes.
+            let _ = self.attach(id, &request, turn);
+        } else if let Some(connection) = self.connections.get_mut(id)
+            && let Wire::Raw { attach, .. } = &mut connection.wire
+        {
+            *attach = Some(request);
+            connection.outbox.pace.wait_for_room();
         }
+    }
+
+    /// Whether one more connection may be taken in. If there are too many, the one that has been
+    /// there longest without a session has to go, but not `except`: silent connections must not keep
+    /// out whoever wants the console.
+    pub(super) fn make_room(&mut self, except: Option<ConnectionId>, turn: &mut Turn<'_>) -> bool {
+        if self.connections.len() < self.console.config.max_connections {
+            return true;
+        }
+        let oldest = self
+            .connections
+            .iter()
+            .find(|(id, connection)| !connection.standing.has_session() && Some(*id) != except);
+        let Some((id, _)) = oldest else {
+            return false;
+        };
+        self.console.counters.connections_turned_away.add(1);
+        let name = &self.console.name;
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.tell(|framing, out| framing.turn_away(name, "too many connections", out));
+        }
+        // It is told if there is room for that, and not waited for.
+        let _ = self.send_once(id, turn);
+        self.take_out(id, turn);
+        true
     }
 
     /// One line, at once, and no more: there is no state for it.
@@ -126,17 +169,16 @@ impl ServedConsole {
             read_only,
             replay,
         } = files;
-        let wire = self.raw(escape);
-        let connection = Connection::new(identity, stream, wire, self.bucket(turn));
-        let id = self.connections.add(connection.tells(outcome));
         let request = AttachRequest {
             force,
             read_only,
             replay: replay.unwrap_or(self.console.config.replay),
             ..AttachRequest::default()
         };
-        // Told to the connection by the attach itself, whichever way it goes.
-        let _ = self.attach(id, &request, turn);
+        let wire = self.raw(escape, Some(request));
+        let connection = Connection::new(identity, stream, wire, self.bucket(turn));
+        let id = self.connections.add(connection.tells(outcome));
+        self.attach_on_arrival(id, turn);
     }
 
     pub(super) fn take_in(
@@ -152,9 +194,12 @@ impl ServedConsole {
     }
 
     /// What a client speaks that sends and is sent bytes.
-    pub(super) fn raw(&self, escape: Option<Escape>) -> Wire {
-        let notices = self.console.config.notices;
-        Wire::Raw { escape, notices }
+    pub(super) fn raw(&self, escape: Option<Escape>, attach: Option<AttachRequest>) -> Wire {
+        Wire::Raw {
+            escape,
+            notices: self.console.config.notices,
+            attach,
+        }
     }
 
     fn bucket(&self, turn: &Turn<'_>) -> Option<TokenBucket> {

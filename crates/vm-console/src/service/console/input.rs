@@ -100,7 +100,12 @@ impl ServedConsole {
         let watches = !connection.outlives_sessions()
             && connection.standing.has_session()
             && connection.stream().tells_when_closed();
-        if !watches && !connection.standing.is_leaving() && !connection.standing.has_hung_up() {
+        if watches {
+            // It will never type again, so the console is free for the next who wants it.
+            if let Some(lease) = connection.standing.lease() {
+                self.session.hang_up(lease);
+            }
+        } else if !connection.standing.is_leaving() && !connection.standing.has_hung_up() {
             self.finish(id, EndReason::ClientClosed, turn);
         }
     }
@@ -148,6 +153,10 @@ impl ServedConsole {
         let Some(lease) = connection.standing.lease() else {
             return;
         };
+        if bytes.is_empty() {
+            // Nothing typed is no input.
+            return;
+        }
         let counters = &self.console.counters;
         if !self.session.input(turn.now(), lease) {
             counters.input_discarded.add(bytes.len() as u64);

@@ -68,7 +68,15 @@ impl Listeners {
     pub(super) fn pause(&mut self, slot: usize, turn: &mut Turn<'_>) {
         if let Some(slot) = self.slots.get_mut(slot).and_then(Option::as_mut) {
             slot.paused_until = Some(turn.now().saturating_add(PAUSE));
-            turn.rewatch(slot.listener.source.descriptor(), Interest::default());
+            // Not only watched for nothing: a hang-up would be told all the same, for ever.
+            turn.unwatch(slot.listener.source.descriptor());
+        }
+    }
+
+    /// Nobody can come in through `slot` any more.
+    pub(super) fn close(&mut self, slot: usize, turn: &mut Turn<'_>) {
+        if let Some(closed) = self.slots.get_mut(slot).and_then(Option::take) {
+            turn.unwatch(closed.listener.source.descriptor());
         }
     }
 
@@ -82,13 +90,18 @@ impl Listeners {
     }
 
     fn resume_if(&mut self, condition: impl Fn(Duration) -> bool, turn: &mut Turn<'_>) {
-        for slot in self.slots.iter_mut().flatten() {
-            if slot
-                .paused_until
-                .take_if(|until| condition(*until))
-                .is_some()
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            if let Some(slot) = slot
+                && slot
+                    .paused_until
+                    .take_if(|until| condition(*until))
+                    .is_some()
             {
-                turn.rewatch(slot.listener.source.descriptor(), Interest::READABLE);
+                let what = Watched::Console(self.console, Part::Listener(index));
+                let fd = slot.listener.source.descriptor();
+                if turn.watch(fd, what, Interest::READABLE).is_none() {
+                    slot.paused_until = Some(turn.now().saturating_add(PAUSE));
+                }
             }
         }
     }

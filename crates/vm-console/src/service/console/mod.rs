@@ -37,7 +37,6 @@ mod sessions;
 mod time;
 
 use std::os::fd::AsRawFd;
-use std::sync::Arc;
 
 use self::carrier::Carrier;
 use self::connections::Connections;
@@ -47,11 +46,11 @@ use self::lossless::Lossless;
 use self::machine::Machine;
 use self::port::Port;
 use super::connection::Role;
+use super::handle::Added;
 use super::kernel::{ConnectionId, ConsoleId, Interest, Part, Readiness, Watched};
 use super::turn::Turn;
 use crate::audit::Audited;
 use crate::console::Console;
-use crate::port::GuestPort;
 use crate::session::{EndReason, Session};
 use crate::transport::Listener;
 use crate::transport::accept::Release;
@@ -70,17 +69,20 @@ pub(super) struct ServedConsole {
 }
 
 impl ServedConsole {
-    /// Begins to serve `console`.
-    pub(super) fn start(
-        id: ConsoleId,
-        console: Console,
-        port: Arc<dyn GuestPort>,
-        listeners: Vec<Listener>,
-        turn: &mut Turn<'_>,
-    ) -> Self {
+    /// Begins to serve a console that was claimed for this service.
+    pub(super) fn start(id: ConsoleId, added: Added, turn: &mut Turn<'_>) -> Self {
+        let Added {
+            console,
+            port,
+            listeners,
+        } = added;
         let port = Port(port);
         let config = &console.config;
-        let power = port.line(|line| line.power());
+        let power = port.line(|line| {
+            // Left by a service that did not end in order.
+            line.hold_output_at(None);
+            line.power()
+        });
         let mut session = Session::new(config.session.clone());
         if !power.on {
             // There is no session yet that could end.
@@ -140,6 +142,7 @@ impl ServedConsole {
         self.listeners.close_all(turn);
         turn.unwatch(self.console.bell.as_raw_fd());
         turn.shared.agenda.wake_at(self.id, None);
+        turn.shared.audit.forget(self.id);
     }
 
     pub(super) fn dispatch(&mut self, part: Part, ready: Readiness, turn: &mut Turn<'_>) {
@@ -179,6 +182,12 @@ impl ServedConsole {
     pub(super) fn set_boot_log(&mut self, on: bool, turn: &mut Turn<'_>) {
         let ended = self.session.set_boot_log(turn.now(), on);
         self.session_over(ended, turn);
+        if !on {
+            // What was printed before is nobody's to see any more.
+            for (_, connection) in self.connections.iter_mut() {
+                connection.stop_replay(&self.console.log, &self.console.counters);
+            }
+        }
     }
 
     /// Another turn for whatever nothing will wake: descriptors that are always ready, and gone
@@ -210,36 +219,42 @@ impl ServedConsole {
 
     /// Takes out who is gone.
     fn reap(&mut self, turn: &mut Turn<'_>) {
-        let mut freed = false;
         while let Some(id) = self.connections.gone() {
-            freed = true;
-            // It may have lost its descriptor and not its session.
-            if self
-                .connections
-                .get(id)
-                .is_some_and(|c| c.standing.has_session())
-            {
-                let why = EndReason::Error("its descriptor cannot be watched".into());
-                self.end_session(id, why, turn);
-            }
-            let Some(mut connection) = self.connections.remove(id) else {
-                continue;
+            self.take_out(id, turn);
+        }
+    }
+
+    fn take_out(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
+        // It may have lost its descriptor and not its session.
+        let connection = self.connections.get(id);
+        if connection.is_some_and(|connection| connection.standing.has_session()) {
+            let why = EndReason::Error("its descriptor cannot be watched".into());
+            self.end_session(id, why, turn);
+        }
+        let Some(mut connection) = self.connections.remove(id) else {
+            return;
+        };
+        connection.outbox.stop_showing(&self.console.counters);
+        connection.unwatch(turn);
+        while let Some(passed) = self.connections.passed_by(id) {
+            self.finish(passed, EndReason::ClientClosed, turn);
+            self.take_out(passed, turn);
+        }
+        if let Some(slot) = connection.slot {
+            let how = if connection.standing.peer_left() {
+                Release::Left
+            } else {
+                Release::LetGo
             };
-            connection.outbox.stop_showing(&self.console.counters);
-            connection.unwatch(turn);
-            if let Some(slot) = connection.slot {
-                let how = if connection.standing.peer_left() {
-                    Release::Left
-                } else {
-                    Release::LetGo
-                };
-                self.listeners.release(slot, how, turn);
-            }
+            // The descriptor first: the listener may need it.
+            drop(connection);
+            self.listeners.release(slot, how, turn);
+            // Somebody may have come while it was taken, and nothing tells that again.
+            self.on_listener(slot, turn);
+            turn.again(self.id);
         }
-        if freed {
-            // A descriptor is free now: whoever waited for one may try again.
-            self.listeners.resume(turn);
-        }
+        // A descriptor is free now: whoever waited for one may try again.
+        self.listeners.resume(turn);
     }
 
     fn watch(&mut self, turn: &mut Turn<'_>) {
@@ -266,7 +281,16 @@ impl ServedConsole {
         }
     }
 
-    fn audit(&self, what: Audited, turn: &Turn<'_>) {
-        turn.audit(&self.console.name, &self.console.counters, what);
+    fn audit(&self, what: Audited, turn: &mut Turn<'_>) {
+        turn.audit(self.id, &self.console, what);
+    }
+}
+
+impl Drop for ServedConsole {
+    /// Also when the service panics: the guest goes on, and another service may take over.
+    fn drop(&mut self) {
+        let lossless = &mut self.lossless;
+        self.port.line(|line| lossless.release(line));
+        self.console.serving.release();
     }
 }

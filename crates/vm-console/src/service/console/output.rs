@@ -14,19 +14,26 @@ impl ServedConsole {
     /// Sends to every connection what it can take. If some have seen everything then, sees to it
     /// that more is noticed.
     pub(super) fn send(&mut self, turn: &mut Turn<'_>) {
+        let mut at_least_one = false;
         for _ in 0..ROUNDS_A_TURN {
             let mut seen: Option<u64> = None;
             let mut at = None;
             while let Some(id) = self.connections.after(at) {
                 at = Some(id);
-                if let Some(offset) = self.send_to(id, turn) {
+                if at_least_one && turn.is_over() {
+                    if let Some(connection) = self.connections.get_mut(id) {
+                        connection.outbox.pace.wait_for_room();
+                    }
+                } else if let Some(offset) = self.send_to(id, turn) {
                     seen = Some(seen.map_or(offset, |seen| seen.min(offset)));
                 }
+                at_least_one = true;
             }
             let head = self.console.log.head();
             match seen {
                 None => return,
                 Some(seen) if self.flow.wait(seen, head, turn.now(), &self.port) => return,
+                Some(_) if turn.is_over() => break,
                 Some(_) => {}
             }
         }

@@ -2,10 +2,22 @@
 
 use super::ServedConsole;
 use super::asked::{Asked, Failure, fail};
-use crate::log::{Fit, LogId, Start};
+use crate::log::{BootLog, Fit, LogId, Start};
 use crate::protocol::ErrorCode;
 
 impl ServedConsole {
+    /// Looks for `start` in the log, for as long as one step of a search may take. If it is not
+    /// found by then, the next call goes on.
+    pub(super) fn has_found(&self, start: Option<Start>) -> bool {
+        start.is_none_or(|start| {
+            let found = self
+                .console
+                .log
+                .locate_within(start, BootLog::LOOKUP_BUDGET);
+            found.is_some()
+        })
+    }
+
     /// The place where a request begins that asks for `start`, in the log `named`. A request with a
     /// number fails where one without is given something else in place of what it asked for.
     pub(super) fn place(

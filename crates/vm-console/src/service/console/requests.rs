@@ -17,28 +17,32 @@ const REQUESTS_A_TURN: usize = 64;
 impl ServedConsole {
     /// Carries out what a connection has asked for, as far as it may now.
     pub(super) fn requests(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
+        self.attach_on_arrival(id, turn);
         for _ in 0..REQUESTS_A_TURN {
             let Some(connection) = self.connections.get_mut(id) else {
                 return;
             };
-            if !connection.has_request_to_do() {
+            if !connection.has_request_to_do() || turn.is_over() {
                 return;
             }
-            let Wire::Control { decoder, version } = &mut connection.wire else {
-                return;
-            };
-            let parsed = match decoder.next_frame() {
-                Ok(None) => return,
-                Ok(Some(frame)) => ClientFrame::parse(frame, *version),
-                Err(error) => Err(error),
-            };
-            let (frame, asked) = match parsed {
-                Ok(ClientFrame::Request(Request { id, frame })) => (*frame, Asked::Numbered(id)),
-                Ok(frame) => (frame, Asked::Plainly),
-                Err(error) => {
+            let frame = match connection.wire.next_request() {
+                None => return,
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => {
                     self.bad_request(id, &error, turn);
                     continue;
                 }
+            };
+            if !self.has_found(frame.start()) {
+                if let Some(connection) = self.connections.get_mut(id) {
+                    connection.wire.search_for(frame);
+                    connection.outbox.pace.wait_for_room();
+                }
+                return;
+            }
+            let (frame, asked) = match frame {
+                ClientFrame::Request(Request { id, frame }) => (*frame, Asked::Numbered(id)),
+                frame => (frame, Asked::Plainly),
             };
             let reply = self.request(id, frame, asked, turn);
             if let (Some(frame), Some(connection)) =
@@ -146,16 +150,10 @@ impl ServedConsole {
         }
     }
 
-    /// A hint: of no interest from anybody but the holder.
+    /// A hint: of no interest from anybody but the holder, nor if it changes nothing.
     fn resize(&mut self, id: ConnectionId, columns: u16, rows: u16, turn: &mut Turn<'_>) -> Reply {
-        if self
-            .connections
-            .get(id)
-            .ok_or(GONE)?
-            .standing
-            .lease()
-            .is_some()
-        {
+        let connection = self.connections.get_mut(id).ok_or(GONE)?;
+        if connection.standing.lease().is_some() && connection.inbox.resize(columns, rows) {
             self.audit(Audited::Resized { columns, rows }, turn);
         }
         Ok(None)

@@ -22,6 +22,9 @@ impl ServedConsole {
         request: &AttachRequest,
         turn: &mut Turn<'_>,
     ) -> Result<Attached, Refused> {
+        // What the owner said of the machine before this came must count, though its bell may be
+        // heard later.
+        self.look_at_machine(turn);
         let Some(connection) = self.connections.get(id) else {
             return Err(Refused::ShuttingDown);
         };
@@ -189,7 +192,12 @@ impl ServedConsole {
     }
 
     /// A limit comes up.
-    pub(super) fn warn(&mut self, limit: Limit, remaining: std::time::Duration, turn: &Turn<'_>) {
+    pub(super) fn warn(
+        &mut self,
+        limit: Limit,
+        remaining: std::time::Duration,
+        turn: &mut Turn<'_>,
+    ) {
         self.console.counters.warnings.add(1);
         self.audit(Audited::Warned { limit }, turn);
         let name = &self.console.name;
@@ -222,6 +230,20 @@ impl ServedConsole {
             // A service that shuts down waits until what it said is taken, and not for its clients
             // to close.
             connection.finish_output(is_open);
+        }
+    }
+
+    /// A leaving client has not read what was left for it in time. The reason still reaches it, if
+    /// its socket has room for that.
+    pub(super) fn say_last_words(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.prepare_last_words();
+        }
+        // What was begun has to be finished, or the reason would be taken for a part of it.
+        let _ = self.send_once(id, turn);
+        self.say_goodbye(id, turn);
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.standing.go();
         }
     }
 

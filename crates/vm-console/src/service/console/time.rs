@@ -36,7 +36,9 @@ impl ServedConsole {
             connection.on_time(now);
             let too_slow = connection.standing.has_session()
                 && most.is_some_and(|most| connection.outbox.bytes_behind() > most);
-            if connection.standing.was_heard_out(now) {
+            if connection.standing.has_lingered(now) {
+                served.say_last_words(id, turn);
+            } else if connection.standing.was_heard_out(now) {
                 served.finish(id, EndReason::ClientClosed, turn);
             } else if too_slow {
                 served.finish(id, EndReason::TooSlow, turn);

@@ -1,0 +1,277 @@
+//! The service without its event loop: it takes commands and events, and hands them to the consoles.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender};
+use vmm_sys_util::eventfd::EventFd;
+
+use super::console::ServedConsole;
+use super::handle::{Added, Command};
+use super::kernel::{ConsoleId, Interest, Kernel, Readiness, Watched};
+use super::turn::{Shared, Turn};
+use crate::audit::AuditEvent;
+
+/// What is told to other threads without asking.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    is_finished: AtomicBool,
+    longest_turn: AtomicU64,
+}
+
+impl Progress {
+    pub(super) fn is_finished(&self) -> bool {
+        self.is_finished.load(Ordering::Acquire)
+    }
+
+    pub(super) fn longest_turn(&self) -> Duration {
+        Duration::from_nanos(self.longest_turn.load(Ordering::Relaxed))
+    }
+}
+
+pub(super) struct Desk {
+    shared: Shared,
+    consoles: HashMap<ConsoleId, ServedConsole>,
+    /// Consoles that are still served elsewhere, and the commands for them, in their order.
+    waiting: HashMap<ConsoleId, (Added, Vec<Command>)>,
+    commands: Receiver<Command>,
+    kick: Arc<EventFd>,
+    progress: Arc<Progress>,
+    shutting_down: bool,
+    /// The moment that the kernel's alarm is set to.
+    alarm: Option<Duration>,
+}
+
+impl Desk {
+    pub(super) fn new(
+        audit: Sender<AuditEvent>,
+        commands: Receiver<Command>,
+        kick: Arc<EventFd>,
+        progress: Arc<Progress>,
+    ) -> Self {
+        Self {
+            shared: Shared::new(audit),
+            consoles: HashMap::new(),
+            waiting: HashMap::new(),
+            commands,
+            kick,
+            progress,
+            shutting_down: false,
+            alarm: None,
+        }
+    }
+
+    pub(super) fn consoles(&self) -> usize {
+        self.consoles.len()
+    }
+
+    /// Starts to watch the service's own descriptors.
+    pub(super) fn begin(&mut self, timer: RawFd, kernel: &mut dyn Kernel) -> io::Result<()> {
+        let own = [
+            (self.kick.as_raw_fd(), Watched::Commands),
+            (timer, Watched::Alarm),
+        ];
+        for (fd, what) in own {
+            kernel.watch(fd, what, Interest::READABLE)?;
+        }
+        Ok(())
+    }
+
+    /// Handles one event, and draws all its consequences.
+    pub(super) fn handle(&mut self, what: Watched, ready: Readiness, kernel: &mut dyn Kernel) {
+        let started = kernel.now();
+        match what {
+            Watched::Commands => {
+                // Nothing to read is fine: a kick may be for what was done already.
+                let _ = self.kick.read();
+                self.add_waiting(started, kernel);
+                self.on_commands(started, kernel);
+                for id in self.shared.take_again() {
+                    self.with(id, started, kernel, ServedConsole::serve_again);
+                }
+            }
+            Watched::Alarm => {
+                self.alarm = None;
+                while let Some(id) = self.shared.agenda.take_due(started) {
+                    self.with(id, started, kernel, |_, _| {});
+                    if self.turn(started, kernel).is_over() {
+                        break;
+                    }
+                }
+            }
+            Watched::Console(id, part) => {
+                self.with(id, started, kernel, |console, turn| {
+                    console.dispatch(part, ready, turn);
+                });
+            }
+        }
+        if self.shared.has_more() {
+            self.kick();
+        }
+        self.set_alarm(started, kernel);
+        let took = kernel.now().saturating_sub(started).as_nanos();
+        let took = u64::try_from(took).unwrap_or(u64::MAX);
+        self.progress
+            .longest_turn
+            .fetch_max(took, Ordering::Relaxed);
+    }
+
+    /// Whether it was told to shut down, and all is done.
+    pub(super) fn has_nothing_left(&self) -> bool {
+        self.shutting_down && self.consoles.is_empty() && !self.progress.is_finished()
+    }
+
+    /// Leaves the event loop.
+    pub(super) fn finish(&mut self, timer: RawFd, kernel: &mut dyn Kernel) {
+        let now = kernel.now();
+        let kick = self.kick.as_raw_fd();
+        let mut turn = self.turn(now, kernel);
+        turn.unwatch(kick);
+        turn.unwatch(timer);
+        self.close();
+    }
+
+    /// Serves nothing any more. Whoever waits for the outcome of a command learns that there is
+    /// none.
+    pub(super) fn close(&mut self) {
+        self.consoles.clear();
+        self.waiting.clear();
+        // First, so that a command that is sent from now on is dropped by its sender.
+        self.progress.is_finished.store(true, Ordering::Release);
+        self.commands.try_iter().for_each(drop);
+    }
+
+    fn kick(&self) {
+        // The one error is a full counter, and that wakes the service just as well.
+        let _ = self.kick.write(1);
+    }
+
+    fn turn<'a>(&'a mut self, started: Duration, kernel: &'a mut dyn Kernel) -> Turn<'a> {
+        Turn::new(kernel, &mut self.shared, started)
+    }
+
+    fn set_alarm(&mut self, started: Duration, kernel: &mut dyn Kernel) {
+        let next = self.shared.agenda.next();
+        if self.alarm == next {
+            return;
+        }
+        match kernel.set_alarm(next) {
+            Ok(()) => self.alarm = next,
+            Err(error) => self
+                .turn(started, kernel)
+                .warn(|| format!("cannot set the timer: {error}")),
+        }
+    }
+
+    fn on_commands(&mut self, started: Duration, kernel: &mut dyn Kernel) {
+        while let Ok(command) = self.commands.try_recv() {
+            self.carry_out(command, started, kernel);
+            if self.turn(started, kernel).is_over() {
+                return self.kick();
+            }
+        }
+    }
+
+    fn carry_out(&mut self, command: Command, started: Duration, kernel: &mut dyn Kernel) {
+        if let Some(id) = command.console()
+            && let Some((_, later)) = self.waiting.get_mut(&id)
+        {
+            later.push(command);
+            return;
+        }
+        match command {
+            Command::Add(id, added) => self.add(id, *added, started, kernel),
+            Command::Remove(id) => self.with(id, started, kernel, ServedConsole::shut_down),
+            Command::Listen(id, listener) => {
+                self.with(id, started, kernel, |console, turn| {
+                    console.listen(listener, turn);
+                });
+            }
+            Command::Attach(id, client, outcome) => {
+                self.with(id, started, kernel, |console, turn| {
+                    console.attach_files(*client, outcome, turn);
+                });
+            }
+            Command::Disconnect(id, reason) => {
+                self.with(id, started, kernel, |console, turn| {
+                    console.disconnect(reason, turn);
+                });
+            }
+            Command::BootLog(id, on) => {
+                self.with(id, started, kernel, |console, turn| {
+                    console.set_boot_log(on, turn);
+                });
+            }
+            Command::Status(id, answer) => self.with(id, started, kernel, |console, turn| {
+                // Whoever asked may have lost patience.
+                let _ = answer.send(console.status(turn));
+            }),
+            Command::ShutDown => {
+                self.shutting_down = true;
+                self.waiting.clear();
+                for id in self.consoles.keys().copied().collect::<Vec<_>>() {
+                    self.with(id, started, kernel, ServedConsole::shut_down);
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, id: ConsoleId, added: Added, started: Duration, kernel: &mut dyn Kernel) {
+        if self.shutting_down {
+            return;
+        }
+        if !added.console.serving.claim(&self.kick) {
+            self.waiting.insert(id, (added, Vec::new()));
+            return;
+        }
+        let mut turn = self.turn(started, kernel);
+        let console = ServedConsole::start(id, added, &mut turn);
+        self.consoles.insert(id, console);
+        self.with(id, started, kernel, |_, _| {});
+    }
+
+    /// Adds the consoles that waited and are free now.
+    fn add_waiting(&mut self, started: Duration, kernel: &mut dyn Kernel) {
+        for id in self.waiting.keys().copied().collect::<Vec<_>>() {
+            let Some((added, commands)) = self.waiting.remove(&id) else {
+                continue;
+            };
+            self.add(id, added, started, kernel);
+            // They go on waiting with it, if it does.
+            for command in commands {
+                self.carry_out(command, started, kernel);
+            }
+        }
+    }
+
+    /// Lets `act` at a console, then lets the console draw the consequences.
+    fn with(
+        &mut self,
+        id: ConsoleId,
+        started: Duration,
+        kernel: &mut dyn Kernel,
+        act: impl FnOnce(&mut ServedConsole, &mut Turn<'_>),
+    ) {
+        let Some(console) = self.consoles.get_mut(&id) else {
+            return;
+        };
+        let mut turn = Turn::new(kernel, &mut self.shared, started);
+        act(console, &mut turn);
+        console.settle(&mut turn);
+        if console.is_done() {
+            console.stop(&mut turn);
+            self.consoles.remove(&id);
+        }
+    }
+}
+
+impl Drop for Desk {
+    /// Also when the thread panics: the guests go on, and nobody waits in vain.
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,60 @@
+//! Which service serves a console: one at a time, and the next one waits.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use vmm_sys_util::eventfd::EventFd;
+
+/// Held by the service that serves the console. Two would share one doorbell, and each would miss
+/// what the other hears.
+#[derive(Debug, Default)]
+pub(crate) struct Serving {
+    state: Mutex<State>,
+    released: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    is_claimed: bool,
+    waiting: Vec<Arc<EventFd>>,
+}
+
+impl Serving {
+    /// Claims the console, or has `kick` written when it is free.
+    pub(crate) fn claim(&self, kick: &Arc<EventFd>) -> bool {
+        let mut state = self.state();
+        if !state.is_claimed {
+            state.is_claimed = true;
+            return true;
+        }
+        if !state.waiting.iter().any(|other| Arc::ptr_eq(other, kick)) {
+            state.waiting.push(Arc::clone(kick));
+        }
+        false
+    }
+
+    pub(crate) fn release(&self) {
+        let mut state = self.state();
+        state.is_claimed = false;
+        for kick in state.waiting.drain(..) {
+            // The one error is a full counter, and that wakes the service just as well.
+            let _ = kick.write(1);
+        }
+        drop(state);
+        self.released.notify_all();
+    }
+
+    /// Waits until no service serves the console. False if one still does after `patience`.
+    pub(crate) fn wait_released(&self, patience: Duration) -> bool {
+        let state = self.state();
+        let (state, _) = self
+            .released
+            .wait_timeout_while(state, patience, |state| state.is_claimed)
+            .unwrap_or_else(PoisonError::into_inner);
+        !state.is_claimed
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
