@@ -228,7 +228,7 @@ fn every_numbered_request_has_one_answer_in_its_order() {
 fn an_attach_behind_a_detach_is_carried_out_after_the_end() {
     let rig = Rig::new();
     // More than a socket holds: the end waits until the client reads.
-    rig.print(&[b'.'; 1 << 20]);
+    rig.print(&vec![b'.'; 1 << 20]);
     let mut client = Frames::connect(&rig);
     client.send(&attach(Start::Oldest, None));
     client.send(&ClientFrame::Detach);
