@@ -90,8 +90,8 @@ impl Desk {
                 let _ = self.kick.read();
                 self.add_waiting(started, kernel);
                 self.on_commands(started, kernel);
-                for id in self.shared.take_again() {
-                    self.with(id, started, kernel, ServedConsole::serve_again);
+                for id in self.shared.take_waiting_for_turn() {
+                    self.with(id, started, kernel, ServedConsole::take_another_turn);
                 }
             }
             Watched::Alarm => {
@@ -109,7 +109,7 @@ impl Desk {
                 });
             }
         }
-        if self.shared.has_more() {
+        if self.shared.another_is_wanted() {
             self.kick();
         }
         self.set_alarm(started, kernel);

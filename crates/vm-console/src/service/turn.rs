@@ -51,12 +51,12 @@ impl Shared {
     }
 
     /// Whether some console wants another turn at once.
-    pub(super) fn has_more(&self) -> bool {
+    pub(super) fn another_is_wanted(&self) -> bool {
         !self.again.is_empty()
     }
 
     /// The consoles that want another turn, once.
-    pub(super) fn take_again(&mut self) -> BTreeSet<ConsoleId> {
+    pub(super) fn take_waiting_for_turn(&mut self) -> BTreeSet<ConsoleId> {
         std::mem::take(&mut self.again)
     }
 }
@@ -93,7 +93,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Gives `console` another turn as soon as others have had theirs.
-    pub(super) fn again(&mut self, console: ConsoleId) {
+    pub(super) fn want_another(&mut self, console: ConsoleId) {
         self.shared.again.insert(console);
     }
 

@@ -127,9 +127,9 @@ impl Connection {
 
     /// Its session is over. What is left of the output is still its own, unless the reason says
     /// otherwise; a peer that is gone needs no farewell.
-    pub(super) fn leave(&mut self, why: EndReason, head: u64, until: Duration) {
+    pub(super) fn end_session(&mut self, why: EndReason, head: u64, until: Duration) {
         self.report(Outcome::Ended(why.clone()));
-        self.standing.leave(why, head, until);
+        self.standing.end_session(why, head, until);
     }
 
     /// Why it leaves and by when, if it has been shown everything it was to be shown.

@@ -143,7 +143,7 @@ impl Standing {
 
     /// Its session is over. What is left of the output is still its own, unless the reason says
     /// otherwise; a peer that is gone needs no farewell.
-    pub(super) fn leave(&mut self, why: EndReason, head: u64, until: Duration) {
+    pub(super) fn end_session(&mut self, why: EndReason, head: u64, until: Duration) {
         if self.has_hung_up() {
             self.go();
         }

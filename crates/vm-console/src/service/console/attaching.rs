@@ -52,7 +52,7 @@ impl ServedConsole {
         }
         let request = self.placed(&identity, request, asked)?;
         let stream = Box::new(Socket::new(socket));
-        let passed = self.take_in(identity, stream, self.raw(None, None), turn);
+        let passed = self.add_connection(identity, stream, self.raw(None, None), turn);
         if let Some(connection) = self.connections.get_mut(passed) {
             connection.passed_by = Some(id);
         }

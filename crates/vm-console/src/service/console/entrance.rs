@@ -83,7 +83,7 @@ impl ServedConsole {
         } else if !self.make_room(None, turn) {
             return self.turn_away(stream, &wire, "too many connections");
         } else {
-            self.take_in(identity, stream, wire, turn)
+            self.add_connection(identity, stream, wire, turn)
         };
         let (name, log) = (&self.console.name, &self.console.log);
         if let Some(connection) = self.connections.get_mut(id) {
@@ -140,7 +140,7 @@ impl ServedConsole {
         }
         // It is told if there is room for that, and not waited for.
         let _ = self.send_once(id, turn);
-        self.take_out(id, turn);
+        self.remove_connection(id, turn);
         true
     }
 
@@ -181,7 +181,7 @@ impl ServedConsole {
         self.attach_on_arrival(id, turn);
     }
 
-    pub(super) fn take_in(
+    pub(super) fn add_connection(
         &mut self,
         identity: Identity,
         stream: Box<dyn Stream>,

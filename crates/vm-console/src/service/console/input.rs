@@ -57,7 +57,7 @@ impl ServedConsole {
             return;
         };
         if connection.has_request_to_do() || connection.listens() {
-            turn.again(self.id);
+            turn.want_another(self.id);
         } else if connection.inbox.is_empty() {
             self.finish(id, EndReason::ClientClosed, turn);
         }

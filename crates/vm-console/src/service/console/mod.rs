@@ -126,7 +126,7 @@ impl ServedConsole {
                 Role::Guest { .. } => connection.standing.close(until),
                 Role::Observer => {
                     let head = self.console.log.head();
-                    connection.leave(EndReason::ShuttingDown, head, until);
+                    connection.end_session(EndReason::ShuttingDown, head, until);
                 }
                 Role::Holder(_) | Role::Leaving { .. } => {}
             }
@@ -192,7 +192,7 @@ impl ServedConsole {
 
     /// Another turn for whatever nothing will wake: descriptors that are always ready, and gone
     /// peers that sent a lot.
-    pub(super) fn serve_again(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn take_another_turn(&mut self, turn: &mut Turn<'_>) {
         self.each_connection(turn, |served, id, turn| {
             let Some(connection) = served.connections.get_mut(id) else {
                 return;
@@ -220,11 +220,11 @@ impl ServedConsole {
     /// Takes out who is gone.
     fn reap(&mut self, turn: &mut Turn<'_>) {
         while let Some(id) = self.connections.gone() {
-            self.take_out(id, turn);
+            self.remove_connection(id, turn);
         }
     }
 
-    fn take_out(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
+    fn remove_connection(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
         // It may have lost its descriptor and not its session.
         let connection = self.connections.get(id);
         if connection.is_some_and(|connection| connection.standing.has_session()) {
@@ -238,7 +238,7 @@ impl ServedConsole {
         connection.unwatch(turn);
         while let Some(passed) = self.connections.passed_by(id) {
             self.finish(passed, EndReason::ClientClosed, turn);
-            self.take_out(passed, turn);
+            self.remove_connection(passed, turn);
         }
         if let Some(slot) = connection.slot {
             let how = if connection.standing.peer_left() {
@@ -251,7 +251,7 @@ impl ServedConsole {
             self.listeners.release(slot, how, turn);
             // Somebody may have come while it was taken, and nothing tells that again.
             self.on_listener(slot, turn);
-            turn.again(self.id);
+            turn.want_another(self.id);
         }
         // A descriptor is free now: whoever waited for one may try again.
         self.listeners.resume(turn);
@@ -264,7 +264,7 @@ impl ServedConsole {
             again |= connection.watch(what, turn);
         }
         if again {
-            turn.again(self.id);
+            turn.want_another(self.id);
         }
     }
 

@@ -151,7 +151,7 @@ impl ServedConsole {
         let until = turn.now().saturating_add(self.console.config.linger);
         if let Some(connection) = self.connections.of_lease(ended.lease) {
             counters.input_discarded.add(connection.inbox.discard());
-            connection.leave(ended.reason.clone(), self.console.log.head(), until);
+            connection.end_session(ended.reason.clone(), self.console.log.head(), until);
         }
         let over = Audited::Ended {
             who: ended.identity,
@@ -174,7 +174,7 @@ impl ServedConsole {
             Role::Observer => {
                 let who = connection.identity().clone();
                 let until = turn.now().saturating_add(self.console.config.linger);
-                connection.leave(reason.clone(), self.console.log.head(), until);
+                connection.end_session(reason.clone(), self.console.log.head(), until);
                 self.audit(Audited::ObserverLeft { who, why: reason }, turn);
             }
             Role::Guest { .. } | Role::Leaving { .. } => connection.standing.go(),
