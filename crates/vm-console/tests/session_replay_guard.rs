@@ -1,7 +1,8 @@
-//! No terminal question survives the replay guard, however it is written or cut, and nothing else is lost.
+//! No terminal question survives the replay guard, however it is written or cut, and nothing else
+//! is lost.
 
 use proptest::prelude::*;
-use vm_console::replay_guard::ReplayGuard;
+use vm_console::replay_guard::{HELD_LIMIT, ReplayGuard};
 
 fn guarded(chunks: &[&[u8]]) -> Vec<u8> {
     let mut guard = ReplayGuard::default();
@@ -156,10 +157,12 @@ fn state_is_bounded_by_a_sequence_that_never_ends() {
     let mut guard = ReplayGuard::default();
     let mut shown = Vec::new();
     guard.filter(b"\x1b]", &mut shown);
-    for _ in 0..100_000 {
+    for sent in 1..=100_000u64 {
         guard.filter(b"xxxxxxxxxx", &mut shown);
+        let held = 2 + 10 * sent - shown.len() as u64 - guard.removed();
+        assert!(held <= HELD_LIMIT as u64);
     }
-    assert!(shown.is_empty());
+    assert_eq!((shown.len(), guard.removed()), (1_000_000, 2));
     assert!(
         std::mem::size_of_val(&guard) < 64,
         "what is held lives in one bounded buffer"
@@ -201,7 +204,8 @@ fn pieces() -> impl Strategy<Value = Vec<&'static [u8]>> {
     prop::collection::vec(piece, 0..30)
 }
 
-/// Plays terminal: finds complete questions of the two kinds that matter most, with none of the guard's code.
+/// Plays terminal: finds complete questions of the two kinds that matter most, with none of the
+/// guard's code.
 fn asks(shown: &[u8]) -> bool {
     let mut i = 0;
     while i < shown.len() {
@@ -222,7 +226,10 @@ fn asks(shown: &[u8]) -> bool {
 
 proptest! {
     #[test]
-    fn cuts_make_no_difference(pieces in pieces(), cuts in prop::collection::vec(1usize..7, 0..200)) {
+    fn cuts_make_no_difference(
+        pieces in pieces(),
+        cuts in prop::collection::vec(1usize..7, 0..200),
+    ) {
         let all = pieces.concat();
         let mut guard = ReplayGuard::default();
         let mut shown = Vec::new();
@@ -247,7 +254,9 @@ proptest! {
     }
 
     #[test]
-    fn what_is_shown_and_what_is_removed_is_what_came(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+    fn what_is_shown_and_what_is_removed_is_what_came(
+        bytes in prop::collection::vec(any::<u8>(), 0..400),
+    ) {
         let mut guard = ReplayGuard::default();
         let mut shown = Vec::new();
         guard.filter(&bytes, &mut shown);
@@ -261,10 +270,11 @@ proptest! {
     }
 }
 
-/// What was taken out must not let what stood before and after it join to something that was never looked at.
+/// What was taken out must not let what stood before and after it join to something that was never
+/// looked at.
 #[test]
 fn nothing_grows_together_across_what_was_taken_out() {
-    // The terminal sees EF 9D 93, one character, and then a DCS that the guard took for the text of an OSC.
+    // The terminal sees EF 9D 93, one character, and then a DCS, which is not the text of an OSC.
     assert_eq!(
         guarded(&[b"\xef\x1b[\x9d\x93\x90$qm\x1b\\"]),
         b"\xef\x9d\x93"
@@ -276,7 +286,10 @@ fn nothing_grows_together_across_what_was_taken_out() {
 
 proptest! {
     #[test]
-    fn what_is_shown_passes_the_guard_again(pieces in pieces(), bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+    fn what_is_shown_passes_the_guard_again(
+        pieces in pieces(),
+        bytes in prop::collection::vec(any::<u8>(), 0..100),
+    ) {
         for all in [pieces.concat(), bytes] {
             let shown = guarded(&[&all]);
             prop_assert_eq!(guarded(&[&shown]), shown);
