@@ -13,9 +13,11 @@ pub enum Typed {
     Help,
 }
 
-/// Finds the escapes in what a person types. They are known only at the start of a line, that is after Enter (CR or LF)
-/// or at the very beginning; `~~` types one tilde; a tilde before anything else is typed as it is, together with what
-/// followed.
+/// Finds the escapes in what a person types.
+///
+/// They are known only at the start of a line, that is after Enter (CR or LF) or at the very
+/// beginning. `~~` types one tilde. A tilde before anything else is typed as it is, and so is what
+/// follows it.
 ///
 /// ```
 /// use vm_console::escape::{Escape, Typed};
@@ -23,7 +25,8 @@ pub enum Typed {
 /// let mut escape = Escape::default();
 /// let mut typed = Vec::new();
 /// escape.feed(b"ls\r~.", |what| typed.push(what));
-/// assert_eq!(typed, [Typed::Byte(b'l'), Typed::Byte(b's'), Typed::Byte(b'\r'), Typed::Leave]);
+/// let [l, s, enter] = [b'l', b's', b'\r'].map(Typed::Byte);
+/// assert_eq!(typed, [l, s, enter, Typed::Leave]);
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Escape {
@@ -114,7 +117,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn how_the_bytes_are_cut_makes_no_difference(bytes in "[~.B?a\r\n]{0,40}", cut in 0usize..40) {
+        fn how_the_bytes_are_cut_makes_no_difference(
+            bytes in "[~.B?a\r\n]{0,40}",
+            cut in 0usize..40,
+        ) {
             let bytes = bytes.as_bytes();
             let cut = cut.min(bytes.len());
             prop_assert_eq!(feed(&[bytes]), feed(&[&bytes[..cut], &bytes[cut..]]));
