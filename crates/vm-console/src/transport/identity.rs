@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Transport;
+pub(crate) use super::printable::printable;
 
 /// Longest name kept, in bytes. A longer one is cut at a character border.
 pub const NAME_LIMIT: usize = 128;
@@ -20,13 +21,15 @@ pub struct Credentials {
 
 /// Who a client is, as shown to others and as recorded for audit.
 ///
-/// The name is a claim; the credentials are a fact. [`Display`](fmt::Display) shows both, so that a claim never hides a
-/// fact. The name holds no control character: it is printed on other people's terminals.
+/// The name is a claim; the credentials are a fact. [`Display`](fmt::Display) shows both, so that a
+/// claim never hides a fact. The name is printed on other people's terminals, so it holds no
+/// control character and nothing invisible.
 ///
 /// ```
 /// use vm_console::session::{Credentials, Identity, Transport};
 ///
-/// let who = Identity::new(Transport::Control, "ada\x1b[2J").with_credentials(Credentials { uid: 1000, gid: 1000, pid: 42 });
+/// let credentials = Credentials { uid: 1000, gid: 1000, pid: 42 };
+/// let who = Identity::new(Transport::Control, "ada\x1b[2J").with_credentials(credentials);
 /// assert_eq!(who.to_string(), "ada?[2J (uid 1000, pid 42, control socket)");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -37,8 +40,11 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// A client of `transport` that goes by `name`, which may be empty. Control characters become `?`, and what is
-    /// longer than [`NAME_LIMIT`] bytes is cut.
+    /// A client of `transport` that goes by `name`, which may be empty.
+    ///
+    /// Control, format, invisible, private and unassigned characters become `?`, and so does a
+    /// combining mark after four others; spaces of other widths become plain ones. What is longer
+    /// than [`NAME_LIMIT`] bytes is cut.
     #[must_use]
     pub fn new(transport: Transport, name: &str) -> Self {
         Self {
@@ -87,21 +93,4 @@ impl fmt::Display for Identity {
             ),
         }
     }
-}
-
-/// `text` fit for somebody else's terminal: no control characters, at most `limit` bytes.
-pub(crate) fn printable(text: &str, limit: usize) -> String {
-    let mut clean = String::new();
-    for character in text.chars() {
-        let character = if character.is_control() {
-            '?'
-        } else {
-            character
-        };
-        if clean.len() + character.len_utf8() > limit {
-            break;
-        }
-        clean.push(character);
-    }
-    clean
 }
