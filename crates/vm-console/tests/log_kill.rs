@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use numbered::{byte_at, bytes_at};
+use numbered::{assert_bytes_from, byte_at, bytes_at};
 use vm_console::{BootLog, LogConfig, LogError, LogImage, MarkKind, Read, Start, UnixTime};
 
 const ROLE: &str = "LOG_KILL_ROLE";
@@ -81,12 +81,7 @@ fn check(log: &BootLog) -> u64 {
         match cursor.read(&mut buf) {
             Read::Bytes(count) => {
                 let from = cursor.offset() - count as u64;
-                assert!(
-                    (from..)
-                        .zip(&buf[..count])
-                        .all(|(offset, &found)| found == byte_at(offset)),
-                    "after {from}"
-                );
+                assert_bytes_from(from, &buf[..count]);
             }
             Read::Gap { .. } => {}
             Read::UpToDate => break,
@@ -170,12 +165,7 @@ fn check_live(path: &Path) {
     while cursor.offset() < end {
         if let Read::Bytes(count) = cursor.read(&mut buf) {
             let from = cursor.offset() - count as u64;
-            assert!(
-                (from..)
-                    .zip(&buf[..count])
-                    .all(|(offset, &found)| found == byte_at(offset)),
-                "after {from}"
-            );
+            assert_bytes_from(from, &buf[..count]);
         }
     }
 }
@@ -192,12 +182,7 @@ fn follow(path: &Path) {
         match cursor.read(&mut buf) {
             Read::Bytes(count) => {
                 let from = cursor.offset() - count as u64;
-                assert!(
-                    (from..)
-                        .zip(&buf[..count])
-                        .all(|(offset, &found)| found == byte_at(offset)),
-                    "after {from}"
-                );
+                assert_bytes_from(from, &buf[..count]);
             }
             Read::UpToDate => thread::yield_now(),
             Read::Gap { .. } => {}

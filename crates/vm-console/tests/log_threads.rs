@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use fastrand::Rng;
-use numbered::{byte_at, bytes_at};
+use numbered::{assert_bytes_from, byte_at, bytes_at};
 use vm_console::{
     BootLog, Cursor, GapPolicy, LogConfig, LogWriter, MarkKind, Read, Start, UnixTime,
 };
@@ -41,13 +41,7 @@ fn read_all(cursor: &mut Cursor, random: &mut Rng, end: u64) {
         match cursor.read(&mut buf[..room]) {
             Read::Bytes(count) => {
                 let from = cursor.offset() - count as u64;
-                for (offset, &found) in (from..).zip(&buf[..count]) {
-                    assert_eq!(
-                        found,
-                        byte_at(offset),
-                        "at {offset} of a read of {count} at {from}"
-                    );
-                }
+                assert_bytes_from(from, &buf[..count]);
             }
             Read::Gap { from, to } => {
                 assert!(from == before && to > from && to <= cursor.log().head());

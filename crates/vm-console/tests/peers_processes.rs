@@ -6,9 +6,9 @@ use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-use support::{Rig, has, pattern, received_and_lost, wait_until};
+use support::{Rig, has, newest_only, pattern, received_and_lost, wait_until};
+use vm_console::ConsoleConfig;
 use vm_console::transport::{Listener, pty::Pty};
-use vm_console::{ConsoleConfig, LogConfig};
 
 /// A client program; killed if the test ends before it does.
 struct Program(Child);
@@ -111,14 +111,7 @@ fn a_client_killed_with_unread_output_leaves_the_console_to_the_next() {
 
 #[test]
 fn a_stopped_client_disturbs_nobody_and_is_told_its_exact_gap() {
-    let rig = Rig::with_log(
-        ConsoleConfig::named("vm"),
-        LogConfig {
-            tail: 64 << 10,
-            head: 0,
-            ..LogConfig::default()
-        },
-    );
+    let rig = Rig::with_log(ConsoleConfig::named("vm"), newest_only(64 << 10));
     let Some(mut socat) = Program::socat(&rig, "raw") else {
         return;
     };
@@ -248,12 +241,7 @@ fn thre_interrupts_come_whatever_happens_to_clients() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("raw");
     let (service, thread) = Service::spawn().unwrap();
-    let (writer, _log) = BootLog::in_memory(LogConfig {
-        tail: 4096,
-        head: 0,
-        ..LogConfig::default()
-    })
-    .unwrap();
+    let (writer, _log) = BootLog::in_memory(newest_only(4096)).unwrap();
     let (line, console) = Console::new(ConsoleConfig::named("vm"), writer).unwrap();
     let raised = Arc::new(AtomicU32::new(0));
     let port = Arc::new(Mutex::new(vm_uart::SerialPort::new(

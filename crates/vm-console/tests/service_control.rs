@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use support::{Rig, pattern, wait_until};
+use support::{Rig, newest_only, pattern, wait_until};
 use vm_console::Start;
 use vm_console::audit::Audited;
 use vm_console::client::{ClientError, ControlClient};
@@ -18,7 +18,7 @@ use vm_console::protocol::{
 };
 use vm_console::session::{Identity, Limit, Right};
 use vm_console::transport::stdio::FdClient;
-use vm_console::{ConsoleConfig, LogConfig, MarkKind, PowerControl};
+use vm_console::{ConsoleConfig, MarkKind, PowerControl};
 use vm_uart::registers::{LSR, Lsr, RBR};
 
 fn named(name: &str) -> AttachRequest {
@@ -189,12 +189,7 @@ fn the_log_can_be_read_without_a_session_and_with_the_power_off() {
 
 #[test]
 fn a_log_read_shows_what_is_lost() {
-    let sizes = LogConfig {
-        tail: 4096,
-        head: 0,
-        ..LogConfig::default()
-    };
-    let rig = Rig::with_log(ConsoleConfig::named("vm"), sizes);
+    let rig = Rig::with_log(ConsoleConfig::named("vm"), newest_only(4096));
     rig.print(&pattern(0, 10_000));
     let data = rig.control().read_log(Start::Offset(100), 1 << 20).unwrap();
     assert_eq!((data.asked, data.next, data.head), (100, 10_000, 10_000));

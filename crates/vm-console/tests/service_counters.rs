@@ -9,25 +9,20 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use support::{PATIENCE, Rig, pattern, wait_until};
+use support::{PATIENCE, Rig, newest_only, pattern, wait_until};
 use vm_console::Start;
 use vm_console::audit::AUDIT_LIMIT;
 use vm_console::protocol::{AttachRequest, PowerAction};
 use vm_console::service::Outcome;
 use vm_console::session::{EndReason, Refused};
 use vm_console::transport::stdio::FdClient;
-use vm_console::{ConsoleConfig, CounterValues, GapPolicy, LogConfig, PowerControl, RateLimit};
+use vm_console::{ConsoleConfig, CounterValues, GapPolicy, PowerControl, RateLimit};
 
 /// Lets `play` at a console, and gives back what was counted.
 fn counted(change: impl FnOnce(&mut ConsoleConfig), play: impl FnOnce(&Rig)) -> CounterValues {
     let mut config = ConsoleConfig::named("vm");
     change(&mut config);
-    let sizes = LogConfig {
-        tail: 64 << 10,
-        head: 0,
-        ..LogConfig::default()
-    };
-    let rig = Rig::with_log(config, sizes);
+    let rig = Rig::with_log(config, newest_only(64 << 10));
     play(&rig);
     // Once it answers, or is gone, everything before is counted.
     let _ = rig.console.status(PATIENCE);

@@ -8,7 +8,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
-use support::{Client, PATIENCE, Rig, control_client, pattern, wait_until};
+use support::{Client, PATIENCE, Rig, control_client, newest_only, pattern, wait_until};
 use vm_console::Start;
 use vm_console::audit::Audited;
 use vm_console::service::Outcome;
@@ -49,12 +49,7 @@ fn lossless_mode_waits_for_a_client_that_reads() {
     let mut config = ConsoleConfig::named("vm");
     config.lossless = Some(PATIENCE);
     config.lossless_window = 4096;
-    let sizes = LogConfig {
-        tail: 8192,
-        head: 0,
-        ..LogConfig::default()
-    };
-    let rig = Rig::with_log(config, sizes);
+    let rig = Rig::with_log(config, newest_only(8192));
     let mut client = rig.attach("raw");
     let all = pattern(0, 3 << 20);
     let (port, bytes) = (rig.port.clone(), all.clone());
@@ -84,12 +79,7 @@ fn lossless_mode_gives_up_on_a_client_that_does_not() {
     let mut config = ConsoleConfig::named("vm");
     config.lossless = Some(Duration::from_millis(5));
     config.lossless_window = 4096;
-    let sizes = LogConfig {
-        tail: 8192,
-        head: 0,
-        ..LogConfig::default()
-    };
-    let rig = Rig::with_log(config, sizes);
+    let rig = Rig::with_log(config, newest_only(8192));
     let mut client = rig.attach("raw");
     rig.print(b"seen");
     assert_eq!(client.read(4), b"seen");
@@ -212,12 +202,7 @@ fn gap_policies() {
     for policy in [GapPolicy::Silent, GapPolicy::Disconnect] {
         let mut config = ConsoleConfig::named("vm");
         config.gaps = policy;
-        let sizes = LogConfig {
-            tail: 4096,
-            head: 0,
-            ..LogConfig::default()
-        };
-        let rig = Rig::with_log(config, sizes);
+        let rig = Rig::with_log(config, newest_only(4096));
         let mut client = rig.attach("raw");
         for chunk in pattern(0, 4 << 20).chunks(4096) {
             rig.print(chunk);

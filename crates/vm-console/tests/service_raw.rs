@@ -7,11 +7,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use support::{Client, Rig, pattern, received_and_lost, wait_until};
+use support::{Client, Rig, newest_only, pattern, received_and_lost, wait_until};
+use vm_console::ConsoleConfig;
 use vm_console::audit::Audited;
 use vm_console::session::{EndReason, SessionPolicy};
 use vm_console::transport::unix::{BindOptions, UnixSocket};
-use vm_console::{ConsoleConfig, LogConfig};
 use vm_uart::registers::THR;
 
 #[test]
@@ -284,14 +284,7 @@ fn an_observer_sees_everything_and_types_nothing() {
 
 #[test]
 fn a_gap_is_told_in_one_note_of_its_exact_size() {
-    let rig = Rig::with_log(
-        ConsoleConfig::named("vm"),
-        LogConfig {
-            tail: 4096,
-            head: 0,
-            ..LogConfig::default()
-        },
-    );
+    let rig = Rig::with_log(ConsoleConfig::named("vm"), newest_only(4096));
     let mut client = rig.attach("raw");
     rig.print(b"first");
     assert_eq!(client.read(5), b"first");

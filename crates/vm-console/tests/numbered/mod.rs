@@ -16,3 +16,16 @@ pub fn byte_at(offset: u64) -> u8 {
 pub fn bytes_at(offsets: Range<u64>) -> Vec<u8> {
     offsets.map(byte_at).collect()
 }
+
+/// Checks what was read from an offset on, byte by byte.
+#[track_caller]
+pub fn assert_bytes_from(from: u64, read: &[u8]) {
+    for (offset, &found) in (from..).zip(read) {
+        assert_eq!(
+            found,
+            byte_at(offset),
+            "at {offset} of {} bytes from {from}",
+            read.len()
+        );
+    }
+}

@@ -185,6 +185,15 @@ impl Drop for Rig {
     }
 }
 
+/// A log that keeps the newest bytes and no beginning of a boot.
+pub fn newest_only(bytes: u64) -> LogConfig {
+    LogConfig {
+        tail: bytes,
+        head: 0,
+        ..LogConfig::default()
+    }
+}
+
 /// A client of a raw socket.
 pub struct Client {
     pub stream: UnixStream,
