@@ -1,8 +1,8 @@
-//! From a bus access to register accesses.
+//! Turns bus accesses into register accesses.
 //!
-//! A bus delivers an address, a width and some bytes; the chip knows registers of one byte. The modules here say what
-//! each access means, so that a VMM need not decide it once more in its exit handler, and so that nothing a guest does
-//! with its address lines can panic: reads from where nothing is float high (0xff), writes there vanish.
+//! A bus delivers an address, a width and some bytes; the chip has registers of one byte. These
+//! modules define the meaning of each access, so that no VMM has to decide it in its exit handler.
+//! No access can panic: where there is no register, a read gives 0xff and a write has no effect.
 
 #[cfg(feature = "kvm")]
 pub mod coalesced;

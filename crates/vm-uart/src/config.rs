@@ -1,8 +1,10 @@
-//! What a board designer chooses: the wiring around the chip and the few parts that differ between its descendants.
+//! The choices of the board designer: the wiring around the chip, and the parts in which its
+//! descendants differ.
 
 use crate::registers::TriggerLevel;
 
-/// The input clock of the PC's serial ports, in hertz: a divisor of 1 gives 115,200 baud (section 8.3, Table III).
+/// The input clock of the PC's serial ports, in hertz: a divisor of 1 gives 115,200 baud (section
+/// 8.3, Table III).
 pub const PC_CLOCK_HZ: u32 = 1_843_200;
 
 /// Choices that a guest cannot make. [`Config::default`] is the serial port of a PC.
@@ -12,8 +14,8 @@ pub struct Config {
     pub fifo: FifoDepth,
     /// Whether MCR.OUT2 lets the interrupt out.
     pub interrupt_gate: InterruptGate,
-    /// MCR bit 5 of the TL16C550C: RTS follows the receive FIFO, and CTS starts and stops the transmitter.
-    /// Off, the bit reads 0 whatever is written.
+    /// Whether MCR bit 5 is that of the TL16C550C: RTS follows the receive FIFO, and CTS starts and
+    /// stops the transmitter. If false, the bit always reads 0.
     pub auto_flow_control: bool,
     /// When the character timeout interrupt is raised.
     pub character_timeout: CharacterTimeout,
@@ -21,7 +23,7 @@ pub struct Config {
     pub receive_ahead: ReceiveAhead,
     /// Whether host input waits for a driver.
     pub receive_gate: ReceiveGate,
-    /// Input clock in hertz; it gives character times their length and nothing else. 0 counts as 1.
+    /// Input clock in hertz. It only determines how long a character takes. 0 counts as 1.
     pub clock_hz: u32,
 }
 
@@ -40,8 +42,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Every combination of the choices, [`Config::default`] first, for a test or a fuzz target that
-    /// must hold under all of them.
+    /// Every combination of the choices, [`Config::default`] first, for a test or a fuzz target
+    /// that must hold under all of them.
     ///
     /// [`clock_hz`](Self::clock_hz) is [`PC_CLOCK_HZ`] in each: it is a number, not a choice.
     ///
@@ -58,8 +60,9 @@ impl Config {
 
     /// The combination whose number is `number`; `None` beyond the last.
     ///
-    /// Each choice is a digit of the number. A new option goes last, where its digit is the highest:
-    /// then the numbers of all earlier combinations, which the fuzz seeds hold, stay what they are.
+    /// Each choice is a digit of the number. A new option goes last, where its digit is the
+    /// highest: then the numbers of all earlier combinations, which the fuzz seeds hold, stay what
+    /// they are.
     fn nth(number: usize) -> Option<Self> {
         let mut digits = number;
         // A literal without `..`: a new option does not compile until it is listed here.
@@ -104,14 +107,15 @@ list_variants!(CharacterTimeout: WhenDrained, FourCharacters);
 list_variants!(ReceiveAhead: TriggerLevel, Full);
 list_variants!(ReceiveGate: Open, UntilInterruptEnabled);
 
-/// Depth of the FIFOs while FCR.0 is 1. With FCR.0 at 0 every chip is one character deep (16450 mode).
+/// Depth of the FIFOs while FCR.0 is 1. With FCR.0 at 0 every chip is one character deep (16450
+/// mode).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FifoDepth {
     /// The 16550A. Linux's autoconfiguration takes a device with any other depth for another chip.
     #[default]
     Sixteen,
-    /// 64 characters with trigger levels of 1, 16, 32 and 56: for platforms whose device tree states the depth
-    /// (`fifo-size = <64>`). FCR and IIR bit 5 stay those of the 16550A.
+    /// 64 characters with trigger levels of 1, 16, 32 and 56, for platforms whose device tree
+    /// states the depth (`fifo-size = <64>`). FCR and IIR bit 5 stay those of the 16550A.
     SixtyFour,
 }
 
@@ -125,7 +129,7 @@ impl FifoDepth {
         }
     }
 
-    /// What a trigger level means at this depth, in characters.
+    /// A trigger level at this depth, in characters.
     #[must_use]
     pub const fn trigger(self, level: TriggerLevel) -> usize {
         match self {
@@ -140,8 +144,9 @@ impl FifoDepth {
 pub enum InterruptGate {
     /// The PC's wiring: no interrupt leaves while OUT2 is 0. Windows relies on it.
     ///
-    /// The gate looks at the register bit, as the super-I/O parts do that replaced the discrete chip, so interrupts
-    /// still work in loopback (section 8.8); a discrete chip's OUT2 *pin* would be inactive there.
+    /// The gate looks at the register bit, so interrupts still work in loopback (section 8.8), as
+    /// in the super-I/O parts that replaced the discrete chip. A discrete chip's OUT2 *pin* would
+    /// be inactive there.
     #[default]
     Out2,
     /// No gate: memory-mapped platforms.
@@ -151,43 +156,48 @@ pub enum InterruptGate {
 /// When the character timeout interrupt is raised (section 8.11).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CharacterTimeout {
-    /// As soon as the host has nothing more to give: no clock is needed.
+    /// As soon as the host has nothing more to give. No clock is needed.
     #[default]
     WhenDrained,
-    /// After four character times of the programmed format and divisor without arrival or read. The owner passes
-    /// time in with [`SerialPort::advance`](crate::SerialPort::advance).
+    /// After four character times, by the programmed format and divisor, without an arrival or a
+    /// read. The owner lets time pass with [`SerialPort::advance`](crate::SerialPort::advance).
     FourCharacters,
 }
 
-/// How far host input is let into the receive FIFO before the guest has read what is there.
+/// How much host input is let into the receive FIFO before the guest has read the input already
+/// there.
 ///
-/// Nothing is lost either way: what is not let in waits in the line.
+/// No input is lost either way: the rest waits in the line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReceiveAhead {
     /// Up to the trigger level.
     ///
-    /// A host is far faster than the line a driver was written for. With a FIFO filled to the brim the interrupt
-    /// never falls between two reads, and a handler behind an edge-triggered controller that takes one character
-    /// per interrupt, which keeps up with any real line, would see one edge and then nothing. Held at the trigger
-    /// level, each read that leaves room is followed by an edge.
+    /// A host is far faster than a real line. If it filled the FIFO to the brim, the interrupt
+    /// would never fall between two reads. A handler that takes one character per interrupt keeps
+    /// up with any real line, but behind an edge-triggered controller it would then see one edge
+    /// and no more. With input up to the trigger level, each read that leaves room is followed by
+    /// an edge.
     #[default]
     TriggerLevel,
-    /// Until the FIFO is full: fewer edges for guests known to drain it, and the choice for replaying traces.
+    /// Until the FIFO is full: fewer edges, for guests that are known to drain it and for replaying
+    /// traces.
     Full,
 }
 
 /// Whether host input waits until a driver is there to take it.
 ///
-/// Linux reads RBR several times while it probes and opens the port, and clears the FIFO: each of these eats what
-/// was typed early.
+/// Linux reads RBR several times while it probes and opens the port, and clears the FIFO. Each of
+/// these loses early input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReceiveGate {
-    /// Input enters whenever there is room. Guests that poll (GRUB, SeaBIOS, a kernel debugger) need this.
+    /// Input enters whenever there is room. Guests that poll (GRUB, SeaBIOS, a kernel debugger)
+    /// need this.
     #[default]
     Open,
-    /// Input enters only while a driver listens by interrupt: IER.0 is 1, DTR is raised, and the interrupt can get
-    /// out (OUT2, where it gates). Probes set IER bits with DTR or OUT2 at 0, so they do not open it. Derived from the
-    /// registers: input waits again while a driver has closed the port, and guests that only poll never get any.
+    /// Input enters only while a driver listens by interrupt: IER.0 is 1, DTR is raised, and the
+    /// [`InterruptGate`] is open. Probes set IER bits with DTR or OUT2 at 0, so they do not let
+    /// input in. The registers alone decide: input waits again while a driver has closed the port,
+    /// and a guest that only polls never gets any.
     UntilInterruptEnabled,
 }
 

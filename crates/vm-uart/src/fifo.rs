@@ -1,8 +1,8 @@
-//! The two FIFOs (sections 8.5 and 8.11), and the one-character buffers they become in 16450 mode.
+//! The two FIFOs (sections 8.5 and 8.11). In 16450 mode each is a buffer of one character.
 //!
-//! Both keep their oldest entry at index 0 and move the rest down when it leaves. A shift of at most 64 bytes costs
-//! a few nanoseconds, buys a contiguous slice for the line, and gives every content exactly one representation, so
-//! that equality is derived.
+//! Both keep their oldest entry at index 0 and move the rest down when it leaves. A shift of at
+//! most 64 bytes costs a few nanoseconds. In return the line gets one contiguous slice, and equal
+//! contents have equal representations, so that equality can be derived.
 
 use crate::registers::CharacterErrors;
 
@@ -19,8 +19,8 @@ pub struct Character {
 }
 
 impl Character {
-    /// A break: "only one zero character is loaded into the FIFO" (section 8.4, bit 4), and as the stop bit was
-    /// missing too, a framing error comes with it.
+    /// A break: "only one zero character is loaded into the FIFO" (section 8.4, bit 4). The stop
+    /// bit is missing as well, so it comes with a framing error.
     pub const BREAK: Self = Self {
         byte: 0,
         errors: CharacterErrors::BREAK.union(CharacterErrors::FRAMING),
@@ -43,7 +43,8 @@ impl From<u8> for Character {
     }
 }
 
-/// Bytes, oldest first. By itself it is the transmit FIFO: what the line has not taken yet, empty unless the line refuses.
+/// Bytes, oldest first. The transmit FIFO is one of these: it holds the bytes that the line has
+/// refused so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ByteFifo {
     /// Zero from `len` on.
@@ -85,7 +86,7 @@ impl ByteFifo {
         true
     }
 
-    /// Replaces whatever is there by one byte: THR written twice in 16450 mode.
+    /// Replaces the content by one byte: THR written twice in 16450 mode.
     pub(crate) fn replace(&mut self, byte: u8) {
         self.clear();
         self.bytes[0] = byte;
@@ -113,8 +114,8 @@ impl ByteFifo {
     }
 }
 
-/// The receive FIFO: characters with their errors (section 8.4: "this error is associated with the particular
-/// character in the FIFO it applies to").
+/// The receive FIFO: characters with their errors (section 8.4: "this error is associated with the
+/// particular character in the FIFO it applies to").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ReceiveFifo {
     pub(crate) data: ByteFifo,
@@ -163,7 +164,7 @@ impl ReceiveFifo {
         bit(self.parity) << 2 | bit(self.framing) << 3 | bit(self.breaks) << 4
     }
 
-    /// Forgets the errors of the character at the top: what reading LSR does.
+    /// Forgets the errors of the character at the top, as a read of LSR does.
     #[inline]
     pub(crate) const fn clear_top_errors(&mut self) {
         self.parity &= !1;
@@ -193,7 +194,7 @@ impl ReceiveFifo {
         has_room
     }
 
-    /// Replaces whatever is there by one character: how 16450 mode overruns (section 8.4, bit 1).
+    /// Replaces the content by one character: an overrun in 16450 mode (section 8.4, bit 1).
     pub(crate) fn replace(&mut self, character: Character) {
         self.clear();
         self.push(character, 1);
@@ -214,8 +215,8 @@ impl ReceiveFifo {
     }
 }
 
-/// `bytes` without the first `count`, with zeros at the end. No index in it can be out of range, not even to the compiler: no panic
-/// is linked into a program that uses this chip.
+/// A copy of `bytes`, moved down by `count` and with zeros at the end. The compiler can prove each
+/// index to be in range, so no panic is linked into a program that uses this chip.
 #[inline]
 fn shifted(bytes: &[u8; MAX_DEPTH], count: usize) -> [u8; MAX_DEPTH] {
     let mut shifted = [0; MAX_DEPTH];

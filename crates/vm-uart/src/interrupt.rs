@@ -14,7 +14,7 @@ bitflags! {
         const DATA_AVAILABLE = 0x02;
         /// At least one character is in the FIFO and nothing has moved for four character times.
         const CHARACTER_TIMEOUT = 0x04;
-        /// The transmitter has emptied and nobody has taken note of it yet.
+        /// The transmitter has emptied, and the guest has not acknowledged it yet.
         const TRANSMITTER_EMPTY = 0x08;
         /// MSR shows a change.
         const MODEM_STATUS = 0x10;
@@ -22,8 +22,8 @@ bitflags! {
 }
 
 impl Causes {
-    /// The causes that an enable register lets through (section 8.7). ERBFI enables data available and, "in the
-    /// FIFO mode", the character timeout.
+    /// The causes that an enable register lets through (section 8.7). ERBFI enables data available
+    /// and, "in the FIFO mode", the character timeout.
     #[must_use]
     pub const fn enabled_by(ier: Ier) -> Self {
         let ier = ier.bits();
@@ -35,14 +35,16 @@ impl Causes {
 
 /// The interrupt that IIR reports for these enabled causes, by the priorities of Table IV.
 ///
-/// Data available and character timeout share the second priority. Below the trigger level only the timeout can
-/// stand; from the trigger level on the FIFO reports data available, whatever the clock says.
+/// Data available and character timeout share the second priority. Below the trigger level only the
+/// timeout can be true; from the trigger level on IIR reports data available, even if the timeout
+/// is true too.
 ///
 /// ```
 /// use vm_uart::interrupt::{pending, Causes};
 /// use vm_uart::registers::InterruptId;
 ///
-/// assert_eq!(pending(Causes::TRANSMITTER_EMPTY | Causes::DATA_AVAILABLE), InterruptId::DataAvailable);
+/// let causes = Causes::TRANSMITTER_EMPTY | Causes::DATA_AVAILABLE;
+/// assert_eq!(pending(causes), InterruptId::DataAvailable);
 /// assert_eq!(pending(Causes::empty()), InterruptId::None);
 /// ```
 #[must_use]

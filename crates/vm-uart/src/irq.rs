@@ -2,7 +2,8 @@
 
 /// The chip's interrupt output, a level.
 ///
-/// The port calls [`assert`](Self::assert) and [`deassert`](Self::deassert) only when the level changes.
+/// The port calls [`assert`](Self::assert) and [`deassert`](Self::deassert) only when the level
+/// changes.
 pub trait InterruptLine {
     /// The line goes active.
     fn assert(&mut self);
@@ -10,16 +11,17 @@ pub trait InterruptLine {
     /// The line goes inactive.
     fn deassert(&mut self);
 
-    /// Within one access the line has gone inactive and active again. It was active and it still is, but what is
-    /// edge-triggered has to see the new edge. A line whose receiver looks at the level alone may do nothing here.
+    /// Within one access the line has gone inactive and active again. The level is as before, but
+    /// an edge-triggered receiver has to see the new edge. A line whose receiver looks at the level
+    /// alone may do nothing here.
     fn pulse(&mut self) {
         self.deassert();
         self.assert();
     }
 
-    /// An access has served a cause, and another one holds the line active: the level never moved. A line whose
-    /// receiver looks at the level does nothing here; an edge line rings again, or a driver that serves one cause per
-    /// interrupt would never hear of the second.
+    /// An access has served a cause, and another one holds the line active: the level never moved.
+    /// A line whose receiver looks at the level does nothing here. An edge line rings again;
+    /// without that, a driver that serves one cause per interrupt would never hear of the second.
     fn next_cause(&mut self) {}
 }
 
@@ -59,45 +61,55 @@ mod edge {
 
     use super::InterruptLine;
 
-    /// An edge line: each rising edge becomes one [`Trigger::trigger`], for example one write to an irqfd.
+    /// An edge line: each rising edge becomes one [`Trigger::trigger`], for example one write to an
+    /// irqfd.
     ///
     /// # Why no interrupt is lost
     ///
-    /// An interrupt is lost if a cause stands, the guest waits for an edge, and none comes. Let C be a cause that stands
-    /// while the guest waits, and look at what made the line active for the last time before:
+    /// An interrupt is lost if a cause is true, the guest waits for an edge, and no edge comes. Let
+    /// C be a cause that is true while the guest waits. There are three ways in which C became
+    /// true:
     ///
-    /// 1. *C itself came while the line was low.* Then [`assert`](InterruptLine::assert) sent an edge after C stood. The controller
-    ///    latches it, even while the handler of an earlier one runs, so the guest does not wait.
-    /// 2. *C came while another cause D held the line*, so C brought no edge. D's edge came earlier. Either the guest has not
-    ///    served D yet: then its handler is still to run, or to finish. Or it has: D is served by an access and
-    ///    by nothing else (Table IV, "interrupt reset control"; or by clearing its enable bit), and every access that serves one
-    ///    and leaves another standing sends an edge by [`next_cause`](InterruptLine::next_cause).
-    /// 3. *C is served and stands again within one access*: a THR write whose byte left at once, an RBR read after which the next
-    ///    character lies there. The chip would lower its output and raise it some microseconds later; here that is
-    ///    [`pulse`](InterruptLine::pulse), or `next_cause` if another cause held the line meanwhile.
+    /// 1. *C came while the line was low.* Then [`assert`](InterruptLine::assert) sent an edge
+    ///    after C became true. The controller latches that edge, even while the handler of an
+    ///    earlier one runs, so the guest does not wait.
+    /// 2. *C came while another cause D held the line*, so C brought no edge; the edge of D had
+    ///    come earlier. If the guest has not served D yet, its handler has still to run or to
+    ///    finish. If it has served D, it did so by an access: nothing else serves a cause (Table
+    ///    IV, "interrupt reset control"; or clearing its enable bit). Every access that serves one
+    ///    cause and leaves another sends an edge through [`next_cause`](InterruptLine::next_cause).
+    /// 3. *C was served and became true again within one access*: a THR write whose byte left at
+    ///    once, or an RBR read that uncovered the next character. The chip would lower its output
+    ///    and raise it some microseconds later. Here that is [`pulse`](InterruptLine::pulse), or
+    ///    `next_cause` if another cause held the line meanwhile.
     ///
-    /// So it does not matter whether a handler serves one cause per interrupt or loops until IIR says none. It does matter that
-    /// the controller latches an edge that comes while its input is masked. An 8259 does; an I/O APIC need not,
-    /// and there a driver has to look at IIR after unmasking, as with the chip.
+    /// So a handler may serve one cause per interrupt, or loop until IIR says none. The controller,
+    /// however, must latch an edge that comes while its input is masked. An 8259 does. An I/O APIC
+    /// need not; there a driver has to look at IIR after unmasking, as with the chip.
     ///
-    /// With [`ReceiveAhead::Full`](crate::ReceiveAhead::Full) a read that leaves the FIFO at or above its trigger level serves nothing, and
-    /// sends no edge, as on the chip: that choice is for drivers that read until LSR.DR is 0.
+    /// With [`ReceiveAhead::Full`](crate::ReceiveAhead::Full) a read that leaves the FIFO at or
+    /// above its trigger level serves no cause and sends no edge, as on the chip. That choice is
+    /// for drivers that read until LSR.DR is 0.
     ///
     /// # Why there is no storm
     ///
-    /// An access sends at most one edge, and so does each call from outside that brings input, time, room or a modem signal. Between
-    /// calls nothing happens, as there is no timer in here. An access that serves no cause sends no edge unless it makes the line
-    /// active; so a handler that finds IIR at "none" and returns ends the matter.
+    /// An access sends at most one edge, and so does each call from outside that brings input,
+    /// time, room or a modem signal. Between calls nothing happens, as the port has no timer. An
+    /// access that serves no cause sends no edge unless it makes the line active. So there are no
+    /// more edges once a handler has found IIR at "none" and returned.
     ///
-    /// Edges that a handler's own accesses send while it serves several causes may leave one latched at its end: that guest
-    /// takes one interrupt more, finds "none" and returns. It cannot be taken back once sent, and to hold it back would be
-    /// to bet on the handler going on. Strings of accesses ([`write_string`](crate::SerialPort::write_string), a
-    /// replay of KVM's coalesced ring) send one edge in all.
+    /// A handler that serves several causes sends edges by its own accesses, and the last of them
+    /// may still be latched when it returns. Such a guest takes one more interrupt, finds "none"
+    /// and returns. An edge cannot be taken back once it is sent, and it must not be held back
+    /// either, as the handler may return at any time. Strings of accesses
+    /// ([`write_string`](crate::SerialPort::write_string), a replay of KVM's coalesced ring) send
+    /// one edge in all.
     ///
     /// # Errors of the trigger
     ///
-    /// They are counted by [`failures`](Self::failures), and the first is kept for [`take_error`](Self::take_error). A non-blocking eventfd refuses only when its counter is full, that is
-    /// when an interrupt is pending anyway.
+    /// [`failures`](Self::failures) counts them, and the first is kept for
+    /// [`take_error`](Self::take_error). A non-blocking eventfd refuses only when its counter is
+    /// full; then an interrupt is pending anyway.
     #[derive(Debug)]
     pub struct EdgeLine<T: Trigger> {
         trigger: T,
@@ -115,12 +127,12 @@ mod edge {
             }
         }
 
-        /// What the edges go to.
+        /// The trigger that the edges go to.
         pub const fn trigger(&self) -> &T {
             &self.trigger
         }
 
-        /// Gives back what the edges went to.
+        /// Gives the trigger back.
         pub fn into_trigger(self) -> T {
             self.trigger
         }
@@ -130,7 +142,7 @@ mod edge {
             self.failures
         }
 
-        /// The first error of the trigger since this was last asked.
+        /// The first error of the trigger since the last call.
         pub const fn take_error(&mut self) -> Option<T::E> {
             self.error.take()
         }

@@ -1,4 +1,4 @@
-//! A 16550A UART for virtual machine monitors that guests cannot tell from the chip.
+//! A 16550A UART for virtual machine monitors. Guests cannot tell it from the chip.
 //!
 //! ```
 //! use vm_uart::{InterruptLine, Line, SerialPort};
@@ -46,11 +46,11 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`Uart`] | the chip: registers, FIFOs, loopback, interrupt state. Pure: no clock, no I/O, no allocation. [Its module](uart) lists what the data sheet leaves open and how it was decided. |
+//! | [`Uart`] | the chip: registers, FIFOs, loopback, interrupt state. Pure: no clock, no I/O, no allocation. [Its module](uart) lists the cases that the data sheet leaves open, and the choices made. |
 //! | [`SerialPort`] | the chip bound to an [`InterruptLine`] and to a [`Line`] |
 //! | [`registers`], [`interrupt`], [`timing`] | the data sheet as types and pure functions |
 //! | [`Config`] | the board designer's choices: OUT2 gate, FIFO depth, auto flow control, character timeout |
-//! | [`bus`] | [port I/O](bus::pio) and [memory-mapped I/O](bus::mmio): what an access of any width, address and length means |
+//! | [`bus`] | [port I/O](bus::pio) and [memory-mapped I/O](bus::mmio): the meaning of an access of any width, address and length |
 //! | [`Snapshot`] | the chip as versioned plain data |
 //! | [`NullUart`] | for machines without the port |
 //! | `EdgeLine` | any `vm_superio::Trigger` as an interrupt line, and why it loses no interrupt (feature `vm-superio`) |
@@ -58,21 +58,26 @@
 //! | `bus::coalesced` | THR writes through KVM's ring, without an exit each (feature `kvm`) |
 //! | `bus::vm_device` | `vm_device`'s bus traits (feature `vm-device`) |
 //!
-//! The source of truth is the National Semiconductor PC16550D data sheet; comments name its sections.
+//! The source of truth is the National Semiconductor PC16550D data sheet; comments name its
+//! sections.
 //!
 //! # What can be relied on
 //!
-//! * Nothing a guest does, and nothing a host sends, panics, blocks or allocates; every buffer has the chip's own bound.
-//!   In a release build no panic is compiled into any method of the port: a test reads the assembly.
-//! * Host input is never lost for want of room: it is [asked for](Line::receive) when there is room, and waits in the line until then.
-//!   What a guest sends is never lost either, unless it writes THR against THRE while the line refuses: then it
-//!   is [counted](SerialPort::lost).
-//! * The interrupt line is computed anew from the chip's state after every access, by [one pure function](interrupt::pending).
-//! * A [`Uart`] is 200 bytes. On x86-64 the port with its snapshots is 4 KiB of code (release, fat LTO; 10 KiB without LTO).
-//! * Without default features the crate is `no_std`, depends on `bitflags` alone and links without an allocator.
+//! * No guest access and no host input panics, blocks or allocates; every buffer has the chip's own
+//!   bound. In a release build no panic is compiled into any method of the port: a test reads the
+//!   assembly.
+//! * Host input is never lost for want of room: the port [asks for it](Line::receive) when there is
+//!   room, and until then it waits in the line. Guest output is lost only if the guest writes THR
+//!   without waiting for THRE while the line refuses bytes; the port [counts](SerialPort::lost) it.
+//! * The interrupt line is computed anew from the chip's state after every access, by [one pure
+//!   function](interrupt::pending).
+//! * A [`Uart`] is 200 bytes. On x86-64 the port with its snapshots is 4 KiB of code (release, fat
+//!   LTO; 10 KiB without LTO).
+//! * Without default features the crate is `no_std`, depends on `bitflags` alone and links without
+//!   an allocator.
 //!
-//! A byte written to an idle port costs one or two nanoseconds beyond what the line makes of it. There is no lock in here: an owner
-//! with several threads puts the port into a `Mutex`.
+//! A byte written to an idle port costs one or two nanoseconds besides the cost of the line. The
+//! port has no lock of its own: an owner with several threads puts it into a `Mutex`.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
 

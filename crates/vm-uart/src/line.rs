@@ -1,12 +1,12 @@
-//! The two ends the chip is soldered to: the serial line and the modem signals.
+//! The outside of the chip: the serial line and the modem signals.
 
 use crate::fifo::Character;
 use crate::registers::Msr;
 
 /// The far end of the serial line: where transmitted bytes go and received characters come from.
 ///
-/// A line must never block: it is called on the thread that runs the guest. It cannot fail either; what becomes of a
-/// byte that its store cannot take is the line's own affair, to be counted there.
+/// A line must never block: it is called on the thread that runs the guest. It cannot fail either:
+/// a line that has to drop a byte counts it itself.
 ///
 /// ```
 /// use vm_uart::{Line, SerialPort};
@@ -28,13 +28,14 @@ use crate::registers::Msr;
 pub trait Line {
     /// Takes bytes that leave the transmitter, in order, and says how many of them it took.
     ///
-    /// Fewer than all is back-pressure: the rest waits in the transmit FIFO with THRE and TEMT low until
-    /// [`SerialPort::pump`](crate::SerialPort::pump) is called. A number beyond `bytes.len()` counts as all.
+    /// Fewer than all is back-pressure: the rest waits in the transmit FIFO with THRE and TEMT low
+    /// until [`SerialPort::pump`](crate::SerialPort::pump) is called. A number beyond `bytes.len()`
+    /// counts as all.
     fn transmit(&mut self, bytes: &[u8]) -> usize;
 
-    /// The next character from outside, if there is one. Asked only while the receiver wants one, so that what
-    /// finds no room waits in the line and is not lost. `None` means that nothing is there *now*; once there is, the owner
-    /// calls [`SerialPort::pump`](crate::SerialPort::pump).
+    /// The next character from outside, if there is one. The port asks only while its receiver
+    /// wants one, so that no character is lost for want of room. `None` means that there is none
+    /// *now*; when one comes, the owner calls [`SerialPort::pump`](crate::SerialPort::pump).
     fn receive(&mut self) -> Option<Character> {
         None
     }
@@ -45,7 +46,7 @@ pub trait Line {
     }
 }
 
-/// A line with nothing at its end: what is sent is gone, and nothing arrives.
+/// A line with nothing at its end: sent bytes are gone, and nothing arrives.
 impl Line for () {
     #[inline]
     fn transmit(&mut self, bytes: &[u8]) -> usize {
@@ -70,7 +71,7 @@ impl<L: Line + ?Sized> Line for &mut L {
     }
 }
 
-/// What the chip drives, as the outside sees it: in loopback everything is inactive (section 8.8).
+/// The chip's outputs as the outside sees them: in loopback all are inactive (section 8.8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "five independent pins")]
 pub struct Outputs {
@@ -82,7 +83,8 @@ pub struct Outputs {
     pub out1: bool,
     /// User output 2.
     pub out2: bool,
-    /// The line is held spacing (LCR.6). Characters written meanwhile only time the break and never reach the line.
+    /// The line is held spacing (LCR.6). Characters written meanwhile only time the break and never
+    /// reach the line.
     pub break_: bool,
 }
 

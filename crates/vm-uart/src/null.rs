@@ -1,13 +1,14 @@
-//! The place of a serial port that is not there.
+//! Stands where a machine has no serial port.
 
 use crate::bus::Registers;
 use crate::registers::{LSR, Lsr};
 
-/// What firmware finds on a machine without a serial port.
+/// The registers of a machine without a serial port.
 ///
-/// LSR reads 0x60, "transmitter empty, nothing received", so that firmware which prints without probing (EDK2 waits for
-/// TEMT without any bound, SeaBIOS tries 100,000 times a byte) goes on at full speed. Every other register floats at
-/// 0xff, which no driver takes for a chip: IER does not hold what is written, the scratchpad neither.
+/// LSR reads 0x60, "transmitter empty, nothing received", so that firmware which prints without
+/// probing goes on at full speed (EDK2 waits for TEMT without any bound, SeaBIOS tries 100,000
+/// times a byte). Every other register reads 0xff. No driver takes that for a chip, as neither IER
+/// nor the scratchpad keeps a written value.
 ///
 /// ```
 /// use vm_uart::NullUart;

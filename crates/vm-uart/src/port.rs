@@ -11,18 +11,19 @@ use crate::uart::{Received, Uart};
 
 /// A [`Uart`] whose interrupt goes to `I` and whose bytes go to and come from `L`.
 ///
-/// It has no lock of its own: an owner with several threads puts it into a `Mutex`. No method blocks, allocates or panics.
+/// It has no lock of its own: an owner with several threads puts it into a `Mutex`. No method
+/// blocks, allocates or panics.
 #[derive(Clone, Debug)]
 pub struct SerialPort<I, L> {
     uart: Uart,
     interrupt: I,
     line: L,
-    /// The causes that held the interrupt line active when it was last settled.
+    /// The causes that held the interrupt line active when [`settle`](Self::settle) last ran.
     told: Causes,
-    /// Outputs last told to `line`.
+    /// The outputs that `line` was last told.
     outputs: Outputs,
-    /// The receiver was cleared, or the port restored, for a guest that does not listen by interrupt: its next access comes
-    /// before new input.
+    /// New input has to wait for the guest's next access: the receiver was cleared, or the port
+    /// restored, for a guest that does not listen by interrupt.
     input_waits: bool,
     lost: u64,
 }
@@ -46,10 +47,10 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         }
     }
 
-    /// The guest reads the register at `offset` (0 to 7; 0xff beyond).
+    /// The guest reads the register at `offset`: 0 to 7, and 0xff beyond.
     #[inline]
     pub fn read(&mut self, offset: u8) -> u8 {
-        // Polled all the time, and without effect unless it shows an error.
+        // Drivers poll LSR all the time, and the read has no effect unless it shows an error.
         if offset == LSR
             && !self.input_waits
             && let Some(value) = self.uart.quiet_line_status()
@@ -66,12 +67,12 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         value
     }
 
-    /// A read with everything that follows but the interrupt line.
+    /// Reads a register and does all that follows, except for moving the interrupt line.
     fn read_unsettled(&mut self, offset: u8, meanwhile: &mut Meanwhile) -> u8 {
         let value = self.uart.read(offset);
         meanwhile.saw(self.told, self.uart.asserting());
         if offset == RBR && self.uart.config().receive_ahead == ReceiveAhead::TriggerLevel {
-            // A character was served, even if as many as before lie there.
+            // The guest has served a character, even if new input makes up for it at once.
             meanwhile.served |= self
                 .told
                 .intersection(Causes::DATA_AVAILABLE | Causes::CHARACTER_TIMEOUT);
@@ -84,7 +85,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         value
     }
 
-    /// The guest writes the register at `offset` (0 to 7; vanishes beyond).
+    /// The guest writes the register at `offset`: 0 to 7, and without effect beyond.
     #[inline]
     pub fn write(&mut self, offset: u8, value: u8) {
         if offset == THR && self.uart.passes_through() {
@@ -96,7 +97,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         self.write_slowly(offset, value);
     }
 
-    /// The line has refused a byte that found the transmit FIFO empty.
+    /// Keeps a byte that the line has refused; the transmit FIFO is empty.
     #[cold]
     fn hold(&mut self, value: u8) {
         self.uart.write(THR, value);
@@ -111,7 +112,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         self.settle(meanwhile);
     }
 
-    /// A write with everything that follows but the interrupt line.
+    /// Writes a register and does all that follows, except for moving the interrupt line.
     fn write_unsettled(&mut self, offset: u8, value: u8, meanwhile: &mut Meanwhile) {
         if offset == THR && !self.uart.divisor_latch_access() {
             self.serve_thr_interrupt(meanwhile);
@@ -121,7 +122,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         match offset {
             THR => {
                 self.push_output();
-                // What comes back in loopback is all that comes.
+                // In loopback this byte may have come back, and no input follows it.
                 self.uart.receiver_idle();
             }
             SCR => {}
@@ -129,8 +130,8 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
                 self.tell_outputs();
                 self.push_output();
                 if offset == FCR {
-                    // A driver that has flushed the receiver and finds data in it at once calls it broken (FreeBSD's
-                    // `ns8250_flush`).
+                    // A driver that flushes the receiver and finds data in it at once takes the
+                    // chip for broken (FreeBSD's `ns8250_flush`).
                     self.pull_input_if_awaited();
                 } else {
                     self.pull_input();
@@ -140,13 +141,14 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         }
     }
 
-    /// A THR write takes the THRE interrupt away; as transmission takes no time, it may be back before anybody looks.
+    /// A THR write takes the THRE interrupt away. As transmission takes no time, the interrupt may
+    /// be back at once, so the moment without it has to be noted.
     fn serve_thr_interrupt(&self, meanwhile: &mut Meanwhile) {
         meanwhile.saw(self.told, self.told.difference(Causes::TRANSMITTER_EMPTY));
     }
 
-    /// The guest reads many bytes from one register (`rep insb`): as many reads of it, one after another. Edges of the
-    /// interrupt line that follow each other within the string are merged into one.
+    /// The guest reads many bytes from one register (`rep insb`): as many reads of it, one after
+    /// another. All edges of the interrupt line within the string are merged into one.
     pub fn read_string(&mut self, offset: u8, data: &mut [u8]) {
         let mut meanwhile = Meanwhile::default();
         for byte in data {
@@ -155,8 +157,9 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         self.settle(meanwhile);
     }
 
-    /// The guest writes many bytes to one register (`rep outsb`): as many writes to it, one after another. What an idle
-    /// transmitter can send reaches the line in one call; edges of the interrupt line within the string are merged into one.
+    /// The guest writes many bytes to one register (`rep outsb`): as many writes to it, one after
+    /// another. An idle transmitter hands them to the line in one call. All edges of the interrupt
+    /// line within the string are merged into one.
     pub fn write_string(&mut self, offset: u8, data: &[u8]) {
         let mut rest = data;
         let mut meanwhile = Meanwhile::default();
@@ -174,8 +177,9 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         self.settle(meanwhile);
     }
 
-    /// Brings line and chip together again: pulls input as far as it is wanted, offers held output, and updates the
-    /// interrupt. To be called when the line has new input, or takes output again.
+    /// Brings line and chip together again: pulls the input that the receiver wants, offers held
+    /// output, and updates the interrupt. Call it when the line has new input, or takes output
+    /// again.
     pub fn pump(&mut self) {
         self.refresh();
     }
@@ -186,18 +190,20 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         self.refresh();
     }
 
-    /// The chip's whole state, for [`restore`](Self::restore). What waits in the line is the line's to save.
+    /// The chip's whole state, for [`restore`](Self::restore). The line has to save the input that
+    /// waits in it.
     pub fn snapshot(&self) -> Snapshot {
         self.uart.snapshot()
     }
 
-    /// Brings the chip into a saved state. The line is told the outputs and offered what waits for it; the interrupt line is
-    /// driven to its level anew, with an edge if it is active, whatever the port did before. Input that the line holds
-    /// enters at once if the guest awaits it by interrupt, else with its next access or [`pump`](Self::pump).
+    /// Brings the chip into a saved state. The line is told the outputs and offered the bytes that
+    /// wait for it. The interrupt line is driven to its level anew, with an edge if it is active,
+    /// even if it was active before. Input that the line holds enters at once if the guest awaits
+    /// it by interrupt; else it enters with the guest's next access or [`pump`](Self::pump).
     ///
     /// # Errors
     ///
-    /// Those of [`Uart::restore`]; nothing has changed then.
+    /// Those of [`Uart::restore`]; then nothing has changed.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
         self.uart = Uart::restore(*self.uart.config(), snapshot)?;
         self.outputs = self.uart.outputs();
@@ -206,18 +212,20 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
             self.interrupt.deassert();
         }
         self.push_output();
-        // The snapshot may have been taken right after a flush, where input waits; where it does not, nothing is left to pull.
+        // The snapshot may have been taken right after a flush, which lets input wait. Otherwise
+        // the line holds no input that the receiver wants, and waiting does no harm.
         self.pull_input_if_awaited();
         self.tell_outputs();
         self.settle(Meanwhile::default());
         Ok(())
     }
 
-    /// A character arrives unasked, as on a wire that nobody can stop: where there is no room for it, it or its
-    /// predecessor is lost as the chip loses it. A [`Line`] that hands out characters when asked loses nothing.
+    /// A character arrives unasked, as on a wire that nobody can stop. Without room for it, it or
+    /// its predecessor is lost as on the chip. A [`Line`] that hands out characters when asked
+    /// loses none.
     pub fn receive(&mut self, character: Character) -> Received {
         let received = self.uart.receive(character);
-        // If more follows, it calls again.
+        // If more characters follow, this is called again.
         self.uart.receiver_idle();
         self.tell_outputs();
         self.settle(Meanwhile::default());
@@ -230,7 +238,8 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         self.refresh();
     }
 
-    /// Lets `nanoseconds` pass; for [`CharacterTimeout::FourCharacters`](crate::CharacterTimeout::FourCharacters).
+    /// Lets `nanoseconds` pass; for
+    /// [`CharacterTimeout::FourCharacters`](crate::CharacterTimeout::FourCharacters).
     pub fn advance(&mut self, nanoseconds: u64) {
         self.uart.advance(nanoseconds);
         self.settle(Meanwhile::default());
@@ -248,7 +257,8 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         &self.line
     }
 
-    /// The serial line. Call [`pump`](Self::pump) afterwards if it has new input or takes output again.
+    /// The serial line. Call [`pump`](Self::pump) afterwards if it has new input or takes output
+    /// again.
     #[inline]
     pub const fn line_mut(&mut self) -> &mut L {
         &mut self.line
@@ -271,8 +281,8 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         (self.uart, self.interrupt, self.line)
     }
 
-    /// Characters lost because the guest wrote THR while it was full: the chip's own loss, possible only while the
-    /// line refuses bytes and the guest does not wait for THRE.
+    /// Characters lost because the guest wrote THR while it was full. The chip loses them too; here
+    /// it happens only while the line refuses bytes and the guest does not wait for THRE.
     pub const fn lost(&self) -> u64 {
         self.lost
     }
@@ -293,7 +303,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         }
     }
 
-    /// Input can wait for the guest's next access if it awaits no interrupt.
+    /// Pulls input now if the guest awaits it by interrupt; else it can wait for the next access.
     fn pull_input_if_awaited(&mut self) {
         if self.uart.awaits_receiver() {
             self.pull_input();
@@ -323,7 +333,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         }
     }
 
-    /// The one place that moves the interrupt line.
+    /// Moves the interrupt line. No other method does.
     fn settle(&mut self, meanwhile: Meanwhile) {
         let now = self.uart.asserting();
         match (!self.told.is_empty(), !now.is_empty()) {
@@ -337,18 +347,18 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
     }
 }
 
-/// What became of the interrupt within an access, before its consequences (more input, a transmitter empty again) may
-/// have raised it anew.
+/// The state of the interrupt within an access, before the consequences of the access (more input,
+/// a transmitter empty again) may have raised it anew.
 #[derive(Clone, Copy, Default)]
 struct Meanwhile {
-    /// Causes that were taken away, be it for a moment.
+    /// Causes that the access has taken away, if only for a moment.
     served: Causes,
-    /// The line was inactive.
+    /// The line was inactive at some time within the access.
     low: bool,
 }
 
 impl Meanwhile {
-    /// Of the causes `told` at the last settling, `now` stand.
+    /// Notes that only `now` is left of the causes `told` when the line was last settled.
     fn saw(&mut self, told: Causes, now: Causes) {
         self.served |= told.difference(now);
         self.low |= now.is_empty();

@@ -1,8 +1,8 @@
 //! The registers as types: offsets, bits, and what each bit is called in the data sheet.
 //!
-//! Nothing here has behaviour. Section numbers are those of the National Semiconductor PC16550D data sheet
-//! (TI literature number SNLS378C): section 8 describes one register in each of its subsections, and Table II
-//! there is the summary this file follows from top to bottom.
+//! Nothing here has behaviour. Section numbers are those of the National Semiconductor PC16550D
+//! data sheet (TI literature number SNLS378C). Each subsection of section 8 describes one register;
+//! this file follows its summary, Table II, from top to bottom.
 
 use bitflags::bitflags;
 
@@ -48,7 +48,8 @@ bitflags! {
         const MODEM_STATUS = 0x08;
     }
 
-    /// FIFO Control Register (section 8.5). Write only; bits other than 0 act only when bit 0 is written 1.
+    /// FIFO Control Register (section 8.5). Write only; bits other than 0 act only when bit 0 is
+    /// written 1.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct Fcr: u8 {
         /// FIFO enable. Any change of it clears both FIFOs.
@@ -86,7 +87,8 @@ bitflags! {
         const DLAB = 0x80;
     }
 
-    /// Modem Control Register (section 8.8). Bits 7 to 5 are always 0; bit 5 exists only in the TL16C550C.
+    /// Modem Control Register (section 8.8). Bits 7 to 5 are always 0; bit 5 exists only in the
+    /// TL16C550C.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct Mcr: u8 {
         /// Data terminal ready.
@@ -99,7 +101,8 @@ bitflags! {
         const OUT2 = 0x08;
         /// Loopback for diagnostics.
         const LOOP = 0x10;
-        /// AFE: auto flow control, only with [`Config::auto_flow_control`](crate::Config::auto_flow_control).
+        /// AFE: auto flow control, only with
+        /// [`Config::auto_flow_control`](crate::Config::auto_flow_control).
         const AUTO_FLOW = 0x20;
     }
 
@@ -145,7 +148,8 @@ bitflags! {
         const DCD = 0x80;
     }
 
-    /// What can be wrong with one received character. The bits stand where LSR shows them (section 8.4).
+    /// What can be wrong with one received character. The bits stand where LSR shows them (section
+    /// 8.4).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct CharacterErrors: u8 {
         /// PE.
@@ -168,7 +172,8 @@ impl Mcr {
 }
 
 impl Lsr {
-    /// OE, PE, FE and BI: what raises the line status interrupt and what reading LSR clears (section 8.4).
+    /// OE, PE, FE and BI: they raise the line status interrupt, and a read of LSR clears them
+    /// (section 8.4).
     pub const ERRORS: u8 = 0x1e;
 }
 
@@ -201,7 +206,8 @@ pub enum InterruptId {
     LineStatus = 0b0110,
     /// Priority 2: the receive FIFO has reached its trigger level, or RBR is full.
     DataAvailable = 0b0100,
-    /// Priority 2: characters lie below the trigger level and nothing has moved for four character times.
+    /// Priority 2: the FIFO holds characters below the trigger level, and none has come or gone for
+    /// four character times.
     CharacterTimeout = 0b1100,
     /// Priority 3: the transmitter holding register is empty.
     TransmitterEmpty = 0b0010,
@@ -222,7 +228,8 @@ pub const IIR_FIFO_ENABLED: u8 = 0xc0;
 
 /// Receive trigger level: FCR bits 7 and 6 (section 8.5).
 ///
-/// In a [64-byte FIFO](crate::FifoDepth::SixtyFour) the same codes stand for 1, 16, 32 and 56, as in the TL16C750.
+/// In a [64-byte FIFO](crate::FifoDepth::SixtyFour) the same codes stand for 1, 16, 32 and 56, as
+/// in the TL16C750.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum TriggerLevel {

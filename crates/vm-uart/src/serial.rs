@@ -1,7 +1,9 @@
-//! A drop-in for `vm_superio::Serial`: the same names and signatures around this crate's [`SerialPort`].
+//! A drop-in for `vm_superio::Serial`: the same names and signatures around this crate's
+//! [`SerialPort`].
 //!
-//! A VMM changes `use vm_superio::…` to `use vm_uart::…` and nothing else; [`crate::migration`] shows two. The traits, the
-//! error and the saved state *are* vm-superio's, so that triggers, event sinks and snapshots written for it fit.
+//! A VMM changes `use vm_superio::…` to `use vm_uart::…` and nothing else; [`crate::migration`]
+//! shows two VMMs. The traits, the error and the saved state *are* vm-superio's, so triggers, event
+//! sinks and snapshots written for it fit.
 //!
 //! ```
 //! use vm_uart::serial::{NoEvents, Serial};
@@ -47,16 +49,18 @@
 //! | restores a [`SerialState`] with the THRE interrupt enabled | interrupts if IIR says so | interrupts once: one too many does no harm, one too few stalls the guest |
 //! | restores register values that no chip holds | kept | bits that do not exist are dropped |
 //!
-//! Of the 17 tests in vm-superio's own suite, 11 hold as they are written. The others meet rows of this table: `test_serial_raw_input`
-//! (IIR after the first of several characters), `test_rda_interrupt_reasserted_on_ier_write` (its second IER write),
-//! `test_serial_thr` and `test_from_state_with_pending_thre_interrupt` (an edge for each THR write; IIR bits 7:6),
+//! Of the 17 tests in vm-superio's own suite, 11 pass as they are written. The other six contradict
+//! rows of this table: `test_serial_raw_input` (IIR after the first of several characters),
+//! `test_rda_interrupt_reasserted_on_ier_write` (its second IER write), `test_serial_thr` and
+//! `test_from_state_with_pending_thre_interrupt` (an edge for each THR write; IIR bits 7:6),
 //! `test_serial_loop_mode` (OUT2 low, 64 characters) and `test_serial_msr` (deltas).
 //!
-//! Kept from vm-superio although the chip differs: at power-on MCR reads 08 (OUT2) and LCR 03, up to 64 characters of input are taken at
-//! once (the FIFO's own 16 and a queue in front of it), and an offset beyond 7 reads 0.
+//! Three things are kept from vm-superio although the chip differs. At power-on MCR reads 08 (OUT2)
+//! and LCR 03. Up to 64 characters of input are taken at once (the FIFO's own 16 and a queue in
+//! front of it). An offset beyond 7 reads 0.
 //!
-//! A [`SerialState`] has no place for FCR. A restored port has its FIFO on, as vm-superio shows every guest, with trigger
-//! level 1. To save all of the chip, use [`SerialPort::snapshot`].
+//! A [`SerialState`] has no place for FCR. A restored port has its FIFO on, as vm-superio shows
+//! every guest, with trigger level 1. To save all of the chip, use [`SerialPort::snapshot`].
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -73,13 +77,13 @@ use crate::snapshot::Snapshot;
 use crate::uart::Uart;
 use vm_superio::Trigger;
 
-/// Input taken at once: vm-superio's FIFO.
+/// Characters of input taken at once: the size of vm-superio's FIFO.
 const CAPACITY: usize = 64;
 
-/// A serial port with vm-superio's interface. [The module](self) tells what differs.
+/// A serial port with vm-superio's interface. [The module](self) lists the differences.
 ///
 /// * `T` receives an edge for each interrupt.
-/// * `EV` hears of reads, writes and losses; [`NoEvents`] does not.
+/// * `EV` is told of reads, writes and losses; [`NoEvents`] ignores them.
 /// * `W` takes the guest's output, one byte and one flush at a time.
 #[derive(Debug)]
 pub struct Serial<T: Trigger, EV: SerialEvents, W: Write> {
@@ -99,7 +103,7 @@ impl<T: Trigger, EV: SerialEvents, W: Write> Serial<T, EV, W> {
         Self::with_config(Config::default(), trigger, serial_evts, out)
     }
 
-    /// A port after power-on on another board than a PC: not in vm-superio.
+    /// A port after power-on on another board than a PC. vm-superio has no such method.
     pub fn with_config(config: Config, trigger: T, serial_evts: EV, out: W) -> Self {
         let mut port = SerialPort::with_config(
             config,
@@ -111,11 +115,13 @@ impl<T: Trigger, EV: SerialEvents, W: Write> Serial<T, EV, W> {
         Self { port }
     }
 
-    /// A port in a saved state, of vm-superio or of [`state`](Self::state). A pending interrupt is triggered again.
+    /// A port in a saved state, of vm-superio or of [`state`](Self::state). A pending interrupt is
+    /// triggered again.
     ///
     /// # Errors
     ///
-    /// [`Error::FullFifo`] if `state` holds more than 64 characters of input, [`Error::Trigger`] if the trigger failed.
+    /// [`Error::FullFifo`] if `state` holds more than 64 characters of input, [`Error::Trigger`] if
+    /// the trigger failed.
     pub fn from_state(
         state: &SerialState,
         trigger: T,
@@ -125,7 +131,8 @@ impl<T: Trigger, EV: SerialEvents, W: Write> Serial<T, EV, W> {
         Self::from_state_with_config(Config::default(), state, trigger, serial_evts, out)
     }
 
-    /// As [`from_state`](Self::from_state), on another board than a PC: not in vm-superio.
+    /// As [`from_state`](Self::from_state), on another board than a PC. vm-superio has no such
+    /// method.
     ///
     /// # Errors
     ///
@@ -141,7 +148,8 @@ impl<T: Trigger, EV: SerialEvents, W: Write> Serial<T, EV, W> {
             return Err(Error::FullFifo);
         }
         let (mut snapshot, mut waiting) = Snapshot::from_superio(state);
-        // Characters looped back are in the FIFO; others pass through the queue, which knows how many a driver wants at a time.
+        // Characters that were looped back stay in the FIFO. Others go through the queue, so that
+        // the driver gets as many at a time as it wants.
         if snapshot.mcr & Mcr::LOOP.bits() == 0 {
             waiting.clone_from(&state.in_buffer);
             snapshot.received_len = 0;
@@ -161,19 +169,20 @@ impl<T: Trigger, EV: SerialEvents, W: Write> Serial<T, EV, W> {
     /// The state as vm-superio saves it.
     pub fn state(&self) -> SerialState {
         let mut snapshot = self.port.snapshot();
-        // A writer takes or loses every byte. Auto flow control can hold some in loopback, and the state has no place for them.
+        // A writer takes or loses every byte, so none waits for it. Auto flow control can hold some
+        // in loopback, and the state has no place for them.
         snapshot.transmit_len = 0;
         let mut state = snapshot.to_superio().unwrap_or_default();
         state.in_buffer.extend(&self.port.line().waiting);
         state
     }
 
-    /// Where the guest's output goes.
+    /// The writer that takes the guest's output.
     pub fn writer(&self) -> &W {
         &self.port.line().out
     }
 
-    /// Where the guest's output goes.
+    /// The writer that takes the guest's output.
     pub fn writer_mut(&mut self) -> &mut W {
         &mut self.port.line_mut().out
     }
@@ -183,28 +192,28 @@ impl<T: Trigger, EV: SerialEvents, W: Write> Serial<T, EV, W> {
         self.port.into_parts().2.out
     }
 
-    /// Where interrupts go.
+    /// The trigger that receives the interrupts.
     pub fn interrupt_evt(&self) -> &T {
         self.port.interrupt().trigger()
     }
 
-    /// What is told what happens.
+    /// The sink of events.
     pub fn events(&self) -> &EV {
         &self.port.line().events
     }
 
-    /// The chip: not in vm-superio.
+    /// The chip. vm-superio has no such method.
     pub const fn uart(&self) -> &Uart {
         self.port.uart()
     }
 
-    /// The guest writes `value` to the register at `offset` (0 to 7; vanishes beyond).
+    /// The guest writes `value` to the register at `offset`: 0 to 7, and without effect beyond.
     ///
     /// # Errors
     ///
-    /// [`Error::IOError`] if the writer failed: the byte is lost, `tx_lost_byte` was told, and the guest has its THRE
-    /// interrupt all the same. [`Error::Trigger`] if the trigger failed, now or while a register was read. The device works on
-    /// after either.
+    /// [`Error::IOError`] if the writer failed: the byte is lost, `tx_lost_byte` was called, and
+    /// the guest has its THRE interrupt all the same. [`Error::Trigger`] if the trigger failed, now
+    /// or while a register was read. The device goes on working after either.
     pub fn write(&mut self, offset: u8, value: u8) -> Result<(), Error<T::E>> {
         self.port.write(offset, value);
         self.triggered()?;
@@ -215,7 +224,7 @@ impl<T: Trigger, EV: SerialEvents, W: Write> Serial<T, EV, W> {
             .map_or(Ok(()), |error| Err(Error::IOError(error)))
     }
 
-    /// The guest reads the register at `offset` (0 to 7; 0 beyond).
+    /// The guest reads the register at `offset`: 0 to 7, and 0 beyond.
     pub fn read(&mut self, offset: u8) -> u8 {
         if offset >= REGISTERS {
             return 0;
@@ -238,14 +247,15 @@ impl<T: Trigger, EV: SerialEvents, W: Write> Serial<T, EV, W> {
         CAPACITY.saturating_sub(held)
     }
 
-    /// Input for the guest: takes as much of `input` as there is room for, says how much that was, and interrupts.
+    /// Takes as much of `input` for the guest as there is room for, interrupts, and returns how
+    /// many bytes it took.
     ///
-    /// In loopback nothing is taken, as nothing comes in from outside.
+    /// In loopback it takes nothing, as the serial input is disconnected.
     ///
     /// # Errors
     ///
-    /// [`Error::FullFifo`] if there is no room at all for an `input` that is not empty, [`Error::Trigger`] if the trigger
-    /// failed (the input has been taken then).
+    /// [`Error::FullFifo`] if there is no room at all for an `input` that is not empty.
+    /// [`Error::Trigger`] if the trigger failed; then the input has been taken.
     pub fn enqueue_raw_bytes(&mut self, input: &[u8]) -> Result<usize, Error<T::E>> {
         if input.is_empty() || self.port.uart().mcr.contains(Mcr::LOOP) {
             return Ok(0);
@@ -268,12 +278,13 @@ impl<T: Trigger, EV: SerialEvents, W: Write> Serial<T, EV, W> {
     }
 }
 
-/// A writer as the far end of the line: what it fails to write is lost and counted as sent, so that the guest goes on.
+/// A writer as the far end of the line. A byte that it fails to write is lost and counts as sent,
+/// so that the guest goes on.
 #[derive(Debug)]
 struct WriterLine<EV, W> {
     out: W,
     events: EV,
-    /// The first error since the last `write` that reported one.
+    /// The first error since a `write` last returned one.
     error: Option<io::Error>,
     /// Input in front of the FIFO; with the FIFO's own, at most [`CAPACITY`].
     waiting: VecDeque<u8>,

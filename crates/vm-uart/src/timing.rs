@@ -4,9 +4,9 @@ use crate::registers::Lcr;
 
 /// Nanoseconds of four characters: the character timeout of section 8.11, rounded down.
 ///
-/// A character is one start bit, 5 to 8 data bits, a parity bit if enabled, and 1, 1.5 or 2 stop bits; a bit is
-/// sixteen clocks times the divisor. A divisor of 0 is outside the data sheet's range of 1 to 65,535; it counts as
-/// 65,536, which is what a down-counter makes of it. A clock of 0 Hz counts as 1 Hz.
+/// A character is one start bit, 5 to 8 data bits, a parity bit if enabled, and 1, 1.5 or 2 stop
+/// bits; a bit is sixteen clocks times the divisor. A divisor of 0 is outside the data sheet's
+/// range of 1 to 65,535; it counts as 65,536, as in a down-counter. A clock of 0 Hz counts as 1 Hz.
 ///
 /// ```
 /// use vm_uart::registers::Lcr;
@@ -24,7 +24,7 @@ pub const fn four_characters_ns(lcr: Lcr, divisor: u16, clock_hz: u32) -> u64 {
     half_bits(lcr) * 32 * divisor * 1_000_000_000 / clock_hz
 }
 
-/// Length of one character in half bits, as 1.5 stop bits ask for.
+/// Length of one character in half bits: there are 1.5 stop bits.
 const fn half_bits(lcr: Lcr) -> u64 {
     let start = 2;
     let data = 2 * lcr.word_length() as u64;

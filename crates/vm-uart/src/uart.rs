@@ -1,22 +1,30 @@
-//! The chip itself: registers, FIFOs, loopback and interrupt state. No clock, no I/O, no allocation.
+//! The chip itself: registers, FIFOs, loopback and interrupt state. No clock, no I/O, no
+//! allocation.
 //!
-//! Section numbers are those of the PC16550D data sheet. Where it leaves a case open, or where a virtual machine has to
-//! differ, the choice is listed here and nowhere else decided:
+//! Section numbers are those of the PC16550D data sheet. Where it leaves a case open, or where a
+//! virtual machine has to differ from it, all choices are listed here:
 //!
-//! * **Transmission takes no time.** What the guest writes is ready to leave at once; THRE and TEMT are low only while the
-//!   line [refuses](crate::Line::transmit) bytes. The shift register is therefore never modelled apart from the FIFO.
-//! * **Divisor latch at power-on**: the data sheet leaves it undefined; 12 here (9,600 baud). A master reset keeps it, and
-//!   RBR (section 6, pin MR: "except the receiver buffer, transmitter holding, and divisor latches").
-//! * **An empty receiver** reads 0 in FIFO mode and the last character in 16450 mode, where RBR is one register.
-//! * **PE, FE and BI leave with their character**: they belong to the character at the top, so reading RBR without LSR
-//!   takes them away. OE belongs to no character and stands until LSR is read or the receive FIFO is cleared.
-//! * **Word length** masks characters in loopback, where the guest can see it. Bytes to and from the outside keep
-//!   their eight bits: a guest that never programmed LCR would else be garbled.
-//! * **Break in loopback** is received as a break, once each time loopback and LCR.6 come together; characters written
-//!   while the line is held spacing only time the break (section 8.1, bit 6) and are seen by nobody.
-//! * **THR written while full** (section 8.4, bit 5: THRE says when to write): 16450 mode keeps the newer character, FIFO
-//!   mode the sixteen older ones. The lost ones are counted by [`SerialPort::lost`](crate::SerialPort::lost).
-//! * **Auto flow control** (TL16C550C) acts in FIFO mode only, as its RTS is steered by the trigger level.
+//! * **Transmission takes no time.** A written byte can leave at once; THRE and TEMT are low only
+//!   while the line [refuses](crate::Line::transmit) bytes. So the shift register is not modelled
+//!   apart from the FIFO.
+//! * **Divisor latch at power-on**: the data sheet leaves it undefined; here it is 12 (9,600 baud).
+//!   A master reset keeps the latch, and RBR (section 6, pin MR: "except the receiver buffer,
+//!   transmitter holding, and divisor latches").
+//! * **An empty receiver** reads 0 in FIFO mode. In 16450 mode it reads the last character, as RBR
+//!   is one register there.
+//! * **PE, FE and BI leave with their character**: they belong to the character at the top, so a
+//!   read of RBR takes them away even if LSR was not read. OE belongs to no character and stays
+//!   until LSR is read or the receive FIFO is cleared.
+//! * **Word length** masks characters in loopback, where the guest can see it. Bytes to and from
+//!   the outside keep their eight bits; otherwise the output of a guest that never programmed LCR
+//!   would be garbled.
+//! * **Break in loopback** is received as a break, once each time that loopback and LCR.6 come
+//!   together. Characters written while the line is held spacing only time the break (section 8.1,
+//!   bit 6) and are received by nobody.
+//! * **THR written while full** (section 8.4, bit 5: THRE says when to write): 16450 mode keeps the
+//!   newer character, FIFO mode the sixteen older ones.
+//!   [`SerialPort::lost`](crate::SerialPort::lost) counts the lost ones.
+//! * **Auto flow control** (TL16C550C) acts in FIFO mode only, as the trigger level steers its RTS.
 
 use crate::config::{CharacterTimeout, Config, InterruptGate, ReceiveAhead, ReceiveGate};
 use crate::fifo::{ByteFifo, Character, ReceiveFifo};
@@ -29,8 +37,9 @@ use crate::timing::four_characters_ns;
 /// Divisor latch at power-on: 9,600 baud of the PC's clock.
 const POWER_ON_DIVISOR: u16 = 12;
 
-/// A 16550A without its surroundings: every register access, every arriving character and every nanosecond is a call,
-/// and every effect is a value to be asked for. [`SerialPort`](crate::SerialPort) does the asking.
+/// A 16550A without its surroundings. Every register access, arriving character and passing of time
+/// is a call, and every effect is a value that the caller asks for.
+/// [`SerialPort`](crate::SerialPort) makes these calls.
 ///
 /// ```
 /// use vm_uart::{Config, Uart};
@@ -70,8 +79,9 @@ pub struct Uart {
     pub(crate) last_received: u8,
     /// LSR.OE.
     pub(crate) overrun: bool,
-    /// The transmitter has emptied and neither a THR write nor an IIR read has taken note: the one interrupt that
-    /// cannot be derived. Always false while ETBEI is 0, as setting ETBEI asks the transmitter afresh.
+    /// The transmitter has emptied, and neither a THR write nor an IIR read has acknowledged it.
+    /// This interrupt is the only one that cannot be derived. Always false while ETBEI is 0, as
+    /// setting ETBEI looks at the transmitter anew.
     pub(crate) thr_interrupt: bool,
     /// The character timeout has passed. Always false with an empty FIFO.
     pub(crate) timed_out: bool,
@@ -82,14 +92,15 @@ pub struct Uart {
     pub(crate) transmitter: ByteFifo,
 }
 
-/// What became of a character from outside.
+/// The fate of a character from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
     /// It is in the receiver.
     Stored,
-    /// It, or in 16450 mode its predecessor, was lost, and LSR.OE is set (section 8.4, bit 1).
+    /// A character was lost, and LSR.OE is set (section 8.4, bit 1): this one, or in 16450 mode its
+    /// predecessor.
     Overrun,
-    /// Loopback has disconnected the serial input (section 8.8): it never arrived.
+    /// It never arrived: loopback has disconnected the serial input (section 8.8).
     CutOff,
 }
 
@@ -124,15 +135,16 @@ impl Uart {
         }
     }
 
-    /// The choices it was made with.
+    /// The choices that the chip was made with.
     #[must_use]
     pub const fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Master reset (Table I; section 6, pin MR): everything but the divisor latch, RBR, and what comes from outside.
+    /// Master reset (Table I; section 6, pin MR): everything but the divisor latch, RBR, and the
+    /// inputs from outside.
     pub fn reset(&mut self) {
-        // Destructured without `..`, so that a new field has to say what a reset does to it.
+        // Destructured without `..`: a new field does not compile until its reset is decided here.
         let Self {
             config: _,
             ier,
@@ -181,7 +193,8 @@ impl Uart {
         }
     }
 
-    /// Section 8.4. Reading clears OE and the errors of the character at the top, and with the last error bit 7.
+    /// Section 8.4. Reading clears OE and the errors of the character at the top, and with the last
+    /// error bit 7.
     #[inline]
     fn read_lsr(&mut self) -> u8 {
         let lsr = self.line_status();
@@ -192,7 +205,7 @@ impl Uart {
         lsr.bits()
     }
 
-    /// What an LSR read would give if it has no effect; `None` if it would clear an error.
+    /// The value of an LSR read that has no effect; `None` if the read would clear an error.
     #[inline]
     pub(crate) fn quiet_line_status(&self) -> Option<u8> {
         let lsr = self.line_status().bits();
@@ -211,7 +224,8 @@ impl Uart {
             MCR => self.mcr.bits(),
             LSR => self.read_lsr(),
             MSR => {
-                // Section 8.9: bits 3 to 0 "are reset to logic 0 whenever the CPU reads the MODEM Status Register".
+                // Section 8.9: bits 3 to 0 "are reset to logic 0 whenever the CPU reads the MODEM
+                // Status Register".
                 let msr = self.modem_status();
                 self.deltas = Msr::empty();
                 msr.bits()
@@ -236,7 +250,8 @@ impl Uart {
         byte
     }
 
-    /// Section 8.6. Reading clears the THRE interrupt, and only if it is the one reported (Table IV).
+    /// Section 8.6. Reading clears the THRE interrupt, and only if it is the one reported (Table
+    /// IV).
     fn read_iir(&mut self) -> u8 {
         let id = self.pending_interrupt();
         if id == InterruptId::TransmitterEmpty {
@@ -250,8 +265,8 @@ impl Uart {
             }
     }
 
-    /// Writes a register. Writes to LSR, MSR and offsets beyond 7 vanish. Says whether a transmitted character was
-    /// lost because THR was written while it was full.
+    /// Writes a register. Writes to LSR, MSR and offsets beyond 7 have no effect. Returns whether a
+    /// transmitted character was lost because THR was written while it was full.
     pub fn write(&mut self, offset: u8, value: u8) -> bool {
         let dlab = self.divisor_latch_access();
         match offset {
@@ -286,8 +301,8 @@ impl Uart {
         lost
     }
 
-    /// Section 8.7. The THRE interrupt rises when ETBEI goes from 0 to 1 with the transmitter empty, not when a 1 is
-    /// written over a 1.
+    /// Section 8.7. The THRE interrupt rises when ETBEI goes from 0 to 1 with the transmitter
+    /// empty, not when a 1 is written over a 1.
     fn write_ier(&mut self, value: u8) {
         let before = self.ier;
         self.ier = Ier::from_bits_truncate(value & Ier::KEPT);
@@ -300,7 +315,8 @@ impl Uart {
     fn write_fcr(&mut self, value: u8) {
         let fcr = Fcr::from_bits_truncate(value);
         let enable = fcr.contains(Fcr::ENABLE);
-        // "When changing from FIFO mode to 16450 mode and vice versa, data is automatically cleared from the FIFOs."
+        // "When changing from FIFO mode to 16450 mode and vice versa, data is automatically cleared
+        // from the FIFOs."
         let mode_changes = enable != self.fifo_enabled;
         self.fifo_enabled = enable;
         // "This bit must be a 1 when other FCR bits are written to or they will not be programmed."
@@ -336,7 +352,8 @@ impl Uart {
         self.change_wiring(self.lcr, mcr);
     }
 
-    /// LCR and MCR together decide what the pins carry and what loopback connects.
+    /// Sets LCR and MCR, which together decide the levels of the pins and the connections of
+    /// loopback.
     fn change_wiring(&mut self, lcr: Lcr, mcr: Mcr) {
         let signals = self.modem_signals();
         let was_looped_break = self.looped_break();
@@ -354,8 +371,8 @@ impl Uart {
 
     /// A character arrives at the serial input.
     ///
-    /// With a full FIFO the newest is lost and OE set at once; in 16450 mode it overwrites RBR (section 8.4, bit 1). To lose
-    /// nothing, ask [`wants_input`](Self::wants_input) first.
+    /// With a full FIFO this character is lost and OE is set at once; in 16450 mode it overwrites
+    /// RBR (section 8.4, bit 1). To lose none, ask [`wants_input`](Self::wants_input) first.
     pub fn receive(&mut self, character: Character) -> Received {
         if self.mcr.contains(Mcr::LOOP) {
             return Received::CutOff;
@@ -388,8 +405,9 @@ impl Uart {
         received
     }
 
-    /// Whether a character from outside would be welcome now: serial input connected, room for it as far as
-    /// [`ReceiveAhead`] allows, RTS not held back by auto flow control, and the [`ReceiveGate`] open.
+    /// Whether a character from outside would be welcome now. It is if the serial input is
+    /// connected, the receiver holds fewer characters than [`ReceiveAhead`] lets in, auto flow
+    /// control does not hold RTS back, and the [`ReceiveGate`] is open.
     #[must_use]
     #[inline]
     pub fn wants_input(&self) -> bool {
@@ -399,7 +417,7 @@ impl Uart {
             && self.receive_gate_open()
     }
 
-    /// How many characters [`wants_input`](Self::wants_input) lets stand in the receiver.
+    /// The most characters that [`wants_input`](Self::wants_input) lets into the receiver.
     const fn receive_limit(&self) -> usize {
         match self.config.receive_ahead {
             ReceiveAhead::TriggerLevel => self.trigger_level(),
@@ -416,8 +434,8 @@ impl Uart {
         }
     }
 
-    /// The host has nothing more to give for now: with [`CharacterTimeout::WhenDrained`] this is the moment the character
-    /// timeout comes true for what lies in the FIFO.
+    /// The host has nothing more to give for now. With [`CharacterTimeout::WhenDrained`] the
+    /// character timeout becomes true now, if there is a character in the FIFO.
     #[inline]
     pub fn receiver_idle(&mut self) {
         if matches!(self.config.character_timeout, CharacterTimeout::WhenDrained)
@@ -428,7 +446,8 @@ impl Uart {
         }
     }
 
-    /// Lets time pass. Only [`CharacterTimeout::FourCharacters`] takes notice (section 8.11, timeout A).
+    /// Lets time pass. It has an effect only with [`CharacterTimeout::FourCharacters`] (section
+    /// 8.11, timeout A).
     pub fn advance(&mut self, nanoseconds: u64) {
         if !matches!(
             self.config.character_timeout,
@@ -446,7 +465,8 @@ impl Uart {
         }
     }
 
-    /// Nanoseconds until [`advance`](Self::advance) would raise the character timeout; `None` if nothing counts towards it.
+    /// Nanoseconds until [`advance`](Self::advance) would raise the character timeout; `None` if
+    /// nothing counts towards it.
     #[must_use]
     pub fn until_timeout(&self) -> Option<u64> {
         let counting = matches!(
@@ -461,13 +481,14 @@ impl Uart {
         })
     }
 
-    /// Section 8.11, timeout C and D: an arrival or a read starts the time anew. An arrival does not take back a timeout
-    /// that has passed.
+    /// Section 8.11, timeout C and D: an arrival or a read starts the time anew. An arrival does
+    /// not take back a timeout that is already true.
     fn restart_timeout(&mut self) {
         self.idle_ns = 0;
     }
 
-    /// Drives the modem inputs. In loopback they are disconnected (section 8.8) and take effect when it ends.
+    /// Drives the modem inputs. In loopback they are disconnected (section 8.8) and take effect
+    /// when it ends.
     pub fn set_modem_inputs(&mut self, inputs: ModemInputs) {
         let signals = self.modem_signals();
         self.inputs = inputs;
@@ -480,7 +501,7 @@ impl Uart {
         self.inputs
     }
 
-    /// What the pins carry outside: inactive and marking in loopback (section 8.8).
+    /// The levels of the output pins: inactive and marking in loopback (section 8.8).
     #[must_use]
     pub const fn outputs(&self) -> Outputs {
         if self.mcr.contains(Mcr::LOOP) {
@@ -503,8 +524,9 @@ impl Uart {
 
     // ----- the transmitter -----
 
-    /// Bytes that are ready to leave, oldest first: hand them to the line and tell how many it took by
-    /// [`transmitted`](Self::transmitted). Empty in loopback, and while auto flow control waits for CTS.
+    /// Bytes that are ready to leave, oldest first. Hand them to the line and report by
+    /// [`transmitted`](Self::transmitted) how many it took. Empty in loopback, and while auto flow
+    /// control waits for CTS.
     #[must_use]
     #[inline]
     pub fn outgoing(&self) -> &[u8] {
@@ -515,7 +537,8 @@ impl Uart {
         }
     }
 
-    /// `count` of the [`outgoing`](Self::outgoing) bytes have left. More than there are counts as all.
+    /// `count` of the [`outgoing`](Self::outgoing) bytes have left. More than there are counts as
+    /// all.
     pub fn transmitted(&mut self, count: usize) {
         let count = count.min(self.outgoing().len());
         if count == 0 {
@@ -533,8 +556,9 @@ impl Uart {
         self.lcr.contains(Lcr::DLAB)
     }
 
-    /// Whether a byte written to offset 0 would go straight to the line and leave no trace in here: THR is addressed, nothing
-    /// waits before it, the line is neither looped, nor broken, nor under flow control, and nobody awaits the THRE interrupt.
+    /// Whether a byte written to offset 0 would go straight to the line and leave the chip as it
+    /// was. It would if THR is addressed, no byte waits before it, there is no loopback, break or
+    /// flow control, and the THRE interrupt is disabled.
     #[inline]
     pub(crate) const fn passes_through(&self) -> bool {
         self.lcr.bits() & (Lcr::DLAB.bits() | Lcr::BREAK.bits())
@@ -570,7 +594,7 @@ impl Uart {
         }
     }
 
-    /// Whether what is transmitted is received at once.
+    /// Whether a transmitted character is received at once.
     pub(crate) fn loops_back(&self) -> bool {
         self.mcr.contains(Mcr::LOOP) && self.clear_to_send()
     }
@@ -579,14 +603,14 @@ impl Uart {
         self.mcr.contains(Mcr::LOOP) && self.lcr.contains(Lcr::BREAK)
     }
 
-    // ----- what follows from the above -----
+    // ----- derived state -----
 
     /// The characters in the receiver, the one RBR shows first.
     pub fn received(&self) -> impl Iterator<Item = Character> {
         self.receiver.characters()
     }
 
-    /// The interrupt that IIR would report now. Nothing is acknowledged by asking.
+    /// The interrupt that IIR would report now. Unlike a read of IIR, this acknowledges nothing.
     #[must_use]
     #[inline]
     pub fn pending_interrupt(&self) -> InterruptId {
@@ -600,7 +624,8 @@ impl Uart {
         !self.asserting().is_empty()
     }
 
-    /// The causes that hold the interrupt line active: true, enabled, and not behind a closed gate.
+    /// The causes that hold the interrupt line active: those that are true and enabled, while the
+    /// gate is open.
     pub(crate) fn asserting(&self) -> Causes {
         if self.interrupt_gate_open() {
             self.causes().intersection(Causes::enabled_by(self.ier))
@@ -609,7 +634,7 @@ impl Uart {
         }
     }
 
-    /// Whether a driver expects to be told by interrupt of what is received.
+    /// Whether a driver awaits received characters by interrupt.
     pub(crate) const fn awaits_receiver(&self) -> bool {
         self.ier.contains(Ier::RECEIVED_DATA) && self.interrupt_gate_open()
     }
@@ -628,14 +653,14 @@ impl Uart {
             Causes::LINE_STATUS,
             self.overrun || self.receiver.top_errors() != 0,
         );
-        // Section 8.11, receiver A and B; in 16450 mode the level is the one character there is room for.
+        // Section 8.11, receiver A and B; in 16450 mode the trigger level is one character.
         causes.set(
             Causes::DATA_AVAILABLE,
             self.receiver.len() >= self.trigger_level(),
         );
         causes.set(Causes::CHARACTER_TIMEOUT, self.timed_out);
         causes.set(Causes::TRANSMITTER_EMPTY, self.thr_interrupt);
-        // TL16C550C: a CTS that steers the transmitter by itself does not interrupt.
+        // TL16C550C: while CTS steers the transmitter, its changes do not interrupt.
         let ignored = if self.auto_flow() {
             Msr::DELTA_CTS
         } else {
@@ -687,7 +712,7 @@ impl Uart {
         looped.to_msr()
     }
 
-    /// Section 8.9, bits 3 to 0: a change of CTS, DSR or DCD, and of RI its trailing edge only.
+    /// Section 8.9, bits 3 to 0: any change of CTS, DSR or DCD, but only the trailing edge of RI.
     fn note_changes(&mut self, before: Msr) {
         let now = self.modem_signals();
         // Bits 7 to 4 stand above the deltas they belong to, in the same order.
@@ -698,7 +723,7 @@ impl Uart {
         ));
     }
 
-    /// Depth of both FIFOs in the present mode.
+    /// Depth of both FIFOs in the present mode, in characters.
     const fn depth(&self) -> usize {
         if self.fifo_enabled {
             self.config.fifo.characters()
@@ -707,7 +732,7 @@ impl Uart {
         }
     }
 
-    /// Characters that make data available.
+    /// The number of characters from which on data is available.
     const fn trigger_level(&self) -> usize {
         if self.fifo_enabled {
             self.config.fifo.trigger(self.trigger)
@@ -731,7 +756,8 @@ impl Uart {
         !self.auto_flow() || self.modem_signals().contains(Msr::CTS)
     }
 
-    /// Auto-RTS: held back from the trigger level on until the FIFO is empty; at level 14, only while it is full.
+    /// Auto-RTS: RTS is held back from the trigger level on until the FIFO is empty; at level 14
+    /// only while the FIFO is full.
     pub(crate) const fn auto_rts_holds(&self) -> bool {
         if !self.auto_flow() || !self.mcr.contains(Mcr::RTS) {
             return false;

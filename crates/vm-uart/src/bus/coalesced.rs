@@ -1,40 +1,48 @@
-//! KVM's coalesced I/O: bytes written to the data register reach the port without an exit to user space.
+//! KVM's coalesced I/O: bytes written to the data register reach the port without an exit to user
+//! space.
 //!
-//! A write to a *coalesced zone* is put in a ring page by the kernel, and the guest runs on. Every transmit loop of every
-//! known driver ends in a read of LSR or IIR or a write of IER, which does exit; the ring is emptied there *first*. Seventeen
-//! exits for a burst of 16 bytes become one.
+//! The kernel puts a write to a *coalesced zone* into a ring page, and the guest runs on. The
+//! transmit loop of every known driver ends in a read of LSR or IIR or a write of IER, which does
+//! exit; the ring is emptied *before* that access is handled. So a burst of 16 bytes takes one exit
+//! instead of seventeen.
 //!
 //! # Why no guest can tell
 //!
-//! 1. *Program order of one vCPU.* The kernel appends in program order. Every other access to the port exits, and
-//!    [`CoalescedRing::before_access`] has applied everything in the ring before that access is handled. The port therefore
-//!    sees each vCPU's accesses in its program order, divisor latch and loopback writes included: offset 0 is replayed as
-//!    what it was, a write to offset 0, and DLAB can only have been changed by an access that drained first.
-//! 2. *Order between vCPUs.* Removing an entry and applying it are one step under the ring's lock. If vCPU A's write was in
-//!    the ring before vCPU B's access exited, B's drain, or the one B waited for, has applied it. If it was not, the two were
-//!    concurrent, and either order is one that a port without a ring could have shown.
-//! 3. *Answers.* A write has no answer, so none is late. What follows from a write (LSR, IIR, a loopback byte) is only seen
-//!    by reading, which drains.
-//! 4. *The interrupt line* is the one thing that a guest sees without an access: THRE may be raised late. Late is bounded by
-//!    [`TICK`], as a slow transmitter would be; a real one takes 87 µs a byte at 115200 baud. A guest that waits for that
-//!    interrupt is found out by the first tick (bytes in the ring, and no access since the last one), and from then on its
-//!    writes exit again. A byte that comes between that tick and the end of the zone waits for the grace period below.
-//! 5. *Ring full*: the kernel then exits with the write itself, which drains and is handled after all that was before it.
-//!    `rep outsb` likewise: KVM's instruction emulator hands it on element by element.
-//! 6. *Wider writes*: the kernel takes a write only if all of it lies in the zone, which is one byte; `outw` to port 0x3f8 exits,
-//!    and so do drivers that use words on a memory-mapped port (`reg-io-width`): right, but nothing is saved there.
+//! 1. *Program order of one vCPU.* The kernel appends in program order. Every other access to the
+//!    port exits, and [`CoalescedRing::before_access`] applies everything in the ring before that
+//!    access is handled. So the port sees each vCPU's accesses in program order. That includes
+//!    writes to the divisor latch and in loopback: an entry is replayed as a write to offset 0, as
+//!    the guest made it, and DLAB can only have been changed by an access that drained first.
+//! 2. *Order between vCPUs.* Removing an entry and applying it are one step under the ring's lock.
+//!    If vCPU A's write was in the ring before vCPU B's access exited, then B's drain, or the drain
+//!    that B waited for, has applied it. Otherwise the two were concurrent, and a port without a
+//!    ring could have seen either order.
+//! 3. *Answers.* A write has no answer, so none is late. The guest sees the effects of a write
+//!    (LSR, IIR, a loopback byte) only by reading, which drains.
+//! 4. *The interrupt line* is the one thing that a guest sees without an access: THRE may be raised
+//!    late, by [`TICK`] at most, as if the transmitter were slow (a real one takes 87 µs a byte at
+//!    115200 baud). The first tick notices a guest that waits for that interrupt: there are bytes
+//!    in the ring, and no access since the last tick. From then on the guest's writes exit again. A
+//!    byte that comes between that tick and the end of the zone waits for the grace period below.
+//! 5. *Ring full.* Then the kernel exits with the write itself. It drains the ring first and so is
+//!    handled after all writes before it. The same holds for `rep outsb`: KVM's instruction
+//!    emulator passes it on element by element.
+//! 6. *Wider writes.* The kernel takes a write only if all of it lies in the zone, which is one
+//!    byte. So `outw` to port 0x3f8 exits, and so do drivers that use words on a memory-mapped port
+//!    (`reg-io-width`): correct, but without a gain.
 //!
-//! **Not for SEV-ES guests.** Their string I/O goes to the kernel's bus as one piece, and what no longer fits into the ring in the
-//! middle of it is dropped there (`emulator_pio_in_out`).
+//! **Not for SEV-ES guests.** Their string I/O goes to the kernel's bus in one piece, and the
+//! kernel drops the part that does not fit into the ring (`emulator_pio_in_out`).
 //!
 //! # No wakeups while idle
 //!
-//! A guest that writes and then halts leaves bytes in the ring, and no exit tells. So a timer must run while a zone is
-//! registered; and so a zone is registered only while the guest is busy: after [`BUSY_WRITES`] writes that exited, until
-//! [`IDLE_TICKS`] ticks without one. An idle console has no zone, no timer and no wakeup.
+//! A guest that writes and then halts leaves bytes in the ring without an exit. So a timer must run
+//! while a zone is registered, and therefore a zone is registered only while the guest is busy:
+//! after [`BUSY_WRITES`] writes that exited, and until [`IDLE_TICKS`] ticks without a write. An
+//! idle console has no zone, no timer and no wakeup.
 //!
-//! Opening a zone costs a few microseconds, on the vCPU's thread; closing one waits for a grace period of the kernel's
-//! (8 ms where it was measured), so the timer's thread does it, with no lock held.
+//! Opening a zone costs the vCPU's thread a few microseconds. Closing one waits for a grace period
+//! of the kernel (8 ms where it was measured), so the timer's thread does it, with no lock held.
 //!
 //! # In a VMM
 //!
@@ -69,9 +77,9 @@
 //!
 //! # Sharing
 //!
-//! The ring belongs to the VM. Entries of zones that somebody else registered go to the handler given to
-//! [`CoalescedRing::new`]. Addresses are told apart by their number alone: a port here and a memory-mapped zone elsewhere must
-//! not have the same.
+//! The ring belongs to the VM. Entries of zones that somebody else registered go to the handler
+//! given to [`CoalescedRing::new`]. The ring tells addresses apart by their number alone: a port
+//! and a memory-mapped zone must not have the same number.
 
 use std::fmt;
 use std::os::fd::{AsRawFd, RawFd};
@@ -83,7 +91,7 @@ use vmm_sys_util::timerfd::TimerFd;
 
 use crate::{InterruptLine, Line, SerialPort};
 
-/// Longest time that a byte stays in the ring of an open zone, as long as the timer is served.
+/// The longest time that a byte stays in the ring of an open zone, as long as the timer is served.
 pub const TICK: Duration = Duration::from_millis(5);
 
 /// Writes to the data register that exit before its zone is registered.
@@ -95,8 +103,8 @@ pub const IDLE_TICKS: u32 = 8;
 /// Upper bound of [`BUSY_WRITES`] after it was doubled for guests that wait for the THRE interrupt.
 const MOST_BUSY_WRITES: u32 = 4096;
 
-/// More than a ring can hold (170 entries in a page of 4 KiB, 2,730 in one of 64 KiB): a drain that took as many has taken all
-/// that was there when it began.
+/// More entries than a ring can hold (170 in a page of 4 KiB, 2,730 in one of 64 KiB): a drain that
+/// took so many has taken all that were there when it began.
 const RING_ENTRIES: usize = 4096;
 
 /// Bytes handed to a port at once.
@@ -116,15 +124,16 @@ impl<I: InterruptLine + Send, L: Line + Send> DataRegister for Mutex<SerialPort<
     }
 }
 
-/// Takes ring entries of zones that were registered by somebody else: address and data. It is called with the ring locked, and
-/// must not call the ring.
+/// Takes the address and data of ring entries whose zones somebody else registered. It is called
+/// with the ring locked, and must not call the ring.
 pub type ForeignWrites = Box<dyn FnMut(u64, &[u8]) + Send>;
 
 /// Why coalescing could not be set up. The port works without it, at one exit a byte.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CoalesceError {
-    /// The host's KVM lacks `KVM_CAP_COALESCED_PIO` (Linux 4.20) or, for memory-mapped I/O, `KVM_CAP_COALESCED_MMIO`.
+    /// The host's KVM lacks `KVM_CAP_COALESCED_PIO` (Linux 4.20) or, for memory-mapped I/O,
+    /// `KVM_CAP_COALESCED_MMIO`.
     Unsupported,
     /// The ring page could not be mapped from the vCPU's descriptor.
     Map(kvm_ioctls::Error),
@@ -154,7 +163,8 @@ impl fmt::Display for CoalesceError {
 
 impl std::error::Error for CoalesceError {}
 
-/// How often each way was taken, for benchmarks and for the operator.
+/// How many bytes came through the ring and how often zones were set up, for benchmarks and
+/// operators.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CoalesceCounters {
     /// Bytes that came through the ring.
@@ -167,11 +177,13 @@ pub struct CoalesceCounters {
     pub failed: u64,
 }
 
-/// The ring of one VM, and the zones in it. Shared by all vCPU threads and by the thread that serves its timer.
+/// The ring of one VM, and the zones in it. Shared by all vCPU threads and by the thread that
+/// serves its timer.
 ///
-/// Call [`before_access`](Self::before_access) on *every* exit that touches a device, before that device is touched;
-/// [`tick`](Self::tick) when the descriptor is readable; [`drain`](Self::drain) with all vCPUs stopped, before a snapshot, a
-/// reset or the end. Locks: the ring's own, and inside it the port's. Never call it with a port locked.
+/// Call [`before_access`](Self::before_access) on *every* exit that touches a device, before that
+/// device is touched. Call [`tick`](Self::tick) when the descriptor is readable. Call
+/// [`drain`](Self::drain) with all vCPUs stopped, before a snapshot, a reset or the end. The ring
+/// takes its own lock, and inside it the port's: never call the ring with a port locked.
 pub struct CoalescedRing {
     vm: Arc<VmFd>,
     timer: RawFd,
@@ -190,9 +202,9 @@ struct Zone {
     address: IoEventAddress,
     port: Arc<dyn DataRegister>,
     policy: Policy,
-    /// The drain under way has taken bytes of it.
+    /// The drain that is under way has taken bytes of this zone.
     drained: bool,
-    /// A drain before an access has, since the last tick.
+    /// Since the last tick, a drain before an access has taken bytes of this zone.
     drained_by_access: bool,
 }
 
@@ -205,8 +217,9 @@ impl fmt::Debug for CoalescedRing {
 }
 
 impl CoalescedRing {
-    /// Maps the ring of `vm` through `vcpu`, a *second* descriptor of one of its vCPUs (`VmFd::create_vcpu_from_rawfd` of a
-    /// duplicate): the vCPU's own is borrowed for as long as its exit is being handled.
+    /// Maps the ring of `vm` through `vcpu`. That is a *second* descriptor of one of its vCPUs
+    /// (`VmFd::create_vcpu_from_rawfd` of a duplicate), as the first one is borrowed while its exit
+    /// is being handled.
     ///
     /// # Errors
     ///
@@ -232,7 +245,8 @@ impl CoalescedRing {
         })
     }
 
-    /// Lets writes of one byte at `address` (the data register's) reach `port` through the ring while the guest is busy.
+    /// Lets writes of one byte at `address` (the data register's) reach `port` through the ring
+    /// while the guest is busy.
     ///
     /// # Errors
     ///
@@ -267,7 +281,8 @@ impl CoalescedRing {
         Ok(())
     }
 
-    /// Applies what is in the ring, then lets the caller handle an access at `address` (port or guest-physical).
+    /// Applies the ring's entries. Then the caller may handle an access at `address`, a port or a
+    /// guest-physical address.
     #[inline]
     pub fn before_access(&self, address: u64, is_write: bool) {
         let mut inner = self.lock();
@@ -286,26 +301,27 @@ impl CoalescedRing {
         }
     }
 
-    /// Applies what is in the ring, and returns how many entries that were.
+    /// Applies the ring's entries and returns their number.
     pub fn drain(&self) -> usize {
         self.lock().drain()
     }
 
-    /// Serves the timer: applies what is in the ring and gives up zones that are idle or that keep their guest waiting. For the
-    /// thread of the event loop: it may wait for a grace period of the kernel's, but never for the timer.
+    /// Serves the timer: applies the ring's entries and gives up zones that are idle or that keep
+    /// their guest waiting. Call it on the event loop's thread: it may wait for a grace period of
+    /// the kernel, but never for the timer.
     pub fn tick(&self) {
         let closing = self.lock().tick();
         if closing.is_empty() {
             return;
         }
         for &address in &closing {
-            // It can only fail for a zone that is not there, and then there is nothing to close.
+            // It fails only for a zone that is not there, and then there is nothing to close.
             let _closed = self.vm.unregister_coalesced_mmio(address, 1);
         }
         self.lock().closed(&closing);
     }
 
-    /// What came which way so far.
+    /// The counters so far.
     #[must_use]
     pub fn counters(&self) -> CoalesceCounters {
         self.lock().counters
@@ -344,7 +360,8 @@ fn place(address: IoEventAddress) -> u64 {
 }
 
 impl Inner {
-    /// Bounded by [`RING_ENTRIES`]: another vCPU may refill the ring as fast as it is emptied.
+    /// Takes at most [`RING_ENTRIES`], as another vCPU may refill the ring as fast as it is
+    /// emptied.
     fn drain(&mut self) -> usize {
         let mut run = Run {
             bytes: [0; LONGEST_RUN],
@@ -388,7 +405,7 @@ impl Inner {
         }
         zone.policy.enter(State::Open);
         let address = zone.address;
-        // Without the timer a byte could stay in the ring for ever: arm first.
+        // The timer comes first: without it a byte could stay in the ring for ever.
         if self.set_timer() && vm.register_coalesced_mmio(address, 1).is_ok() {
             self.counters.registered += 1;
         } else {
@@ -398,7 +415,7 @@ impl Inner {
         }
     }
 
-    /// Returns the zones to close, which is slow and hence done without the lock.
+    /// Returns the zones to close. Closing is slow, so the caller does it without the lock.
     fn tick(&mut self) -> Vec<IoEventAddress> {
         let before = self.counters.coalesced;
         self.drain();
@@ -415,7 +432,7 @@ impl Inner {
     }
 
     fn closed(&mut self, addresses: &[IoEventAddress]) {
-        // What came between the tick's drain and the end of the zone.
+        // Bytes may have come between the tick's drain and the end of the zone.
         self.drain();
         for zone in &mut self.zones {
             if addresses
@@ -428,8 +445,8 @@ impl Inner {
         self.set_timer();
     }
 
-    /// Lets the timer run as long as there is a zone, and says whether it could be set. Setting it also takes an expiry away,
-    /// which reading could not do without the risk of waiting for one.
+    /// Lets the timer run as long as there is a zone, and says whether it could be set. Setting it
+    /// also clears an expiry; a read could clear it too, but might wait for one.
     fn set_timer(&mut self) -> bool {
         let has_zone = self
             .zones
@@ -443,7 +460,7 @@ impl Inner {
     }
 }
 
-/// Successive bytes for one port: one lock and one call of the line for a burst.
+/// Successive bytes for one port, so that a burst takes one lock and one call of the line.
 struct Run {
     bytes: [u8; LONGEST_RUN],
     length: usize,
@@ -472,17 +489,17 @@ enum State {
     Closed,
     /// Writes go to the ring.
     Open,
-    /// Being unregistered: neither.
+    /// The zone is being unregistered: a write may take either way.
     Closing,
 }
 
-/// When a zone is worth having. Pure: ticks are its only clock.
+/// Decides when a zone is worth having. Ticks are its only clock.
 #[derive(Debug)]
 struct Policy {
     state: State,
     /// Writes by exit since the zone was closed.
     writes: u32,
-    /// As many open it.
+    /// The number of such writes that opens the zone.
     threshold: u32,
     idle_ticks: u32,
 }
@@ -509,7 +526,8 @@ impl Policy {
         self.idle_ticks = 0;
     }
 
-    /// True when the zone should be closed: bytes waited a whole tick for us, or there were none for long.
+    /// True when the zone should be closed: bytes waited a whole tick for the timer, or there were
+    /// none for long.
     fn tick(&mut self, by_tick: bool, by_access: bool) -> bool {
         if self.state != State::Open {
             return false;

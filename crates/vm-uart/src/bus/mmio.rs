@@ -1,6 +1,7 @@
 //! Memory-mapped I/O: eight registers at a distance of 1, 2, 4 or 8 bytes.
 //!
-//! Device trees call the distance `reg-shift` (its logarithm) and the access width `reg-io-width`. Little endian.
+//! Device trees call the distance `reg-shift` (its logarithm) and the access width `reg-io-width`.
+//! Little endian.
 //!
 //! | access | meaning |
 //! |---|---|
@@ -10,10 +11,11 @@
 //! | between two registers, beyond the last, or with the upper part of a split access there | reads 0xff, writes vanish |
 //! | of any other length, or empty | reads 0xff, writes vanish |
 //!
-//! With a stride above 1 the registers sit in the lowest lane of wider words, which is what drivers that use `readl` on this chip
-//! expect: zeros above. An access that is wider than the stride (8 bytes at stride 4) still reaches one
-//! register only: on this chip reading a neighbour has effects (RBR, IIR, LSR and MSR clear what they show), and no
-//! driver has been seen that wants two registers at once.
+//! With a stride above 1 each register is the lowest byte of a wider word, and the bytes above it
+//! read 0, as drivers that use `readl` on this chip expect. An access that is wider than the stride
+//! (8 bytes at stride 4) still reaches one register only: reading a neighbour would have effects (a
+//! read of RBR, IIR, LSR or MSR clears what it shows), and no known driver wants two registers at
+//! once.
 //!
 //! ```
 //! use vm_uart::{Config, InterruptGate, SerialPort};

@@ -10,8 +10,9 @@
 //! | empty | nothing |
 //! | a last element cut short | treated like a narrower access |
 //!
-//! A VMM on KVM has the width in `kvm_run.io.size`. One that only sees a slice, as from kvm-ioctls' `VcpuExit`, passes
-//! [`Width::Byte`]: no driver makes wide accesses to this chip, and many use string instructions.
+//! KVM gives the width in `kvm_run.io.size`. A VMM that only sees a slice, as in kvm-ioctls'
+//! `VcpuExit`, passes [`Width::Byte`]: no driver makes wide accesses to this chip, and many use
+//! string instructions.
 //!
 //! ```
 //! use vm_uart::SerialPort;
@@ -26,7 +27,8 @@
 
 use super::{Registers, Width};
 
-/// The guest reads: `offset` is the port counted from the first of the eight, `data` what the exit asks to be filled.
+/// The guest reads. `offset` is the port, counted from the first of the eight; `data` is the buffer
+/// that the exit wants filled.
 #[inline]
 pub fn read<R: Registers + ?Sized>(registers: &mut R, offset: u64, width: Width, data: &mut [u8]) {
     match (register(offset, 0), width, data) {
@@ -42,7 +44,8 @@ pub fn read<R: Registers + ?Sized>(registers: &mut R, offset: u64, width: Width,
     }
 }
 
-/// The guest writes: `offset` is the port counted from the first of the eight, `data` what the exit brought.
+/// The guest writes. `offset` is the port, counted from the first of the eight; `data` are the
+/// bytes that the exit brought.
 #[inline]
 pub fn write<R: Registers + ?Sized>(registers: &mut R, offset: u64, width: Width, data: &[u8]) {
     match (register(offset, 0), width, data) {

@@ -1,8 +1,10 @@
-//! The traits of the `vm-device` crate: a port in a `Mutex` goes onto its buses as it is.
+//! The traits of the `vm-device` crate: a port in a `Mutex` is a device on its buses.
 //!
-//! A port implements [`MutDevicePio`] and [`MutDeviceMmio`]; `vm-device` makes a `DevicePio` or `DeviceMmio` of any `Mutex` around them.
-//! What each access means is written at [`pio`] and [`mmio`](super::mmio). `vm-device` hands on no element width: port I/O of several bytes
-//! is taken for string I/O of bytes, and on the memory bus registers are adjacent. For a stride, wrap the port in [`Strided`].
+//! A port implements [`MutDevicePio`] and [`MutDeviceMmio`]; `vm-device` implements `DevicePio` and
+//! `DeviceMmio` for a `Mutex` around them. [`pio`] and [`mmio`](super::mmio) define the meaning of
+//! each access. `vm-device` does not pass on the element width, so port I/O of several bytes counts
+//! as string I/O of bytes, and on the memory bus the registers are adjacent. For a stride, wrap the
+//! port in [`Strided`].
 //!
 //! ```
 //! use std::sync::{Arc, Mutex};

@@ -5,8 +5,8 @@ use crate::config::Config;
 use crate::registers::{Fcr, Ier, Mcr};
 
 impl Snapshot {
-    /// Refuses the first field that no chip wired as `config` says can hold. The fields whose limits
-    /// depend on the whole chip are left to [`Uart::restore`](crate::Uart::restore).
+    /// Refuses the first field that no chip wired as `config` says can hold. The fields whose
+    /// limits depend on the whole chip are left to [`Uart::restore`](crate::Uart::restore).
     pub(super) fn check_fields(&self, config: &Config) -> Result<(), SnapshotError> {
         check_version(self.version)?;
         self.check_registers(config)?;

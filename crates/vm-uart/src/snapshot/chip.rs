@@ -78,8 +78,8 @@ impl Uart {
     ///
     /// # Errors
     ///
-    /// [`SnapshotError::UnknownVersion`], or [`SnapshotError::Impossible`] with the first field that
-    /// no chip with this configuration can hold.
+    /// [`SnapshotError::UnknownVersion`], or [`SnapshotError::Impossible`] with the first field
+    /// that no chip with this configuration can hold.
     pub fn restore(config: Config, snapshot: &Snapshot) -> Result<Self, SnapshotError> {
         let Snapshot {
             version: _,

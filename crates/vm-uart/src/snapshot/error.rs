@@ -18,8 +18,8 @@ pub enum SnapshotError {
         /// The number of bytes given.
         found: usize,
     },
-    /// A field holds a value that no chip with this [`Config`](crate::Config) can hold: the snapshot
-    /// is damaged, or was taken under another configuration.
+    /// A field holds a value that no chip with this [`Config`](crate::Config) can hold: the
+    /// snapshot is damaged, or was taken under another configuration.
     Impossible {
         /// The field of [`Snapshot`].
         field: &'static str,

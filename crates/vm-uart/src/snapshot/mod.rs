@@ -73,8 +73,8 @@ pub struct Snapshot {
     pub received_framing: u64,
     /// Bit i: character i is a break.
     pub received_break: u64,
-    /// Bytes in the transmit FIFO, which the line has not taken yet: up to its depth, or 1 while the
-    /// FIFOs are off.
+    /// Bytes in the transmit FIFO, which the line has not taken yet: up to its depth, or 1 while
+    /// the FIFOs are off.
     pub transmit_len: u8,
     /// Those bytes, oldest first; 0 beyond `transmit_len`.
     #[cfg_attr(feature = "serde", serde(with = "array"))]

@@ -36,11 +36,11 @@ impl Snapshot {
     /// FIFO of 16: the line must give it to the port before any newer input.
     ///
     /// Any state is accepted, as vm-superio accepts any; bits that the chip does not have are
-    /// dropped. vm-superio has no FIFO control and shows every guest an enabled FIFO, so the snapshot
-    /// has an enabled FIFO with a trigger level of 1. vm-superio's record of whether the guest has
-    /// acknowledged the THRE interrupt cannot be trusted. If the guest has that interrupt enabled it
-    /// is therefore raised once more: one too many does no harm, one too few stalls the guest's
-    /// output.
+    /// dropped. vm-superio has no FIFO control and shows every guest an enabled FIFO, so the
+    /// snapshot has an enabled FIFO with a trigger level of 1. vm-superio's record of whether the
+    /// guest has acknowledged the THRE interrupt cannot be trusted. If the guest has that interrupt
+    /// enabled it is therefore raised once more: one too many does no harm, one too few stalls the
+    /// guest's output.
     #[must_use]
     pub fn from_superio(state: &SerialState) -> (Self, Vec<u8>) {
         let SerialState {
