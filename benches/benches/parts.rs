@@ -1,4 +1,4 @@
-//! The parts by themselves, for `cargo bench`: where a change in the table comes from.
+//! The parts by themselves, for `cargo bench`: they show which part changed a figure of the table.
 
 use std::hint::black_box;
 use std::sync::Mutex;

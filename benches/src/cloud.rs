@@ -1,16 +1,18 @@
-//! What the serial consoles of a whole host cost: 1,000 guests that print 10 kB a second each, all of them watched.
+//! The cost of a whole host's serial consoles: 1,000 guests that print 10 kB a second each, each of
+//! them watched.
 //!
 //! | figure | measured (row) | arithmetic |
 //! |---|---|---|
 //! | vCPU time in device and log | nanoseconds a byte (`log-1`) | × bytes a second of all guests |
-//! | vCPU time a byte takes in all, exit included | bytes/s of one guest that does nothing else (`kvm-16`) | bytes a second of all guests / that |
+//! | vCPU time for a byte in all, exits included | bytes/s of one guest that does nothing else (`kvm-16`) | bytes a second of all guests / that |
 //! | service thread | cores at this very load: 1,000 consoles, a client each, 10 kB/s each (`chatty-1000`) | none |
 //! | memory beside the logs | KiB a console (`memory-1000`) | × 1,000 |
 //! | memory of the logs | none | newest 1 MiB and the heads of 4 boots of 64 KiB, once they are full; untouched pages cost nothing |
 //! | idle wakeups | wakeups a second (`idle-1000`) | none |
 //!
-//! An exit costs what this machine's KVM makes it cost; a host with hardware virtualisation pays a fraction of it, for ours and
-//! for the peer alike, so the *ratio* carries over and the cores do not. A guest rarely prints 10 kB/s: a boot does.
+//! The cost of an exit is that of this machine's KVM. A host with hardware virtualisation pays a
+//! fraction of it, for ours and for the peer alike, so the *ratio* holds there too and the number
+//! of cores does not. Guests rarely print 10 kB/s, except while they boot.
 //!
 //! From the rows of the last committed run:
 //!
@@ -19,7 +21,8 @@
 //! use vm_serial_bench::measure::Measured;
 //!
 //! let rows: Vec<Measured> = serde_json::from_str(include_str!("../rows.json"))?;
-//! let host = Host::from_rows(&rows, Load { guests: 1000.0, bytes_per_second: 10_000.0 }).expect("the rows it needs");
+//! let load = Load { guests: 1000.0, bytes_per_second: 10_000.0 };
+//! let host = Host::from_rows(&rows, load).expect("the rows it needs");
 //! println!("{host}");
 //! assert!(host.service_cores < 1.0 && host.device_cores < 1.0);
 //! assert!(host.exit_cores < host.peer_exit_cores);
@@ -32,27 +35,28 @@ use vm_console::LogConfig;
 
 use crate::measure::Measured;
 
-/// What the guests of a host do.
+/// The output of a host's guests.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
-    /// How many there are.
+    /// The number of guests.
     pub guests: f64,
-    /// What each prints.
+    /// Bytes that each of them prints in a second.
     pub bytes_per_second: f64,
 }
 
-/// What that costs the host.
+/// The cost of that load on the host.
 #[derive(Clone, Copy, Debug)]
 pub struct Host {
     /// The load.
     pub load: Load,
     /// Cores spent in device and log, on the vCPUs' threads.
     pub device_cores: f64,
-    /// Cores spent in all for a byte on the vCPUs' threads, exits included, as exits cost on this machine.
+    /// Cores spent on the vCPUs' threads in all, exits included, at this machine's cost of an exit.
     pub exit_cores: f64,
     /// The same with vm-superio.
     pub peer_exit_cores: f64,
-    /// Cores of the service's thread; measured at 1,000 guests with 10 kB/s and taken as proportional to the bytes.
+    /// Cores of the service's thread: measured at 1,000 guests with 10 kB/s, and taken as
+    /// proportional to the number of bytes.
     pub service_cores: f64,
     /// MiB of consoles, ports and listeners.
     pub console_mib: f64,

@@ -11,7 +11,7 @@ use vm_serial_bench::{cloud, measure, plot, report, rows};
 #[derive(Parser)]
 #[command(name = "vm-serial-bench")]
 struct Arguments {
-    /// Names the rows and what they measure, and measures nothing.
+    /// Lists the rows with their descriptions, and measures nothing.
     #[arg(long)]
     list: bool,
     /// Writes the rows as a JSON array.
@@ -23,7 +23,7 @@ struct Arguments {
     /// Passes a row, each ours and then the peer.
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=1000))]
     runs: u16,
-    /// Prints the memory of each of so many consoles, for the rows that ask a process of their own.
+    /// Prints the memory of one console among so many, for the rows that start a process for it.
     #[arg(long, hide = true, value_name = "N")]
     memory_of: Option<usize>,
     /// Rows to measure, by name or by the start of a name; all if none is given.

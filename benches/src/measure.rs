@@ -4,20 +4,20 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-/// What one pass saw: ours, and the peer beside it.
+/// The figures of one pass: ours, and the peer's beside it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Pass {
     /// Our figure, in the row's unit.
     pub ours: f64,
-    /// The peer's, in the same unit; absent where there is none to compare with.
+    /// The peer's figure, in the same unit; absent if the row has no peer.
     pub peer: Option<f64>,
-    /// What else the pass saw, in words.
+    /// Further observations, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
 
 impl Pass {
-    /// Ours beside the peer.
+    /// A pass with a peer.
     #[must_use]
     pub const fn pair(ours: f64, peer: f64) -> Self {
         Self {
@@ -28,7 +28,7 @@ impl Pass {
     }
 }
 
-/// How `ratio` is formed, and where its bar lies.
+/// The bar that a row has to meet, and how its ratio is formed.
 #[derive(Clone, Copy, Debug)]
 pub enum Bar {
     /// A cost: `ours / peer` is at most this.
@@ -39,9 +39,9 @@ pub enum Bar {
     Faster(f64),
     /// Our figure itself is at most this.
     AtMost(f64),
-    /// A cost of ours at most this, and `ours / peer` at most that.
+    /// A cost: our figure is at most the first value, and `ours / peer` at most the second.
     AtMostAndCostRatio(f64, f64),
-    /// No bar: reported for its own sake, as `ours / peer` where there is a peer.
+    /// No bar. The ratio is `ours / peer` where there is a peer.
     None,
 }
 
@@ -60,17 +60,17 @@ pub type Passes = Box<dyn FnMut() -> Result<Pass, Skipped>>;
 
 /// One line of the table.
 pub struct Row {
-    /// Its name on the command line and in the JSON.
+    /// The row's name on the command line and in the JSON.
     pub name: &'static str,
     /// What is measured.
     pub what: &'static str,
-    /// What the peer is; empty if there is none.
+    /// The peer in words; empty if there is none.
     pub peer: &'static str,
     /// Unit of `ours` and `peer`.
     pub unit: &'static str,
-    /// What is asked of it.
+    /// The bar it has to meet.
     pub bar: Bar,
-    /// Sets it up.
+    /// Sets the row up, ready for its passes.
     pub prepare: fn() -> Result<Passes, Skipped>,
 }
 
@@ -85,7 +85,7 @@ pub struct Measured {
     pub ours: Option<f64>,
     /// Median of the peer.
     pub peer: Option<f64>,
-    /// Who the peer is.
+    /// The peer in words.
     pub peer_is: String,
     /// Unit of both.
     pub unit: String,
@@ -97,7 +97,7 @@ pub struct Measured {
     pub met: Option<bool>,
     /// Every pass and the spread of the ratio.
     pub runs: Runs,
-    /// Where it ran.
+    /// The machine it ran on.
     pub machine: String,
     /// Why there are no figures.
     pub skipped: Option<String>,
@@ -117,7 +117,7 @@ pub struct Runs {
 }
 
 impl Row {
-    /// A row of what a byte costs.
+    /// A row that measures the cost of a byte.
     #[must_use]
     pub const fn a_byte(
         name: &'static str,
@@ -136,7 +136,7 @@ impl Row {
         }
     }
 
-    /// Runs `count` passes after one that is thrown away.
+    /// Runs `count` passes, after a first one that is not counted.
     #[must_use]
     pub fn measure(&self, count: usize, machine: &str) -> Measured {
         self.measured((self.prepare)(), count, machine)

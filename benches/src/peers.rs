@@ -1,4 +1,5 @@
-//! What we are measured against: vm-superio 0.8.2 behind a mutex, as its users link it, and the bare limit.
+//! The peers we are measured against: vm-superio 0.8.2 behind a mutex, as its users link it, and
+//! the bare minimum.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -46,14 +47,14 @@ impl Write for Memory {
     }
 }
 
-/// The bare limit: a ring with a 64-bit head, to be put under a mutex.
+/// The bare minimum: a ring with a 64-bit head, to be put under a mutex.
 pub struct BareRing {
     head: u64,
     bytes: Box<[u8]>,
 }
 
 impl BareRing {
-    /// One of 1 MiB.
+    /// An empty ring of 1 MiB.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -87,7 +88,7 @@ impl Default for BareRing {
     }
 }
 
-/// Reads all that arrives until the other end closes; ends with how much that was.
+/// Reads all that arrives until the other end closes. The thread returns the number of bytes.
 #[must_use = "dropping the handle only lets the thread go on by itself"]
 pub fn drained(mut stream: UnixStream) -> JoinHandle<u64> {
     std::thread::spawn(move || {

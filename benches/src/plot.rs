@@ -6,10 +6,11 @@ use plotters::prelude::*;
 
 use crate::measure::Measured;
 
-/// What is below is no bar on this scale.
+/// The lower end of the scale: a row with a smaller value is not drawn.
 const LEAST: f64 = 0.2;
 
-/// Draws ours beside the peer, on a logarithmic scale: the rows in ns/byte, and those of KVM in what a byte takes there.
+/// Draws ours beside the peer on a logarithmic scale of ns/byte. The rows of KVM, measured in
+/// bytes/s, are converted.
 ///
 /// # Errors
 ///

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::measure::Measured;
 
-/// One line a row; what is missed or skipped says so.
+/// Writes one row as a line. A missed or skipped row is marked as such.
 ///
 /// # Errors
 ///
@@ -41,7 +41,7 @@ pub fn line(out: &mut impl Write, row: &Measured) -> io::Result<()> {
     }
 }
 
-/// The heading of the lines.
+/// Writes the heading of the lines.
 ///
 /// # Errors
 ///
@@ -63,7 +63,7 @@ fn figure(value: f64) -> String {
     }
 }
 
-/// All rows as a JSON array.
+/// Writes all rows as a JSON array.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! The rows, one module for each place where time goes.
+//! The rows, one module for each part that takes time.
 
 use crate::measure::Row;
 

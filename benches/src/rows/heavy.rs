@@ -1,6 +1,7 @@
-//! A guest that prints without pause: what its writes cost while clients come, go and stop.
+//! A guest that prints without pause: the cost of its writes while clients come, go and stop.
 //!
-//! The guest writes a byte a microsecond, as fast as exits would let a real one; each write is timed, lock included.
+//! The guest writes a byte every microsecond, as fast as exits would let a real one. Each write is
+//! timed, lock included.
 
 use std::io::Read;
 use std::os::unix::net::UnixStream;
@@ -140,7 +141,7 @@ impl Company {
         }))
     }
 
-    /// Ends the company; says what the clients got, where that is known.
+    /// Ends the company. Returns how many bytes the slowest client got, where that is known.
     fn leave(self, served: Served) -> Option<u64> {
         match self {
             Self::Reader(reader) => {
@@ -155,7 +156,7 @@ impl Company {
                     .min()
             }
             Self::Stopped(stream) => {
-                // It goes on, and gets what is left for it.
+                // It reads again, and gets the rest.
                 let reader = drained(stream);
                 drop(served);
                 reader.join().ok()
@@ -174,7 +175,8 @@ fn beside(company: fn(&Served) -> Result<Company, Skipped>) -> Result<Passes, Sk
     Ok(Box::new(move || {
         let served = Served::new(LogConfig::default())?;
         let joined = company(&served)?;
-        // Until the service has taken them in, and a client that does not read has a full socket.
+        // Wait until the service has taken the clients in, and fill the socket of one that does not
+        // read.
         std::thread::sleep(Duration::from_millis(20));
         for _ in 0..1 << 20 {
             lock(served.port()).write(THR, b'w');

@@ -1,4 +1,4 @@
-//! What is typed: from the client's socket to the guest's interrupt.
+//! Input: from the client's socket to the guest's interrupt.
 
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
@@ -22,7 +22,7 @@ const KEYS: usize = 500;
 const PASTE: usize = 1 << 20;
 
 const TRIGGER_1: u8 = 0x01;
-/// As Linux programs it.
+/// The trigger level that Linux programs.
 const TRIGGER_8: u8 = 0x81;
 
 /// The rows of this module.
@@ -47,17 +47,19 @@ pub(super) fn rows() -> Vec<Row> {
     ]
 }
 
-/// Client and guest on one processor, the event loop on another, for ours and for the bare hop. Left to the scheduler, the
-/// bare loop moves to the client's processor, since it does nothing else, and waking it costs nothing.
+/// Client and guest run on one processor and the event loop on another, for ours and for the bare
+/// hop. The scheduler alone would move the bare loop, which does nothing else, to the client's
+/// processor, where waking it costs nothing.
 const CLIENT: usize = 0;
 const EVENT_LOOP: usize = 1;
 
-/// Keeps this thread, and those it starts, on one processor; gives the processors it might use before.
+/// Keeps this thread, and the threads it starts, on one processor. Returns the processors it was
+/// allowed before.
 fn move_to(processor: usize) -> Option<CpuSet> {
     let before = sched_getaffinity(None).ok();
     let mut set = CpuSet::new();
     set.set(processor);
-    // Refused where there are fewer; then the scheduler places both alike.
+    // Refused if there are fewer processors; then the scheduler places both in the same way.
     let _ = sched_setaffinity(None, &set);
     before
 }
@@ -84,7 +86,7 @@ fn keystroke() -> Result<Passes, Skipped> {
     )?;
     std::thread::spawn(move || {
         let mut byte = [0];
-        // An event loop as ours is, with nothing behind it.
+        // An event loop like ours, with nothing behind it.
         while epoll.wait(-1, &mut [EpollEvent::default()]).is_ok()
             && bare_end.read(&mut byte).is_ok_and(|n| n > 0)
         {
@@ -123,7 +125,7 @@ fn open_port<L: Line>(port: &Mutex<SerialPort<EdgeLine<Irqfd>, L>>, fcr: u8) {
     port.write(IER, Ier::RECEIVED_DATA.bits());
 }
 
-/// A line on which everything has been typed already.
+/// A line whose whole input is at hand.
 struct AtHand(usize);
 
 impl Line for AtHand {
@@ -170,7 +172,8 @@ fn paste() -> Result<Pass, Skipped> {
     })
 }
 
-/// Until all is read; each access takes 0.3 µs, and the lock is free meanwhile as during an exit. Returns how many interrupts it took.
+/// Reads the whole paste by interrupt, and returns the number of interrupts. Each access takes 0.3
+/// µs, during which the lock is free, as during an exit.
 fn read_by_interrupt<L: Line>(port: &Mutex<SerialPort<EdgeLine<Irqfd>, L>>, irq: &EventFd) -> u64 {
     let access = |register| {
         let start = Instant::now();

@@ -1,4 +1,4 @@
-//! What the guest gets: bytes per second and exits per byte, with real exits.
+//! Bytes per second and exits per byte of a guest, with real exits.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -134,8 +134,8 @@ fn exits(program: fn() -> Program) -> Result<Passes, Skipped> {
     passes(program, true, |_, exits, bytes| exits / bytes)
 }
 
-/// Runs the program on both devices in turn, each in a VM of its own: a zone of ours would take the peer's bytes.
-/// `figure` is made of seconds, exits and bytes.
+/// Runs the program on both devices in turn. Each has a VM of its own, as a coalesced zone of ours
+/// would take the peer's bytes. `figure` computes the figure from seconds, exits and bytes.
 fn passes(
     program: fn() -> Program,
     coalesced: bool,

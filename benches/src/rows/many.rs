@@ -141,7 +141,8 @@ fn idle_wakeups(count: usize) -> Result<Passes, Skipped> {
     }))
 }
 
-/// Measured in a process of its own: here, what an earlier row freed would be used again and not be seen.
+/// Measured in a process of its own: in this one, memory that an earlier row freed would be used
+/// again and not be counted.
 fn memory_each(count: usize) -> Result<Pass, Skipped> {
     let output = std::process::Command::new(std::env::current_exe()?)
         .args(["--memory-of", &count.to_string()])
@@ -158,7 +159,8 @@ fn memory_each(count: usize) -> Result<Pass, Skipped> {
     })
 }
 
-/// Resident memory in KiB that comes with each of `count` consoles, its port and its listener, once the logs stand.
+/// Resident memory in KiB for each of `count` consoles with its port and its listener, besides its
+/// log.
 ///
 /// # Errors
 ///
@@ -173,8 +175,9 @@ pub fn memory_of(count: usize) -> Result<f64, Skipped> {
     Ok(after.saturating_sub(before) as f64 / count as f64)
 }
 
-/// One thread is all guests and all clients, the other the service. No guest gets further ahead of its client than the
-/// log reaches, so that every byte is delivered and the service is what is measured.
+/// One thread plays all guests and all clients, the other is the service. No guest gets further
+/// ahead of its client than the size of the log, so every byte is delivered, and the service is the
+/// part that is measured.
 fn throughput(count: usize) -> Result<Pass, Skipped> {
     const CHUNK: usize = 4096;
     const AHEAD: u64 = 256 << 10;
@@ -223,7 +226,8 @@ fn throughput(count: usize) -> Result<Pass, Skipped> {
     })
 }
 
-/// Every guest prints ten bytes a millisecond, as far as this thread gets round; clients are read every 5 ms.
+/// Every guest prints ten bytes a millisecond, as far as this thread can keep up. Clients are read
+/// every 5 ms.
 fn chatty(count: usize) -> Result<Passes, Skipped> {
     const LINE: [u8; 10] = *b"chatty...\n";
     const MILLISECONDS: u64 = 1000;
@@ -266,7 +270,7 @@ fn chatty(count: usize) -> Result<Passes, Skipped> {
     }))
 }
 
-/// How often the services' threads have gone to sleep so far.
+/// The number of times that the services' threads have gone to sleep so far.
 pub(super) fn service_switches() -> u64 {
     let of_task = |task: PathBuf| {
         let status = std::fs::read_to_string(task.join("status")).ok()?;
@@ -280,7 +284,7 @@ pub(super) fn service_switches() -> u64 {
     service_tasks().filter_map(of_task).sum()
 }
 
-/// How long the services' threads have run so far.
+/// The time that the services' threads have run so far.
 fn service_time() -> Duration {
     let of_task = |task: PathBuf| {
         let schedstat = std::fs::read_to_string(task.join("schedstat")).ok()?;

@@ -1,4 +1,4 @@
-//! What a transmitted byte costs on the vCPU thread, the port's lock included.
+//! The cost of a transmitted byte on the vCPU thread, the port's lock included.
 
 use std::hint::black_box;
 use std::io::Write;
@@ -15,7 +15,7 @@ use crate::peers::{BareRing, Irqfd, Memory, Superio, drained, superio, unread_ir
 
 const BURST: usize = 16;
 
-/// Bytes of a pass where a byte costs nanoseconds, and where it costs a system call.
+/// Bytes in a pass: `FAST` where a byte costs nanoseconds, `SLOW` where it costs a system call.
 const FAST: usize = 1 << 21;
 const SLOW: usize = 1 << 17;
 

@@ -5,10 +5,11 @@
 //! cargo run --release -p vm-uart --example replay -- -
 //! ```
 //!
-//! With files (plain or gzip): prints for each how many answers were the same, how many differ
-//! under which named rule (`rules.rs` says why), and how many are unexplained, the first of them
-//! in context. Beside `NAME.replay.gz`, the bytes sent must be those of `NAME.out.gz`. Exits 1
-//! if anything is unexplained, 2 if a file cannot be read or is no trace.
+//! With files (plain or gzip): prints for each file how many answers were the same, how many differ
+//! by which named rule (`rules.rs` gives the reasons), and how many are unexplained. The first
+//! unexplained answer is shown in context. If `NAME.out.gz` lies beside `NAME.replay.gz`, the bytes
+//! sent are compared with it. Exits with 1 if anything is unexplained, and with 2 if a file cannot
+//! be read or is no trace.
 //!
 //! With `-`: reads a script from standard input and prints the port's answers as lines of the
 //! same format. There `r OFF`, `q`, `e` and `o` need no value.
@@ -50,7 +51,7 @@ fn main() -> ExitCode {
         }
         [dash] if dash.as_os_str() == "-" => {
             converse(io::stdin().lock(), io::stdout().lock()).unwrap_or_else(|error| {
-                // Whoever read our answers has gone.
+                // The reader of our answers has gone.
                 if error.kind() == io::ErrorKind::BrokenPipe {
                     return 0;
                 }
@@ -63,7 +64,7 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Answers a script line by line; a line that is not understood is answered with an error line.
+/// Answers a script line by line; the answer to a line that cannot be understood is an error line.
 fn converse(mut script: impl BufRead, mut answers: impl Write) -> io::Result<u8> {
     let mut device = Device::new();
     let mut code = 0;
@@ -87,7 +88,7 @@ fn converse(mut script: impl BufRead, mut answers: impl Write) -> io::Result<u8>
     Ok(code)
 }
 
-/// Replays one file and prints what became of it.
+/// Replays one file and prints the result.
 fn report(file: &Path) -> u8 {
     let name = file.display();
     let verdict = match verdict::judge_file(file) {

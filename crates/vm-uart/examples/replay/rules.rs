@@ -1,16 +1,16 @@
-//! Where the recorded emulator is not the chip, and why: each difference as a rule of its own.
+//! The differences between the recorded emulator and the chip, each as a rule of its own.
 //!
 //! A rule is not a pattern over answers ("register 5 may differ") but a departure in behaviour,
-//! built on the independent chip model of `tests/model`. A recorded answer that differs from
-//! ours is explained only if the chip model gives *our* answer and the chip model with the
-//! rules gives the *recorded* one, to the bit, driven by the same script from power-on. So a
-//! rule can excuse the recording only where its cause is at work, and can never excuse an
-//! answer of ours that the chip would not give.
+//! built on the independent chip model of `tests/model`. Device, chip model and chip model with
+//! rules are driven by the same script from power-on. A recorded answer that differs from ours is
+//! explained only if the chip model gives *our* answer and the chip model with the rules gives the
+//! *recorded* one, to the bit. So a rule can excuse the recording only where its cause is at work,
+//! and it never excuses an answer of ours that the chip would not give.
 //!
-//! Most rules are named in the traces' README ("Where that emulator is not the PC16550D").
-//! `reset-takes-input`, `reset-format`, `rbr-forgotten` and `timeout-fixed-at-start` are not: the
-//! traces asked for the first two, and recording the same emulator at work on some two thousand
-//! random scripts showed the others and that there are no more.
+//! Most rules are named in the traces' README ("Where that emulator is not the PC16550D"). Four are
+//! not: the traces needed `reset-takes-input` and `reset-format`. Recordings of the same emulator
+//! with some two thousand random scripts showed `rbr-forgotten` and `timeout-fixed-at-start`, and
+//! no further differences.
 
 use std::collections::VecDeque;
 
@@ -36,8 +36,8 @@ macro_rules! rules {
 }
 
 rules! {
-    /// What the host had offered and the emulator held off enters at a machine reset, as far as the
-    /// trigger level allows; the traces have no `d` for it. The chip receives what `d` lines say.
+    /// At a machine reset, input that the emulator had held off enters as far as the trigger level
+    /// allows, and the traces have no `d` for it. The chip receives only the bytes of `d` lines.
     ResetTakesInput = "reset-takes-input",
     /// MCR comes up as 08 from power-on and reset. The chip: 00 (section 8, Table I).
     ResetMcr = "reset-mcr",
@@ -45,37 +45,39 @@ rules! {
     /// (section 2, pin MR); at power-on it is undefined, and 000c here too.
     ResetDivisor = "reset-divisor",
     /// Until LCR or the divisor latch is written after a reset, time counts as at 9600 baud with
-    /// ten bits a character. The chip: LCR is 00 (Table I), seven bits.
+    /// ten bits a character. The chip: LCR is 00 (Table I), which means seven bits a character.
     ResetFormat = "reset-format",
     /// A machine reset clears FCR's effects but not the memory of FCR.0: IIR bits 7:6 read 0
     /// while the FIFO works on, until FCR is written. The chip: FCR is all 0 (Table I).
     ResetKeepsFifo = "reset-keeps-fifo",
-    /// Clearing the transmit FIFO, by FCR.2 or a change of FCR.0, makes THRE pending even if it
-    /// was empty and that was acknowledged. The chip: only emptying is an event (8.6, Table IV).
+    /// Clearing the transmit FIFO, by FCR.2 or a change of FCR.0, makes THRE pending even if the
+    /// FIFO was empty and the guest had acknowledged it. The chip: THRE becomes pending only when
+    /// the FIFO empties (8.6, Table IV).
     FcrRaisesThre = "fcr-raises-thre",
-    /// LCR.6 does nothing. The chip holds the line spacing: what is written meanwhile never
-    /// arrives, and in loopback the receiver gets a break (8.1, bit 6).
+    /// LCR.6 does nothing. The chip holds the line spacing: characters written meanwhile never
+    /// arrive, and in loopback the receiver gets a break (8.1, bit 6).
     BreakOutIgnored = "break-out-ignored",
-    /// What RBR held last is forgotten by a machine reset and by a break in FIFO mode. The chip:
-    /// master reset leaves RBR alone (section 2, pin MR), and a break goes to the FIFO.
+    /// A machine reset, and a break in FIFO mode, clear the last character in RBR. The chip: master
+    /// reset leaves RBR alone (section 2, pin MR), and a break goes to the FIFO.
     RbrForgotten = "rbr-forgotten",
     /// FCR.1 and FCR.2 act with FCR.0 = 0. The chip: "this bit must be a 1 when other FCR bits
     /// are written to or they will not be programmed" (8.5).
     FcrClearsWithoutFifo = "fcr-clears-without-fifo",
     /// FCR.1 leaves OE as it is. The chip resets the receiver's error along with its FIFO.
     FcrKeepsOverrun = "fcr-keeps-overrun",
-    /// A FIFO that has stood at or over its level for four character times reports a timeout
-    /// (cc). The chip reports data available there; the timeout is for what is below (8.11).
+    /// A FIFO that has stood at or above its level for four character times reports a timeout (cc).
+    /// The chip reports data available; its timeout is for a FIFO below the level (8.11).
     TimeoutOverLevel = "timeout-over-level",
-    /// How long four character times are is settled when the timeout starts, as four times a
-    /// character cut to whole nanoseconds. The chip counts with the format and divisor it has, so
-    /// that a change of LCR or divisor acts at once, and ours cuts only the sum.
+    /// The length of the timeout is fixed when it starts, as four times the length of a character
+    /// rounded down to whole nanoseconds. The chip counts with its present format and divisor, so a
+    /// change of LCR or divisor acts at once, and our device rounds only the sum.
     TimeoutFixedAtStart = "timeout-fixed-at-start",
     /// 1.5 stop bits last as long as 2 (the chip: 8.1, bit 2).
     WholeStopBits = "whole-stop-bits",
-    /// A divisor of 0 gives about 3500 baud. The data sheet leaves it out; ours counts to 65,536.
+    /// A divisor of 0 gives about 3500 baud. The data sheet does not define it; our device takes it
+    /// as 65,536.
     DivisorZero = "divisor-zero",
-    /// All eight bits pass whatever LCR 1:0 say. The chip moves 5 to 8 of them (8.1).
+    /// All eight bits pass, even if LCR 1:0 ask for fewer. The chip moves 5 to 8 of them (8.1).
     WordLength = "word-length",
     /// FE and LSR bit 7 are never set, not even by a break. The chip: a break has no stop bit
     /// (8.4, bit 3), and any error in the FIFO shows in bit 7.
@@ -138,7 +140,8 @@ impl RuleSet {
 )]
 pub(crate) struct Departed {
     rules: RuleSet,
-    /// Sees LCR without the bits that the rules take out of force, and leaves time to `timeout`.
+    /// The chip model. It sees LCR without the bits that the rules disable, and its timeouts are
+    /// those of `timeout`.
     chip: Model,
     /// LCR as the guest reads it.
     lcr: u8,
@@ -157,7 +160,7 @@ pub(crate) struct Departed {
     edges: u64,
 }
 
-/// A character timeout on its way.
+/// A character timeout that is running.
 #[derive(Clone, Copy, Debug)]
 struct Running {
     since: u64,
@@ -294,7 +297,8 @@ impl Departed {
     fn read_rbr(&mut self) -> u8 {
         let value = self.chip.read(0);
         if self.chip.rx.is_empty() {
-            // A timeout on its way finds nothing, unless a break comes that starts none itself.
+            // A running timeout finds the FIFO empty, unless a break comes, which starts none
+            // itself.
             self.break_seen = false;
         } else {
             self.start_timeout();
@@ -373,7 +377,7 @@ impl Departed {
         }
     }
 
-    /// The chip has just received a break: what the rules make of it.
+    /// Applies the rules to a break that the chip model has just received.
     fn arrived_break(&mut self) {
         if self.is(Rule::NoErrorBits) {
             self.chip
@@ -441,12 +445,12 @@ impl Departed {
         } else if !self.is(Rule::TimeoutFixedAtStart) || chip.divisor == 0 {
             return chip.four_characters();
         }
-        // Single precision, as the recording's.
+        // In single precision, as in the recorded emulator.
         let half_bits = f32::from(chip.half_bits());
         4 * (1e9 / baud * (half_bits / 2.0)) as u64
     }
 
-    /// LCR as far as the rules leave it in force.
+    /// LCR without the bits that the rules disable.
     fn in_force(&self, written: u8) -> u8 {
         let mut lcr = written;
         if self.is(Rule::BreakOutIgnored) {

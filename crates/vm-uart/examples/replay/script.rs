@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
-/// What one line says.
+/// The operation on one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
     /// `w OFF VAL`
@@ -14,7 +14,7 @@ pub(crate) enum Op {
     Receive(Vec<u8>),
     /// `d B`: a received break.
     ReceiveBreak,
-    /// `i HEX`: the host offers these bytes. What becomes of it, `d` says.
+    /// `i HEX`: the host offers these bytes. A later `d` says which of them enter the receiver.
     Offer(Vec<u8>),
     /// `b`: the host offers a break.
     OfferBreak,
@@ -34,7 +34,7 @@ pub(crate) enum Op {
     Nothing,
 }
 
-/// What a chip answers.
+/// An answer of the chip.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// To `r`: the register's value.
@@ -43,7 +43,7 @@ pub(crate) enum Answer {
     Level(bool),
     /// To `e`: rising edges of that line since the last `e`.
     Edges(u64),
-    /// To `o`: what left the transmitter since the last `o`.
+    /// To `o`: the bytes that left the transmitter since the last `o`.
     Sent(Vec<u8>),
 }
 
@@ -61,7 +61,7 @@ impl fmt::Display for Answer {
 
 /// Something that can be driven by a script: our device, or a model of another.
 pub(crate) trait Chip {
-    /// Does one operation; an answer comes from exactly those that ask ([`Op::asks`]).
+    /// Does one operation. Those that ask ([`Op::asks`]) give an answer, and no others do.
     fn apply(&mut self, op: &Op) -> Option<Answer>;
 }
 
@@ -128,17 +128,18 @@ impl fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
-/// The longest line that is looked at.
+/// The longest line that is accepted, in bytes.
 const LONGEST_LINE: usize = 1 << 20;
 
-/// Reads the next line, or of an endless one a bit too much; false at the end.
+/// Reads the next line; of an endless line only so much that it is found too long. False at the
+/// end.
 pub(crate) fn next_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     line.clear();
     let mut reader = reader.take(LONGEST_LINE as u64 + 1);
     Ok(reader.read_until(b'\n', line)? > 0)
 }
 
-/// Reads one line: the operation and, where the line gives it, the recorded answer.
+/// Parses one line: the operation and, where the line gives it, the recorded answer.
 pub(crate) fn parse(line: &[u8]) -> Result<(Op, Option<Answer>), Malformed> {
     if line.len() > LONGEST_LINE {
         return Err(Malformed::TooLong);

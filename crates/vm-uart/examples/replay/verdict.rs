@@ -15,30 +15,30 @@ use crate::script::{self, Answer, Chip, Malformed, Op};
 /// How many lines before an unexplained answer are shown.
 const CONTEXT: usize = 12;
 
-/// What became of a trace's answers.
+/// How the answers to a trace compare with the recorded ones.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
     /// Answers equal to the recorded ones.
     pub(crate) same: u64,
-    /// Answers that differ, by the rules that are needed together to explain them.
+    /// Answers that differ, counted by the set of rules that together explain them.
     pub(crate) explained: BTreeMap<Vec<Rule>, u64>,
     /// The rules without which some difference would stay unexplained.
     pub(crate) needed: BTreeSet<Rule>,
-    /// Answers that differ and that nothing explains.
+    /// Answers that differ and that no rules explain.
     pub(crate) unexplained: u64,
     /// The first of those, in context.
     pub(crate) first_unexplained: Option<String>,
-    /// All that left the transmitter.
+    /// All bytes that left the transmitter.
     pub(crate) sent: Vec<u8>,
     /// How that compares with the captured output, if there is one.
     pub(crate) output: Option<Output>,
 }
 
-/// What was sent beside what was captured.
+/// The bytes sent, compared with the captured ones.
 #[derive(Debug)]
 pub(crate) struct Output {
     pub(crate) captured: usize,
-    /// Where the two part, if they do.
+    /// The first byte in which the two differ, if they do.
     pub(crate) differs_from: Option<usize>,
 }
 
@@ -160,24 +160,24 @@ pub(crate) fn judge(mut trace: impl BufRead) -> Result<Verdict, Unusable> {
 }
 
 enum Judgement {
-    /// The line asks nothing.
+    /// The line has no answer.
     Silent,
     Same,
     Explained(Vec<Rule>),
     Unexplained(String),
 }
 
-/// Our device, the chip as the independent model has it, and the recorded emulator as the rules
-/// have it, all driven by one script.
+/// Our device, the independent model of the chip, and models of the recorded emulator made by the
+/// rules, all driven by one script.
 struct Replay {
     device: Device,
     chip: Departed,
     recorded: Departed,
-    /// The chip with one rule each.
+    /// Chip models with one rule each.
     with_one: Vec<Departed>,
-    /// The recorded emulator with one rule less each.
+    /// Chip models with all rules but one each.
     without_one: Vec<Departed>,
-    /// The chip with those combinations of rules that have explained something before.
+    /// Chip models with the combinations of rules that have explained an answer before.
     with_several: Vec<(RuleSet, Departed)>,
     needed: BTreeSet<Rule>,
     script: Vec<Op>,
@@ -257,8 +257,8 @@ impl Replay {
         Judgement::Explained(rules.iter().collect())
     }
 
-    /// Several rules together: takes away one after the other as long as the rest still explains
-    /// the last answer.
+    /// Finds several rules that together explain the last answer: starts with all, and leaves out
+    /// one after the other as long as the rest still explains it.
     fn fewest(&mut self, recorded: &Answer) -> RuleSet {
         let mut rules = RuleSet::all();
         let mut emulator = self.recorded.clone();
