@@ -1,5 +1,5 @@
-//! Whatever arrives on a control socket, in whatever pieces: no panic, no growth, and what is understood is understood the
-//! same way however it was cut, in every version of the protocol.
+//! Whatever arrives on a control socket, in whatever pieces: no panic, no growth, and what is
+//! understood is understood the same way however it was cut, in every version of the protocol.
 //!
 //! ```text
 //! cargo +nightly fuzz run frames CORPUS fuzz/seeds/frames

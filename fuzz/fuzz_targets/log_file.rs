@@ -1,5 +1,5 @@
-//! A log file with any bytes in any places: opened and read, or refused, for reading and for writing; never a panic, and
-//! the accounting always adds up.
+//! A log file with any bytes in any places: opened and read, or refused, for reading and for
+//! writing; never a panic, and the accounting always adds up.
 //!
 //! ```text
 //! cargo +nightly fuzz run log_file CORPUS fuzz/seeds/log_file

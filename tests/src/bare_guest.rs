@@ -1,5 +1,5 @@
-//! Real-mode guests of a few instructions under KVM, whose serial port is any device model: tests compare answers with
-//! them, and benchmarks run ours and its peers in the same loop.
+//! Real-mode guests of a few instructions under KVM, whose serial port is any device model: tests
+//! compare answers with them, and benchmarks run ours and its peers in the same loop.
 
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd};
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use vmm_sys_util::eventfd::EventFd;
 /// The first port of the serial device under test.
 pub const COM1: u16 = 0x3f8;
 
-/// Writing anything to this port ends the run: with the interrupt controller in the kernel, `hlt` does not exit.
+/// Writing anything to this port ends the run: with the interrupt controller in the kernel, `hlt`
+/// does not exit.
 pub const DONE: u16 = 0xf4;
 
 /// Programs of vCPU n are loaded here plus n times [`CODE_STEP`].
@@ -61,8 +62,9 @@ pub struct Program {
     pub bytes: usize,
 }
 
-/// `bursts` times: one read of LSR, then `burst` writes of THR, as drivers that poll do. Unrolled as far as a short jump
-/// reaches: where guests are emulated, a loop's own instruction costs almost as much as an exit.
+/// `bursts` times: one read of LSR, then `burst` writes of THR, as drivers that poll do. Unrolled
+/// as far as a short jump reaches: where guests are emulated, a loop's own instruction costs almost
+/// as much as an exit.
 #[must_use]
 pub fn polled(burst: usize, bursts: u16) -> Program {
     let mut body = vec![0xba, 0xfd, 0x03, 0xec]; // mov dx, COM1 + 5; in al, dx
@@ -85,7 +87,8 @@ pub fn polled(burst: usize, bursts: u16) -> Program {
     }
 }
 
-/// Makes `accesses` in order, then ends; what was read is in [`Guest::answers`]. At most 1,500 accesses fit.
+/// Makes `accesses` in order, then ends; what was read is in [`Guest::answers`]. At most 1,500
+/// accesses fit.
 #[must_use]
 pub fn script(accesses: &[Access]) -> Program {
     let mut code = vec![0x31, 0xc0, 0x8e, 0xc0, 0xbf]; // xor ax, ax; mov es, ax; mov di, ANSWERS
@@ -105,7 +108,8 @@ pub fn script(accesses: &[Access]) -> Program {
     Program { code, bytes }
 }
 
-/// Writes `bytes` times to THR without ever reading, then halts with interrupts off: nothing exits any more.
+/// Writes `bytes` times to THR without ever reading, then halts with interrupts off: nothing exits
+/// any more.
 #[must_use]
 pub fn write_and_halt(bytes: u16) -> Program {
     let mut code = vec![0xfa, 0xb9]; // cli; mov cx, bytes
@@ -119,8 +123,9 @@ pub fn write_and_halt(bytes: u16) -> Program {
     }
 }
 
-/// Writes `value` `burst` times to THR when the word in memory at 0x500 is `turn`, then makes it `next`; `rounds` times.
-/// Two such guests on two vCPUs take turns without ever exiting, and the order of their bytes is known.
+/// Writes `value` `burst` times to THR when the word in memory at 0x500 is `turn`, then makes it
+/// `next`; `rounds` times. Two such guests on two vCPUs take turns without ever exiting, and the
+/// order of their bytes is known.
 #[must_use]
 pub fn take_turns(value: u8, burst: usize, turn: u8, next: u8, rounds: u16) -> Program {
     let mut code = vec![0x31, 0xc0, 0x8e, 0xd8, 0xb9]; // xor ax, ax; mov ds, ax; mov cx, rounds
@@ -141,8 +146,8 @@ pub fn take_turns(value: u8, burst: usize, turn: u8, next: u8, rounds: u16) -> P
     }
 }
 
-/// Interrupt-driven, as Linux's tty path: the handler loops on IIR, and for THRE reads LSR and writes 16 bytes; `bursts`
-/// times, then it takes ETBEI away and the main loop ends.
+/// Interrupt-driven, as Linux's tty path: the handler loops on IIR, and for THRE reads LSR and
+/// writes 16 bytes; `bursts` times, then it takes ETBEI away and the main loop ends.
 #[must_use]
 pub fn interrupt_driven(bursts: u16) -> Program {
     let mut code = Vec::new();
@@ -249,7 +254,8 @@ impl Guest {
                 userspace_addr: address as u64,
                 flags: 0,
             };
-            // SAFETY: the range is the mapping just made; every vCPU that can run on it holds it alive.
+            // SAFETY: the range is the mapping just made; every vCPU that can run on it holds it
+            // alive.
             unsafe { vm.set_user_memory_region(region) }
                 .map_err(failed("cannot give the VM memory"))?;
         }

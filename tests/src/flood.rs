@@ -2,7 +2,8 @@
 
 const TEXT: &str = " ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz.\r\n";
 
-/// The first `count` bytes of the endless flood: lines of 64 bytes, numbered from 0 in eight hexadecimal digits.
+/// The first `count` bytes of the endless flood: lines of 64 bytes, numbered from 0 in eight
+/// hexadecimal digits.
 ///
 /// ```
 /// let flood = vm_serial_tests::flood::bytes(130);

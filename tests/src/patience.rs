@@ -3,8 +3,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long anything may take before a test gives up. Far beyond what is needed: only a failure ever
-/// waits so long.
+/// How long anything may take before a test gives up. Far beyond what is needed: only a failure
+/// ever waits so long.
 pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Between two attempts.

@@ -101,7 +101,8 @@ impl Output {
         self.wait_for_nth(text, 1)
     }
 
-    /// Waits until `text` has come `count` times, and gives all that came up to the end of the last.
+    /// Waits until `text` has come `count` times, and gives all that came up to the end of the
+    /// last.
     ///
     /// # Panics
     /// If the source ends, or [`PATIENCE`] does, without that.
@@ -352,7 +353,8 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        // The collecting thread has a duplicate of the descriptor, so closing ours alone would not hang up.
+        // The collecting thread has a duplicate of the descriptor, so closing ours alone would not
+        // hang up.
         let _ = self.stream.shutdown(std::net::Shutdown::Both);
     }
 }

@@ -9,7 +9,8 @@ use rustix::termios::{LocalModes, OutputModes, Termios, tcgetattr};
 
 use crate::running::Output;
 
-/// Both ends of a pty. The slave stays open, so that its settings can be looked at when the program is gone.
+/// Both ends of a pty. The slave stays open, so that its settings can be looked at when the program
+/// is gone.
 #[derive(Debug)]
 pub struct Terminal {
     master: File,
@@ -75,7 +76,8 @@ impl Terminal {
     }
 }
 
-/// All of a terminal's settings that a program may change, in a form that can be compared and shown.
+/// All of a terminal's settings that a program may change, in a form that can be compared and
+/// shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     modes: [u32; 4],

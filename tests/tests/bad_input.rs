@@ -1,4 +1,5 @@
-//! What the VMM is given and cannot use: one line with the cause, exit code 2, and nothing left on disk.
+//! What the VMM is given and cannot use: one line with the cause, exit code 2, and nothing left on
+//! disk.
 
 use std::path::Path;
 use std::process::Command;

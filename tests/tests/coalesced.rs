@@ -1,4 +1,5 @@
-//! Coalesced port I/O shows a guest nothing that plain port I/O would not: the same guest programs, run both ways.
+//! Coalesced port I/O shows a guest nothing that plain port I/O would not: the same guest programs,
+//! run both ways.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -139,7 +140,8 @@ fn run(guest: &mut Guest, program: &Program, coalesced: bool) -> (Vec<u8>, Exits
     (sent, exits, counted)
 }
 
-/// As [`run`] through a ring whose timer is never served: what exits does not depend on how the host schedules its threads.
+/// As [`run`] through a ring whose timer is never served: what exits does not depend on how the
+/// host schedules its threads.
 fn run_without_ticks(guest: &mut Guest, program: &Program) -> (Vec<u8>, Exits) {
     let Ringed { port, ring } = Ringed::new(guest);
     let mut com1 = Com1 {
@@ -164,7 +166,8 @@ fn random_accesses(seed: u64) -> Vec<Access> {
                 accesses.extend((0..burst).map(|i| Access::Write(0, value.wrapping_add(i))));
             }
             6 => accesses.push(Access::Write(1 + random.u8(..7), value)),
-            // Divisor latch, loopback and FIFO control, which change what a write to offset 0 means.
+            // Divisor latch, loopback and FIFO control, which change what a write to offset 0
+            // means.
             7 => accesses.push(Access::Write(3, if value & 1 == 0 { 0x83 } else { 0x03 })),
             8 => accesses.push(Access::Write(4, if value & 1 == 0 { 0x1b } else { 0x0b })),
             _ => accesses.push(Access::Read(random.u8(..8))),
@@ -327,7 +330,8 @@ impl Device for TwoPorts {
     }
 }
 
-/// `rounds` times: a byte to COM1 and its complement to COM2 four times over, then a read of COM1's LSR.
+/// `rounds` times: a byte to COM1 and its complement to COM2 four times over, then a read of COM1's
+/// LSR.
 fn both_ports(rounds: u8) -> Program {
     let mut code = vec![0xb9, rounds, 0]; // mov cx, rounds
     let again = code.len();
@@ -580,8 +584,8 @@ fn a_port_that_falls_idle_loses_its_zone_though_another_is_busy() {
 /// Where [`two_steps`] and the test tell each other how far they are.
 const STEP: GuestAddress = GuestAddress(0x500);
 
-/// Sends a dot as often as it takes to open the zone and once more, and makes [`STEP`] 1; when it is 2, sends "last" and makes
-/// it 3; when it is 4, ends. Nothing exits in between.
+/// Sends a dot as often as it takes to open the zone and once more, and makes [`STEP`] 1; when it
+/// is 2, sends "last" and makes it 3; when it is 4, ends. Nothing exits in between.
 fn two_steps() -> Program {
     let mut code = vec![0x31, 0xc0, 0x8e, 0xd8, 0xba, 0xf8, 0x03]; // xor ax, ax; mov ds, ax; mov dx, COM1
     let send = |code: &mut Vec<u8>, bytes: &[u8]| {

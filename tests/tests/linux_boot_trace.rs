@@ -1,7 +1,7 @@
 //! Real guests, replayed register by register into the port with the console at its other end.
 //!
-//! Every byte that a guest sent reaches the boot log in order, and every answer that does not depend on time is the one
-//! that the guest's driver saw.
+//! Every byte that a guest sent reaches the boot log in order, and every answer that does not
+//! depend on time is the one that the guest's driver saw.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -70,7 +70,8 @@ fn replay(directory: &Path, name: &str) -> String {
     let sent = unpacked(&directory.join(format!("{name}.out.gz")));
     let (writer, log) = BootLog::in_memory(LogConfig::default()).unwrap();
     let (line, _console) = Console::new(ConsoleConfig::named(name), writer).unwrap();
-    // The recorded emulator lets input in up to the FIFO's depth; what it let in is what the replay feeds.
+    // The recorded emulator lets input in up to the FIFO's depth; what it let in is what the replay
+    // feeds.
     let config = Config {
         receive_ahead: ReceiveAhead::Full,
         ..Config::default()
@@ -119,7 +120,8 @@ fn replay(directory: &Path, name: &str) -> String {
     differences
 }
 
-/// Data available and character timeout are told apart by how long the last character has been there.
+/// Data available and character timeout are told apart by how long the last character has been
+/// there.
 fn depends_on_time(offset: u8, ours: u8, theirs: u8) -> bool {
     offset == 2 && matches!((ours, theirs), (0xc4, 0xcc) | (0xcc, 0xc4))
 }

@@ -136,7 +136,8 @@ fn a_flood_beyond_the_log_is_accounted_exactly() {
         terminal.output().wait_for(&last);
         terminal.type_keys("halt\r");
         let (_, messages) = vmm.wait();
-        // The terminal may have missed something, which is told there; the log says what the guest has sent.
+        // The terminal may have missed something, which is told there; the log says what the guest
+        // has sent.
         let sent = before
             + (keys.len() + 1) as u64
             + FLOOD

@@ -11,7 +11,8 @@ use vm_serial_tests::running::{Accounting, Mode, Output, Vmm, modes, send_signal
 
 const VMM: &str = env!("CARGO_BIN_EXE_vmm");
 
-/// Several times what the buffers between guest and client hold, and long enough to stop the client meanwhile.
+/// Several times what the buffers between guest and client hold, and long enough to stop the client
+/// meanwhile.
 fn flood(mode: Mode) -> usize {
     match mode {
         Mode::Scripted => 10_000_000,

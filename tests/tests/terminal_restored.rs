@@ -7,7 +7,8 @@ use vm_serial_tests::terminal::Terminal;
 
 const VMM: &str = env!("CARGO_BIN_EXE_vmm");
 
-/// Runs a VMM at a terminal until `way_out` ends its use of it, and compares the terminal before and after.
+/// Runs a VMM at a terminal until `way_out` ends its use of it, and compares the terminal before
+/// and after.
 #[track_caller]
 fn restored_after(mode: Mode, arguments: &[&str], way_out: impl FnOnce(&Terminal, &mut Vmm)) {
     let terminal = Terminal::open();

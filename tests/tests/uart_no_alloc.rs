@@ -1,6 +1,7 @@
 //! The device never allocates, whatever guest and host do to it.
 //!
-//! The one allocator of this process counts; the file is a test of its own so that nothing else is counted.
+//! The one allocator of this process counts; the file is a test of its own so that nothing else is
+//! counted.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -13,7 +14,8 @@ use vm_uart::{Character, Config, InterruptLine, Line, ModemInputs, SerialPort, S
 struct Counting;
 
 thread_local! {
-    // Per thread, as the test harness has threads of its own; const, so that counting does not allocate.
+    // Per thread, as the test harness has threads of its own; const, so that counting does not
+    // allocate.
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -40,7 +42,8 @@ fn allocations(work: impl FnOnce()) -> u64 {
     ALLOCATIONS.get() - before
 }
 
-/// A line that gives and takes by turns, so that the FIFOs fill, drain and stall; it owns no heap memory itself.
+/// A line that gives and takes by turns, so that the FIFOs fill, drain and stall; it owns no heap
+/// memory itself.
 #[derive(Default)]
 struct Moody {
     turn: u32,

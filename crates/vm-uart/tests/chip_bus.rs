@@ -1,4 +1,5 @@
-//! Bus accesses of every width, at every address, in every length: what each means, and that none panics.
+//! Bus accesses of every width, at every address, in every length: what each means, and that none
+//! panics.
 
 use proptest::prelude::*;
 use vm_uart::bus::mmio::{Mmio, Stride};

@@ -1,4 +1,5 @@
-//! The options of later chips: auto flow control (TL16C550C) and the receive gate; and that they cannot be seen while off.
+//! The options of later chips: auto flow control (TL16C550C) and the receive gate; and that they
+//! cannot be seen while off.
 
 mod machine;
 

@@ -1,4 +1,5 @@
-//! Interrupts: priorities, what raises each, what clears each, and the gate (section 8.6, Table IV; section 8.11).
+//! Interrupts: priorities, what raises each, what clears each, and the gate (section 8.6, Table IV;
+//! section 8.11).
 
 mod bits;
 

@@ -294,7 +294,8 @@ proptest! {
         }
     }
 
-    /// In any state, a string is its accesses one after another, except that edges within it may be merged.
+    /// In any state, a string is its accesses one after another, except that edges within it may be
+    /// merged.
     #[test]
     fn a_string_is_its_accesses_one_after_another(
         events in prop::collection::vec(event(), 0..60),
@@ -327,7 +328,8 @@ proptest! {
         prop_assert!(whole.pin.edges() <= single.pin.edges());
     }
 
-    /// What is typed arrives in order, less what the guest itself threw away by resets of chip or FIFO.
+    /// What is typed arrives in order, less what the guest itself threw away by resets of chip or
+    /// FIFO.
     #[test]
     fn nothing_is_lost_between_the_line_and_a_guest_that_only_reads(
         keys in prop::collection::vec(any::<u8>(), 0..200),

@@ -1,4 +1,5 @@
-//! Registers: which bits stay, which offsets reach what, and what power-on and master reset leave (Tables I and II, section 8).
+//! Registers: which bits stay, which offsets reach what, and what power-on and master reset leave
+//! (Tables I and II, section 8).
 
 use vm_uart::registers::{DLL, DLM, FCR, IER, IIR, LCR, LSR, MCR, MSR, RBR, SCR, THR};
 use vm_uart::{Config, ModemInputs, Uart};

@@ -1,4 +1,5 @@
-//! Snapshots: the identity for all that follows, a fixed layout, and a refusal by name of whatever no chip can hold.
+//! Snapshots: the identity for all that follows, a fixed layout, and a refusal by name of whatever
+//! no chip can hold.
 
 mod machine;
 
@@ -87,7 +88,8 @@ proptest! {
         prop_assert_eq!(restored, uart);
     }
 
-    /// Whatever bytes come: an error, or a chip that behaves and whose own snapshot is those bytes again.
+    /// Whatever bytes come: an error, or a chip that behaves and whose own snapshot is those bytes
+    /// again.
     #[test]
     fn damaged_bytes_are_refused_or_mean_what_they_say(
         config in configs(),
@@ -491,7 +493,8 @@ fn a_restored_port_asserts_its_line_and_tells_its_outputs() {
     assert_eq!(machine.inb(RBR), b'k');
     assert!(!machine.pin.is_high());
 
-    // A port whose line is active already gives a new edge: the interrupt controller may have been restored before it.
+    // A port whose line is active already gives a new edge: the interrupt controller may have been
+    // restored before it.
     let edges = saved.pin.edges();
     saved.port.restore(&snapshot).expect("a good snapshot");
     assert_eq!(saved.pin.edges(), edges + 1);

@@ -9,11 +9,12 @@
 //!
 //! Under KVM each access is an exit, unless THR writes are coalesced; then only the others are.
 //!
-//! *The edges that remain.* With ETBEI set each THR write takes the THRE interrupt away and, transmission taking no time,
-//! brings it back: an edge, as on the chip. A driver that reads IIR each time could do with one for sixteen. One that does
-//! not (it writes a byte per interrupt and returns) would wait for ever for the edge that was left out, and a port cannot
-//! tell the two apart before it is too late. Where several bytes arrive as one, by string I/O or through KVM's ring, they
-//! make one edge: the guest could not have taken an interrupt between them and looked.
+//! *The edges that remain.* With ETBEI set each THR write takes the THRE interrupt away and,
+//! transmission taking no time, brings it back: an edge, as on the chip. A driver that reads IIR
+//! each time could do with one for sixteen. One that does not (it writes a byte per interrupt and
+//! returns) would wait for ever for the edge that was left out, and a port cannot tell the two
+//! apart before it is too late. Where several bytes arrive as one, by string I/O or through KVM's
+//! ring, they make one edge: the guest could not have taken an interrupt between them and looked.
 
 mod machine;
 
@@ -86,7 +87,8 @@ fn cost(coalesced: bool, driver: impl FnOnce(&mut Counted<'_>)) -> (Accesses, u6
     (accesses, port.edges())
 }
 
-/// `serial8250_handle_irq` with a full transmit buffer: IIR, LSR, MSR, sixteen bytes, and again until IIR says none.
+/// `serial8250_handle_irq` with a full transmit buffer: IIR, LSR, MSR, sixteen bytes, and again
+/// until IIR says none.
 fn tty(port: &mut Counted<'_>) {
     port.write(IER, 0x02);
     let mut left = BYTES;

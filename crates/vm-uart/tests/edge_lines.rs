@@ -1,8 +1,9 @@
 //! Edge-triggered interrupts lose nothing and storm nowhere.
 //!
-//! A level becomes edges at [`EdgeLine`]; an interrupt controller keeps at most one of them; a driver handles what it likes of each. Three
-//! drivers, from the politest to the laziest, work through random traffic; when no edge is left, every byte must have moved, and the
-//! number of edges must be bounded by the number of bytes and events.
+//! A level becomes edges at [`EdgeLine`]; an interrupt controller keeps at most one of them; a
+//! driver handles what it likes of each. Three drivers, from the politest to the laziest, work
+//! through random traffic; when no edge is left, every byte must have moved, and the number of
+//! edges must be bounded by the number of bytes and events.
 #![cfg(feature = "vm-superio")]
 
 mod machine;
@@ -19,7 +20,8 @@ use vm_uart::{Character, Config, EdgeLine, ModemInputs, ReceiveAhead, SerialPort
 /// How a driver answers an interrupt.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Habit {
-    /// Reads IIR once, serves that cause with one access, returns. The laziest driver that works on an 8250 with a fast line.
+    /// Reads IIR once, serves that cause with one access, returns. The laziest driver that works on
+    /// an 8250 with a fast line.
     OneCause,
     /// Serves causes until IIR says none: Linux, Windows, FreeBSD.
     UntilNone,
@@ -34,7 +36,8 @@ enum Habit {
 enum Controller {
     /// 8259: IRR latches it, and it is delivered when the mask goes.
     Latches,
-    /// I/O APIC, edge-triggered: gone. A driver that masks must look at the device again after unmasking.
+    /// I/O APIC, edge-triggered: gone. A driver that masks must look at the device again after
+    /// unmasking.
     Forgets,
 }
 
@@ -219,7 +222,8 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// Runs the script, lets everything settle, and checks that nothing is left and nothing is excessive.
+/// Runs the script, lets everything settle, and checks that nothing is left and nothing is
+/// excessive.
 fn settles(mut guest: Guest, script: &[Event]) -> Result<(), TestCaseError> {
     let (mut written, mut moved) = (Vec::new(), 0u64);
     for event in script {
@@ -315,7 +319,8 @@ fn settles(mut guest: Guest, script: &[Event]) -> Result<(), TestCaseError> {
         "output out of order"
     );
 
-    // Each byte, event and return to IER can raise the line once for its own cause and once more for the cause under it.
+    // Each byte, event and return to IER can raise the line once for its own cause and once more
+    // for the cause under it.
     let bound = 2 * moved + 4;
     prop_assert!(
         guest.input.bell.rung() <= bound,
@@ -356,7 +361,8 @@ proptest! {
         settles(Guest::new(Habit::MasksAndLooksAgain, Controller::Forgets, fcr, board), &script)?;
     }
 
-    /// Only where input is let in up to the trigger level: a FIFO filled to the brim is for drivers that drain it.
+    /// Only where input is let in up to the trigger level: a FIFO filled to the brim is for drivers
+    /// that drain it.
     #[test]
     fn a_driver_that_handles_one_cause_per_interrupt(
         script in prop::collection::vec(event(), 1..40), fcr in prop::sample::select(&FIFO_SETTINGS[..]), board in boards()

@@ -1,7 +1,8 @@
-//! EDK2 (OVMF): firmware that waits for the transmitter without any bound, then fills the FIFO blindly.
+//! EDK2 (OVMF): firmware that waits for the transmitter without any bound, then fills the FIFO
+//! blindly.
 //!
-//! Follows `MdeModulePkg/Library/BaseSerialPortLib16550`; each helper is named after the function it stands for. Where EDK2 would wait for
-//! ever, the helper panics after a million polls.
+//! Follows `MdeModulePkg/Library/BaseSerialPortLib16550`; each helper is named after the function
+//! it stands for. Where EDK2 would wait for ever, the helper panics after a million polls.
 
 mod machine;
 
@@ -21,7 +22,8 @@ fn wait_for(port: &mut impl Port, bits: u8) {
     panic!("EDK2 hangs here: LSR never showed {bits:#04x}");
 }
 
-/// `SerialPortInitialize`: leaves a port alone that is set already. Returns whether it had to set it.
+/// `SerialPortInitialize`: leaves a port alone that is set already. Returns whether it had to set
+/// it.
 fn serial_port_initialize(port: &mut impl Port) -> bool {
     let mut initialised = port.inb(LCR) & 0x3f == LINE_CONTROL & 0x3f;
     let lcr = port.inb(LCR);
@@ -44,7 +46,8 @@ fn serial_port_initialize(port: &mut impl Port) -> bool {
     true
 }
 
-/// `SerialPortWrite`: TEMT, then up to sixteen bytes without a look at the LSR. Nothing to write: flush.
+/// `SerialPortWrite`: TEMT, then up to sixteen bytes without a look at the LSR. Nothing to write:
+/// flush.
 fn serial_port_write(port: &mut impl Port, bytes: &[u8]) {
     if bytes.is_empty() {
         wait_for(port, LSR_TEMT | LSR_THRE);
@@ -65,7 +68,8 @@ fn serial_port_read(port: &mut impl Port) -> Option<u8> {
     })
 }
 
-/// `SerialPortWritable`, with `PcdSerialUseHardwareFlowControl` and a cable to be detected: DSR and CTS.
+/// `SerialPortWritable`, with `PcdSerialUseHardwareFlowControl` and a cable to be detected: DSR and
+/// CTS.
 fn serial_port_writable(port: &mut impl Port) -> bool {
     port.inb(MSR) & 0x30 == 0x30
 }

@@ -1,4 +1,5 @@
-//! FreeBSD's uart(4): probe by zero bits, FIFO sizing by overrun in loopback, the flush check behind "UART FCR is broken", interrupt loop.
+//! FreeBSD's uart(4): probe by zero bits, FIFO sizing by overrun in loopback, the flush check
+//! behind "UART FCR is broken", interrupt loop.
 //!
 //! Follows `sys/dev/uart/uart_dev_ns8250.c`; each helper is named after the function it stands for.
 
@@ -13,7 +14,8 @@ fn ns8250_probe(port: &mut impl Port) -> bool {
     port.inb(IIR) & 0x30 == 0 && port.inb(MCR) & 0xa0 == 0
 }
 
-/// `ns8250_clrint`: services causes until IIR says none. The driver has no bound; 1000 passes are a hang.
+/// `ns8250_clrint`: services causes until IIR says none. The driver has no bound; 1000 passes are a
+/// hang.
 fn ns8250_clrint(port: &mut impl Port) {
     for _ in 0..1000 {
         let iir = port.inb(IIR);
@@ -60,7 +62,8 @@ fn ns8250_drain(port: &mut impl Port, transmitter: bool, receiver: bool) -> bool
         })
 }
 
-/// `ns8250_flush`: newer kernels check that the flush worked. Returns what it would print as broken.
+/// `ns8250_flush`: newer kernels check that the flush worked. Returns what it would print as
+/// broken.
 fn ns8250_flush(port: &mut impl Port, transmitter: bool, receiver: bool) -> u8 {
     port.outb(
         FCR,
@@ -150,7 +153,8 @@ struct Uart {
 }
 
 impl Uart {
-    /// `ns8250_bus_attach`: trigger 8, both FIFOs flushed, modem, line status and receive interrupts on.
+    /// `ns8250_bus_attach`: trigger 8, both FIFOs flushed, modem, line status and receive
+    /// interrupts on.
     fn attach(port: &mut impl Port) -> Self {
         let mut uart = Self::default();
         port.inb(MCR);

@@ -1,7 +1,7 @@
 //! GRUB's `serial` terminal: scratch test, configuration on first use, polled output and input.
 //!
-//! Follows `grub-core/term/ns8250.c`; each helper is named after the function it stands for. GRUB waits 200 ms a character by the clock;
-//! here that is a number of polls.
+//! Follows `grub-core/term/ns8250.c`; each helper is named after the function it stands for. GRUB
+//! waits 200 ms a character by the clock; here that is a number of polls.
 
 mod machine;
 
@@ -32,7 +32,8 @@ impl Grub {
         }
     }
 
-    /// `do_real_config`: 115200 8N1, FIFO with trigger 14, DTR RTS OUT2, then drains what was typed before.
+    /// `do_real_config`: 115200 8N1, FIFO with trigger 14, DTR RTS OUT2, then drains what was typed
+    /// before.
     fn do_real_config(&mut self, port: &mut impl Port) {
         if std::mem::replace(&mut self.configured, true) {
             return;

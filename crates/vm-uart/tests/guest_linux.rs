@@ -1,7 +1,8 @@
-//! Linux at the port: probe, start-up tests, console output under typed input, and the interrupt handler.
+//! Linux at the port: probe, start-up tests, console output under typed input, and the interrupt
+//! handler.
 //!
-//! Follows `drivers/tty/serial/8250/8250_port.c` (and `8250_core.c` for the interrupt chain); each helper is named after the function it
-//! stands for and makes the same accesses in the same order.
+//! Follows `drivers/tty/serial/8250/8250_port.c` (and `8250_core.c` for the interrupt chain); each
+//! helper is named after the function it stands for and makes the same accesses in the same order.
 
 mod machine;
 
@@ -192,12 +193,14 @@ fn autoconfig(port: &mut impl Port) -> Type {
     kind
 }
 
-/// `wait_for_xmitr`: 10,000 polls a microsecond apart, then it goes on regardless. Returns whether it had to give up.
+/// `wait_for_xmitr`: 10,000 polls a microsecond apart, then it goes on regardless. Returns whether
+/// it had to give up.
 fn wait_for_xmitr(port: &mut impl Port, bits: u8) -> bool {
     !(0..10_000).any(|_| port.inb(LSR) & bits == bits)
 }
 
-/// `serial8250_console_write` without a FIFO: IER saved and cleared, each byte after THRE, THRE and TEMT awaited, IER restored.
+/// `serial8250_console_write` without a FIFO: IER saved and cleared, each byte after THRE, THRE and
+/// TEMT awaited, IER restored.
 fn console_write(port: &mut impl Port, message: &[u8]) {
     let ier = port.inb(IER);
     port.outb(IER, 0x00);
@@ -294,7 +297,8 @@ impl Linux {
         Some(())
     }
 
-    /// `serial8250_do_set_termios` at 115200 8N1: FIFO on with trigger 8, in two steps, then the modem lines.
+    /// `serial8250_do_set_termios` at 115200 8N1: FIFO on with trigger 8, in two steps, then the
+    /// modem lines.
     fn set_termios(&mut self, port: &mut impl Port) {
         port.outb(IER, self.ier);
         port.outb(LCR, LCR_8N1 | LCR_DLAB);
@@ -313,7 +317,8 @@ impl Linux {
         linux
     }
 
-    /// A `write(2)` on the tty: `serial8250_start_tx` only enables the interrupt; the handler does the rest.
+    /// A `write(2)` on the tty: `serial8250_start_tx` only enables the interrupt; the handler does
+    /// the rest.
     fn tty_write(&mut self, port: &mut impl Port, bytes: &[u8]) {
         self.transmit_buffer.extend(bytes);
         if self.ier & 0x02 == 0 {
@@ -340,7 +345,8 @@ impl Linux {
         lsr
     }
 
-    /// `serial8250_tx_chars` and `__stop_tx`: sixteen bytes without an LSR read; nothing left: THRE interrupt off.
+    /// `serial8250_tx_chars` and `__stop_tx`: sixteen bytes without an LSR read; nothing left: THRE
+    /// interrupt off.
     fn tx_chars(&mut self, port: &mut impl Port) {
         for _ in 0..TX_LOAD_SIZE {
             let Some(byte) = self.transmit_buffer.pop_front() else {
@@ -370,7 +376,8 @@ impl Linux {
         true
     }
 
-    /// `serial8250_interrupt`, for as long as the controller has an edge: loops until the port is quiet.
+    /// `serial8250_interrupt`, for as long as the controller has an edge: loops until the port is
+    /// quiet.
     fn interrupts(&mut self, port: &mut impl Port) {
         while self.latch.acknowledge(port) {
             let mut passes = 0;
@@ -665,7 +672,8 @@ fn the_receive_gate_keeps_what_was_typed_while_the_port_was_probed_and_opened() 
     pc.type_in(b"root\r");
     assert_eq!(autoconfig(&mut pc), Type::Ns16550A);
     pc.type_in(b"secret\r");
-    // (Not `autoconfig_irq`, which looks like a driver at work; a PC's kernel is told the interrupt.)
+    // (Not `autoconfig_irq`, which looks like a driver at work; a PC's kernel is told the
+    // interrupt.)
     let mut linux = Linux::open(&mut pc);
     linux.interrupts(&mut pc);
     assert_eq!(linux.received, b"root\rsecret\r");

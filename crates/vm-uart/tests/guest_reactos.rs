@@ -1,13 +1,15 @@
 //! ReactOS: the bus driver's probe of legacy ports, and the debugger's port library.
 //!
-//! Follows `SerialDoesPortExist` of the serial driver (`legacy.c`) and `sdk/lib/cportlib` (`ComPortTest1`, `ComPortTest2`, `CpInitialize`,
-//! `CpGetByte`, `CpPutByte`). The first of the two tests of the library is the one Windows Server 2003 documents for its headless ports.
+//! Follows `SerialDoesPortExist` of the serial driver (`legacy.c`) and `sdk/lib/cportlib`
+//! (`ComPortTest1`, `ComPortTest2`, `CpInitialize`, `CpGetByte`, `CpPutByte`). The first of the two
+//! tests of the library is the one Windows Server 2003 documents for its headless ports.
 
 mod machine;
 
 use machine::*;
 
-/// `SerialDoesPortExist`: loopback ties the modem outputs to the modem inputs, all low and all high.
+/// `SerialDoesPortExist`: loopback ties the modem outputs to the modem inputs, all low and all
+/// high.
 fn serial_does_port_exist(port: &mut impl Port) -> bool {
     let mcr = port.inb(MCR);
     port.outb(MCR, MCR_LOOP);

@@ -1,6 +1,8 @@
-//! SeaBIOS at the port: detection at power-on, the debug log, and the INT 14h services a boot sector calls.
+//! SeaBIOS at the port: detection at power-on, the debug log, and the INT 14h services a boot
+//! sector calls.
 //!
-//! Follows `src/serial.c` and `src/hw/serialio.c` step by step; each helper is named after the function it stands for.
+//! Follows `src/serial.c` and `src/hw/serialio.c` step by step; each helper is named after the
+//! function it stands for.
 
 mod machine;
 
@@ -9,7 +11,8 @@ use machine::*;
 /// How often `serial_debug` looks at the LSR before it gives a character up.
 const DEBUG_TIMEOUT: u32 = 100_000;
 
-/// `detect_serial`: no port without IER.1 that sticks and a THR-empty interrupt that shows in IIR at once.
+/// `detect_serial`: no port without IER.1 that sticks and a THR-empty interrupt that shows in IIR
+/// at once.
 fn detect_serial(port: &mut impl Port) -> bool {
     port.outb(IER, 0x02);
     if port.inb(IER) != 0x02 {
@@ -31,7 +34,8 @@ fn serial_debug_preinit(port: &mut impl Port) -> (u8, u8) {
     (line_control, interrupt_enable)
 }
 
-/// `serial_debug_putc`: one LSR per byte, at most 100,000 of them; LF goes out as CR LF. Returns the polls it took.
+/// `serial_debug_putc`: one LSR per byte, at most 100,000 of them; LF goes out as CR LF. Returns
+/// the polls it took.
 fn serial_debug_putc(port: &mut impl Port, byte: u8) -> Result<u32, &'static str> {
     let mut polls = 0;
     if byte == b'\n' {

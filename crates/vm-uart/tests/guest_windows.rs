@@ -1,6 +1,8 @@
-//! Windows' serial.sys: "does the port exist", reset with OUT2 low, THRE forced by toggling IER, and an ISR that knows five IIR codes.
+//! Windows' serial.sys: "does the port exist", reset with OUT2 low, THRE forced by toggling IER,
+//! and an ISR that knows five IIR codes.
 //!
-//! Follows Microsoft's serial driver sample (`initunlo.c`/`pnp.c`, `isr.c`, `serial.h`); each helper is named after the routine it stands for.
+//! Follows Microsoft's serial driver sample (`initunlo.c`/`pnp.c`, `isr.c`, `serial.h`); each
+//! helper is named after the routine it stands for.
 
 mod machine;
 
@@ -54,8 +56,8 @@ struct Serial {
 }
 
 impl Serial {
-    /// `SerialReset`: OUT2 low, FIFO off, one read, FIFO on; then everything is read until it is quiet, all interrupts are enabled, and IIR is
-    /// read until "none", five times at most.
+    /// `SerialReset`: OUT2 low, FIFO off, one read, FIFO on; then everything is read until it is
+    /// quiet, all interrupts are enabled, and IIR is read until "none", five times at most.
     fn reset(&mut self, port: &mut impl Port) {
         let mcr = port.inb(MCR);
         port.outb(MCR, mcr & !MCR_OUT2);
@@ -105,7 +107,8 @@ impl Serial {
         serial
     }
 
-    /// `SerialGiveWriteToIsr`: IER cleared and set again makes THRE interrupt if the holding register is empty.
+    /// `SerialGiveWriteToIsr`: IER cleared and set again makes THRE interrupt if the holding
+    /// register is empty.
     fn write(&mut self, port: &mut impl Port, bytes: &[u8]) {
         self.to_write.extend(bytes);
         if self.holding_empty {
@@ -172,7 +175,8 @@ impl Serial {
     }
 
     fn interrupts(&mut self, port: &mut impl Port) {
-        // An edge that came while the ISR was looping has been served by then: the next call finds nothing, and says so.
+        // An edge that came while the ISR was looping has been served by then: the next call finds
+        // nothing, and says so.
         for _ in 0..1000 {
             if !self.latch.acknowledge(port) {
                 return;
@@ -254,7 +258,8 @@ fn a_write_starts_by_toggling_ier_and_runs_on_interrupts() {
 fn toggling_ier_while_data_waits_reports_each_cause_by_its_own_code() {
     let mut pc = Ours::new();
     let mut serial = Serial::open(&mut pc);
-    // Data and THRE at once: an IIR of or-ed bits would read 06, line status, and the byte would never be read.
+    // Data and THRE at once: an IIR of or-ed bits would read 06, line status, and the byte would
+    // never be read.
     pc.type_in(b"k");
     serial.write(&mut pc, b"out");
     serial.interrupts(&mut pc);

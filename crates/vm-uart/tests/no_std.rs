@@ -1,13 +1,15 @@
-//! Without default features the core needs neither `std` nor an allocator, and no panic is compiled into it.
+//! Without default features the core needs neither `std` nor an allocator, and no panic is compiled
+//! into it.
 //!
-//! The toolchain has no bare target, so the proof is a static library with a panic handler of its own (`no_std/bare.rs`). Each claim is also
-//! broken on purpose, and must then be noticed.
+//! The toolchain has no bare target, so the proof is a static library with a panic handler of its
+//! own (`no_std/bare.rs`). Each claim is also broken on purpose, and must then be noticed.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
 
-/// The core as a library without features, built for link-time optimisation and apart from the tests' own target directory.
+/// The core as a library without features, built for link-time optimisation and apart from the
+/// tests' own target directory.
 static CORE: LazyLock<PathBuf> = LazyLock::new(|| {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no_std");
     let output = Command::new(env!("CARGO"))
@@ -87,7 +89,8 @@ fn the_core_links_without_an_allocator() {
     assert!(missing.contains("no global memory allocator"), "{missing}");
 }
 
-/// The whole optimised program as assembly text: if a panic could be reached from any entry, its function would be named there.
+/// The whole optimised program as assembly text: if a panic could be reached from any entry, its
+/// function would be named there.
 #[test]
 fn no_panic_is_compiled_into_any_entry() {
     let assembly = |name, extra: &[&str]| {

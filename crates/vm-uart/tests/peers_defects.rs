@@ -1,7 +1,8 @@
 //! Where other emulators of this chip are wrong, one scenario each: our device passes it.
 //!
-//! A scenario is a function that answers whether the guest got what the chip would have given it. Where `vm_superio` 0.8.2 has the defect, the
-//! same function runs on it and must answer "no", which shows that the scenario can fail.
+//! A scenario is a function that answers whether the guest got what the chip would have given it.
+//! Where `vm_superio` 0.8.2 has the defect, the same function runs on it and must answer "no",
+//! which shows that the scenario can fail.
 #![cfg(feature = "vm-superio")]
 
 mod machine;
@@ -19,7 +20,8 @@ fn ours() -> Ours {
 mod iir_of_ored_bits {
     use super::*;
 
-    /// Data and THR-empty pending together: the code must be "data available", not 4 + 2 = 6, "line status".
+    /// Data and THR-empty pending together: the code must be "data available", not 4 + 2 = 6, "line
+    /// status".
     fn two_causes_have_one_code(pc: &mut impl Port) -> bool {
         pc.outb(IER, 0x03);
         pc.type_in(b"k");
@@ -28,7 +30,8 @@ mod iir_of_ored_bits {
         code == 0x04 || code == 0x0c
     }
 
-    /// Reading IIR while it reports data must leave both the data and the THR-empty interrupt pending.
+    /// Reading IIR while it reports data must leave both the data and the THR-empty interrupt
+    /// pending.
     fn reading_it_clears_nothing_but_a_reported_thre(pc: &mut impl Port) -> bool {
         pc.outb(IER, 0x03);
         pc.type_in(b"k");
@@ -55,7 +58,8 @@ mod iir_of_ored_bits {
     }
 }
 
-/// vm-superio up to 0.8.1 (issue 135), Cloud Hypervisor, libkrun. 0.8.2 repaired it, so only our side can be run here.
+/// vm-superio up to 0.8.1 (issue 135), Cloud Hypervisor, libkrun. 0.8.2 repaired it, so only our
+/// side can be run here.
 mod ier_write_not_evaluated {
     use super::*;
 
@@ -82,7 +86,8 @@ mod ier_write_not_evaluated {
         );
     }
 
-    /// The other half: an IER write that enables nothing new must not repeat an acknowledged THR-empty interrupt.
+    /// The other half: an IER write that enables nothing new must not repeat an acknowledged
+    /// THR-empty interrupt.
     fn rewriting_ier_repeats_no_thre(pc: &mut impl Port) -> bool {
         pc.outb(IER, 0x02);
         pc.inb(IIR);
@@ -99,7 +104,8 @@ mod ier_write_not_evaluated {
     }
 }
 
-/// Cloud Hypervisor, crosvm, libkrun: CVE-2020-27173 was a guest that filled the host's memory through loopback.
+/// Cloud Hypervisor, crosvm, libkrun: CVE-2020-27173 was a guest that filled the host's memory
+/// through loopback.
 mod unbounded_memory {
     use super::*;
 
@@ -145,7 +151,8 @@ mod unbounded_memory {
     }
 }
 
-/// Cloud Hypervisor, crosvm, libkrun: an error of the sink returned before THRE was raised, and the guest's tty hung.
+/// Cloud Hypervisor, crosvm, libkrun: an error of the sink returned before THRE was raised, and the
+/// guest's tty hung.
 mod sink_error_swallows_thre {
     use super::*;
 
@@ -214,7 +221,8 @@ mod fcr_ignored {
         (off, on) == (0x00, 0xc0)
     }
 
-    /// Seven characters at trigger level 8, with a host that has more to come, must not interrupt as "data available" one by one.
+    /// Seven characters at trigger level 8, with a host that has more to come, must not interrupt
+    /// as "data available" one by one.
     fn trigger_level_separates_timeout_from_data(pc: &mut impl Port) -> bool {
         pc.outb(FCR, 0x81);
         pc.outb(IER, 0x01);
@@ -430,7 +438,8 @@ mod mcr_high_bits_stick {
     }
 }
 
-/// Firecracker #5730 and #5764: after a restore nothing raised the interrupt again and the tty stalled.
+/// Firecracker #5730 and #5764: after a restore nothing raised the interrupt again and the tty
+/// stalled.
 mod transmit_stall_after_restore {
     use super::*;
 
@@ -481,7 +490,8 @@ mod transmit_stall_after_restore {
     }
 }
 
-/// Firecracker #5866, ACRN #3048 and #1474: an interrupt that a driver had handled came again and again.
+/// Firecracker #5866, ACRN #3048 and #1474: an interrupt that a driver had handled came again and
+/// again.
 mod interrupt_storm {
     use super::*;
 

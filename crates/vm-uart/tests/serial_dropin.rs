@@ -1,7 +1,8 @@
 //! The drop-in keeps what `vm_superio::Serial` promises.
 //!
-//! Each test states an expectation of vm-superio's own test suite in our words, and most run it on both, so that the expectation is known to
-//! be vm-superio's. Where the chip differs, the test says so and names the row of the table in `vm_uart::serial`.
+//! Each test states an expectation of vm-superio's own test suite in our words, and most run it on
+//! both, so that the expectation is known to be vm-superio's. Where the chip differs, the test says
+//! so and names the row of the table in `vm_uart::serial`.
 #![cfg(feature = "vm-superio")]
 
 mod bits;
@@ -328,7 +329,8 @@ for_both! {
     }
 }
 
-/// Table: "sets loopback" and "sets loopback with OUT2 low". vm-superio holds 64 and interrupts regardless.
+/// Table: "sets loopback" and "sets loopback with OUT2 low". vm-superio holds 64 and interrupts
+/// regardless.
 #[test]
 fn loopback_holds_a_fifo_and_out2_gates_it() {
     let event = Event::default();
@@ -389,7 +391,8 @@ for_both! {
         assert_eq!(serial.read(MSR), 0xb0);
         for (control, status) in [(0x00, 0x00), (0x08, 0x80), (0x04, 0x40), (0x03, 0x30), (0x0f, 0xf0)] {
             serial.write(MCR, MCR_LOOP | control).unwrap();
-            // The first read also shows the chip's deltas (table: "reads MSR after a change"); the second is bare.
+            // The first read also shows the chip's deltas (table: "reads MSR after a change"); the
+            // second is bare.
             assert_eq!(serial.read(MSR) & 0xf0, status);
             assert_eq!(serial.read(MSR), status);
         }

@@ -1,7 +1,8 @@
-//! What a driver meets: eight registers, an interrupt pin, and someone at the far end of the line who reads and types.
+//! What a driver meets: eight registers, an interrupt pin, and someone at the far end of the line
+//! who reads and types.
 //!
-//! [`Port`] is that view; [`Ours`] is this crate's device behind it and [`Superio`] is `vm_superio::Serial`, so that a scenario that must
-//! fail somewhere can be shown to fail there.
+//! [`Port`] is that view; [`Ours`] is this crate's device behind it and [`Superio`] is
+//! `vm_superio::Serial`, so that a scenario that must fail somewhere can be shown to fail there.
 
 #![allow(
     dead_code,
@@ -167,7 +168,8 @@ impl Port for NullUart {
     }
 }
 
-/// The input of an interrupt controller that remembers one rising edge (8259: IRR; I/O APIC: the delivery).
+/// The input of an interrupt controller that remembers one rising edge (8259: IRR; I/O APIC: the
+/// delivery).
 #[derive(Default)]
 pub(crate) struct EdgeLatch {
     seen: u64,

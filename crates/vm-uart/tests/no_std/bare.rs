@@ -1,7 +1,8 @@
 //! The core in a program without `std`: compiled by `no_std.rs`, not run.
 //!
-//! A static library pulls in every crate it needs. Had the core or its dependency linked `std`, there would be a second panic handler
-//! beside the one here; had they linked `alloc`, a global allocator would be missing. Either fails the build.
+//! A static library pulls in every crate it needs. Had the core or its dependency linked `std`,
+//! there would be a second panic handler beside the one here; had they linked `alloc`, a global
+//! allocator would be missing. Either fails the build.
 
 #![no_std]
 
