@@ -25,6 +25,9 @@ pub trait PowerControl: Send + Sync {
     fn restart(&self);
 }
 
+/// Longest name of a console that is kept, in bytes.
+const NAME_LIMIT: usize = 255;
+
 /// The rules of one console.
 ///
 /// ```
@@ -64,12 +67,13 @@ pub struct ConsoleConfig {
     /// Disconnects a client that is behind by more than this many bytes, those not counted that were written before it
     /// attached. Default: never.
     pub max_behind: Option<u64>,
-    /// Holds the guest's output (THRE stays low) while the holder is more than a log's tail behind, for at most this
-    /// long at a time; after that the guest goes on and the client has a gap, until it has caught up. Linux waits 10 ms
-    /// per character: stay well below. Observers are never waited for. Default: never; the guest does not wait.
+    /// Holds the guest's output (THRE stays low) while the holder is more than
+    /// [`lossless_window`](Self::lossless_window) behind, for at most this long at a time. After that
+    /// the guest goes on, and the holder may miss output until it has caught up. Linux waits 10 ms
+    /// for each character: stay well below. Observers are never waited for. Default: never.
     pub lossless: Option<Duration>,
-    /// How far the holder may be behind before [`lossless`](Self::lossless) holds output, in bytes; not more than the
-    /// log's tail. Default: 64 KiB.
+    /// How far the holder may be behind before [`lossless`](Self::lossless) holds output, in bytes. A
+    /// value above the log's [tail](crate::LogConfig::tail) means the tail. Default: 64 KiB.
     pub lossless_window: u64,
     /// DCD and DSR follow the session, so that a getty hangs up when it ends and the next holder does not inherit a
     /// shell. Between two sessions they stay low for [`CARRIER_PAUSE`](Self::CARRIER_PAUSE), during which input waits.
@@ -89,7 +93,7 @@ impl ConsoleConfig {
     #[must_use]
     pub fn named(name: &str) -> Self {
         Self {
-            name: printable(name, 255),
+            name: printable(name, NAME_LIMIT),
             session: SessionPolicy::default(),
             authorizer: Arc::new(Everyone),
             power: None,
@@ -145,7 +149,12 @@ impl Console {
     ///
     /// # Errors
     /// No descriptor is left for the doorbell (`EMFILE`).
-    pub fn new(config: ConsoleConfig, mut writer: LogWriter) -> io::Result<(ConsoleLine, Self)> {
+    pub fn new(
+        mut config: ConsoleConfig,
+        mut writer: LogWriter,
+    ) -> io::Result<(ConsoleLine, Self)> {
+        // It may have been set without `named`.
+        config.name = printable(&config.name, NAME_LIMIT);
         let bell = Arc::new(EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?);
         writer.set_doorbell(Arc::clone(&bell));
         let counters = Arc::new(Counters::default());

@@ -46,9 +46,18 @@ fn a_rate_limit_delays_and_loses_nothing() {
 
 #[test]
 fn lossless_mode_waits_for_a_client_that_reads() {
+    lossless_with_window(4096);
+}
+
+#[test]
+fn a_lossless_window_wider_than_the_log_is_the_log() {
+    lossless_with_window(u64::MAX);
+}
+
+fn lossless_with_window(window: u64) {
     let mut config = ConsoleConfig::named("vm");
     config.lossless = Some(PATIENCE);
-    config.lossless_window = 4096;
+    config.lossless_window = window;
     let rig = Rig::with_log(config, newest_only(8192));
     let mut client = rig.attach("raw");
     let all = pattern(0, 3 << 20);

@@ -26,10 +26,11 @@ enum State {
 }
 
 impl Lossless {
-    pub(super) fn new(config: &ConsoleConfig) -> Self {
+    /// In a log that keeps `tail` bytes: a holder that is further behind has lost some already.
+    pub(super) fn new(config: &ConsoleConfig, tail: u64) -> Self {
         Self {
             patience: config.lossless,
-            window: config.lossless_window,
+            window: config.lossless_window.min(tail),
             state: State::Ready,
         }
     }

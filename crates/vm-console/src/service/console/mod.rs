@@ -95,7 +95,7 @@ impl ServedConsole {
             listeners: Listeners::new(id),
             connections: Connections::default(),
             flow: Flow::default(),
-            lossless: Lossless::new(config),
+            lossless: Lossless::new(config, console.log.config().tail),
             carrier: Carrier::new(config),
             console,
             port,
