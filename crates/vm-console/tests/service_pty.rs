@@ -136,3 +136,22 @@ fn the_symlink_replaces_only_a_symlink_and_goes_with_the_pty() {
     assert_eq!(std::fs::read_to_string(&link).unwrap(), "mine");
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
 }
+
+#[test]
+fn a_link_whose_owner_lives_is_left_to_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = dir.path().join("vm.pty");
+    let first = Pty::open(&link).unwrap();
+    let device = first.device().to_owned();
+    let error = Pty::open(&link).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse, "{error}");
+    assert_eq!(std::fs::read_link(&link).unwrap(), device);
+    drop(first);
+    // What a killed owner leaves behind is no obstacle: a symlink, and a lock that nobody holds.
+    std::os::unix::fs::symlink("/dev/pts/0", &link).unwrap();
+    std::fs::write(dir.path().join("vm.pty.lock"), "").unwrap();
+    let second = Pty::open(&link).unwrap();
+    assert_eq!(std::fs::read_link(&link).unwrap(), second.device());
+    drop(second);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}

@@ -14,6 +14,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ const SETTLE: Duration = Duration::from_millis(150);
 pub struct Pty {
     link: PathBuf,
     pair: Pair,
+    /// Last, so that the symlink is gone when another owner may make it.
+    _claim: LinkClaim,
     /// A client of it was accepted and not released.
     is_served: bool,
 }
@@ -50,19 +53,29 @@ struct Pair {
 }
 
 impl Pty {
-    /// Makes a pty and a symlink to its slave at `link`. A symlink that is there is replaced; anything else is left
-    /// alone.
+    /// Makes a pty and a symlink to its slave at `link`. A symlink that is there is replaced, unless
+    /// its owner lives; anything else is left alone. A lock on `link.lock` beside it, which is gone
+    /// with the pty, tells owners apart: a device's number alone is soon another terminal's.
     ///
     /// # Errors
-    /// No pty can be had, or the symlink cannot be made.
+    /// Somebody else serves a pty there (`AddrInUse`), no pty can be had, or the symlink cannot be
+    /// made.
     pub fn open(link: impl AsRef<Path>) -> Result<Self, BindError> {
         let link = link.as_ref();
         let error = |what, source: io::Error| BindError::new(link.as_os_str(), what, source);
+        let claim = LinkClaim::take(link).map_err(|source| match source.kind() {
+            io::ErrorKind::WouldBlock => {
+                let source = io::ErrorKind::AddrInUse.into();
+                error("somebody else serves a pty there", source)
+            }
+            _ => error("cannot lock the symlink's name", source),
+        })?;
         let pair = Pair::new().map_err(|source| error("cannot make a pty", source))?;
         point(link, &pair.device).map_err(|source| error("cannot make the symlink", source))?;
         Ok(Self {
             link: link.to_owned(),
             pair,
+            _claim: claim,
             is_served: false,
         })
     }
@@ -131,6 +144,46 @@ impl Drop for Pty {
             // A symlink that stays behind is replaced next time.
             let _ = std::fs::remove_file(&self.link);
         }
+    }
+}
+
+/// The right to make the symlink, while it lives.
+#[derive(Debug)]
+struct LinkClaim {
+    path: PathBuf,
+    file: std::fs::File,
+}
+
+impl LinkClaim {
+    /// `WouldBlock`: somebody else has it.
+    fn take(link: &Path) -> io::Result<Self> {
+        let mut path = link.as_os_str().to_owned();
+        path.push(".lock");
+        let path = PathBuf::from(path);
+        loop {
+            let mut options = std::fs::OpenOptions::new();
+            options.write(true).create(true).mode(0o600);
+            options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
+            let file = options.open(&path)?;
+            file.try_lock()?;
+            // Its last owner may have removed it between the two steps.
+            let is_there = std::fs::metadata(&path).is_ok_and(|found| {
+                file.metadata()
+                    .is_ok_and(|ours| (ours.dev(), ours.ino()) == (found.dev(), found.ino()))
+            });
+            if is_there {
+                return Ok(Self { path, file });
+            }
+        }
+    }
+}
+
+impl Drop for LinkClaim {
+    fn drop(&mut self) {
+        // Removed first: whoever locks it afterwards sees that it is not the one at the path.
+        let _ = std::fs::remove_file(&self.path);
+        // Closing is not enough: a process that was forked meanwhile may hold it open for a while.
+        let _ = self.file.unlock();
     }
 }
 
