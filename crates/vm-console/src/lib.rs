@@ -1,9 +1,9 @@
 //! One exclusive serial client and a boot log, for virtual machine monitors.
 //!
-//! What a guest prints goes into a bounded [log](BootLog) first; clients come second, and each is only a cursor into
-//! that log. Therefore a slow client cannot stall the guest, what is replayed at attach and what is printed live meet
-//! without a seam, and a client that misses output can be told exactly how much. At most one client may type:
-//! a [session] is exclusive, can be taken by force, and ends by itself when nobody uses it.
+//! A guest's output goes into a bounded [log](BootLog) first. Clients come second, and each is only a
+//! cursor into that log. Therefore a slow client cannot stall the guest, replay and live output meet
+//! without a seam, and a client that misses output can be told exactly how much. At most one client
+//! may type: a [session] is exclusive, can be taken by force, and ends by itself when nobody uses it.
 //!
 //! ```
 //! use std::io::Read;
@@ -36,6 +36,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! It runs on Linux: it is made of epoll, eventfd, timerfd and inotify.
+//!
 //! # Parts
 //!
 //! | module | what |
@@ -46,8 +48,27 @@
 //! | [`transport`] | unix sockets, pty, the owner's terminal |
 //! | [`protocol`], [`client`] | the control socket's frames, and a client for them |
 //! | [`replay_guard`], [`escape`] | pure filters, for whoever writes a client |
-//! | [`signals`] | a terminal put back at every signal, for programs without signal handling of their own |
 //! | [`audit`] | every transition, as an event |
+//!
+//! # Words
+//!
+//! The [log](crate::log#words) has a list of its own.
+//!
+//! | word | meaning |
+//! |---|---|
+//! | line | the end of the serial line in the guest's port: [`ConsoleLine`] |
+//! | console | one guest's rules, log, doorbell and counters: [`Console`] |
+//! | doorbell | the eventfd with which the guest's side wakes the service |
+//! | connection | a client as the service sees it, with or without a session |
+//! | session | the time for which a client holds the console, and may type |
+//! | holder | the one client that has the session: [`Holder`](session::Holder) |
+//! | lease | the number of a session, never used twice: [`Lease`](session::Lease) |
+//! | held | how a holder is described to others: [`Held`](protocol::Held) |
+//! | observer | a client that only watches |
+//! | takeover | a session that ends another, by force |
+//! | hold | lossless mode keeps the guest's output back: [`ConsoleConfig::lossless`] |
+//! | linger | the time to read what is left when a session is over: [`ConsoleConfig::linger`] |
+//! | turn | the handling of one event by the service |
 //!
 //! # What can be lost, and where it is counted
 //!
@@ -56,31 +77,15 @@
 //! | output, to a cursor | it is overwritten before the client reads it | a note, a gap frame, or the session's end, as [`ConsoleConfig::gaps`] says; [`output_lost`](CounterValues::output_lost), [`observed_lost`](CounterValues::observed_lost) |
 //! | output, to anybody | it is older than the log's sizes | [`Accounting::overwritten`], and `start` in each log read |
 //! | input that was typed and not yet taken | its session ends otherwise than by the client's own closing, or the next one begins | [`input_discarded`](CounterValues::input_discarded) |
-//! | terminal queries | they are replayed to a terminal | [`guarded`](CounterValues::guarded); the log keeps them |
-//! | audit events | nobody receives them | [`audit_lost`](CounterValues::audit_lost) |
+//! | replayed sequences that make a terminal type | they are replayed to a terminal | [`guarded`](CounterValues::guarded); the log keeps them |
+//! | audit events | nobody receives them, or a console sends more than its share | [`audit_lost`](CounterValues::audit_lost) |
 //!
-//! Input is never dropped because the guest is slow: 4096 characters wait in the line, as many in the service, and the
-//! rest stays in the kernel's socket buffer until the sender has to wait.
+//! Input is never dropped because the guest is slow. 4096 characters wait in the line, as many in the
+//! service, and the rest stays in the kernel's socket buffer until the sender has to wait.
 //!
 //! # Threats
 //!
-//! | from | threat | answer |
-//! |---|---|---|
-//! | guest | prints without end | the log is a ring; clients lose, and are told; no allocation, no lock but the port's |
-//! | guest | prints terminal queries, to have an operator's terminal type an answer later | taken out of replays |
-//! | guest | never reads its input | the queue is bounded, and the sender waits |
-//! | guest | resets in a loop | a flag, not a queue; boot heads are kept for a bounded number of boots |
-//! | client | never reads, is stopped, is killed | it is only a cursor: nobody waits for it, its session ends in bounded time |
-//! | client | sends frames that are cut, oversized or senseless | a bounded decoder, a defined answer, then the door |
-//! | client | asks and does not read the answers | it is not read from until it does |
-//! | client | opens connections without end | a bound for each console; descriptors that run out pause the listener |
-//! | client | passes a descriptor that blocks | only stream sockets are taken, and every call on them says not to wait |
-//! | client | gives a name with control characters, or somebody else's | they are replaced; the kernel's word stands beside the name |
-//! | other users | connect | mode 0600 from the first moment; `SO_PEERCRED` for abstract sockets |
-//! | next user | inherits a shell, or input half typed by the last | [`ConsoleConfig::carrier`]; input is dropped between sessions |
-//!
-//! What the 16 characters of the chip's receive FIFO hold is the guest's already: a takeover cannot take it back.
-//! An [`Authorizer`](session::Authorizer) and a [`PowerControl`] run on the service's thread and are trusted.
+#![doc = include_str!("../THREATS.md")]
 
 pub mod audit;
 pub mod client;
