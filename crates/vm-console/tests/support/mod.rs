@@ -5,8 +5,11 @@
     reason = "each test binary uses a part of it"
 )]
 
+pub mod control;
+pub mod gate;
 #[path = "../numbered/mod.rs"]
 mod numbered;
+pub mod watchdog;
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -24,10 +27,15 @@ use vm_console::{BootLog, Console, ConsoleConfig, ConsoleLine, CounterValues, Lo
 use vm_uart::SerialPort;
 use vm_uart::registers::{FCR, Fcr, LSR, Lsr, RBR, THR};
 
+use self::watchdog::Watchdog;
+
 /// Long enough for the slowest machine; never a measure of anything.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub type Port = Mutex<SerialPort<(), ConsoleLine>>;
+
+/// How soon a service answers that nobody has stopped. The faults that would stop it last longer.
+pub const PROMPT: Duration = Duration::from_secs(10);
 
 /// One console in a service of its own.
 pub struct Rig {
@@ -36,7 +44,9 @@ pub struct Rig {
     pub console: ConsoleHandle,
     pub port: Arc<Port>,
     pub log: BootLog,
+    /// Of the service, if this rig has made it.
     thread: Option<JoinHandle<()>>,
+    _watchdog: Watchdog,
 }
 
 impl Rig {
@@ -50,8 +60,20 @@ impl Rig {
 
     /// Raw socket at `raw`, one that forces at `force`, observers at `watch`, frames at `control`.
     pub fn with_log(config: ConsoleConfig, sizes: LogConfig) -> Self {
-        let dir = tempfile::tempdir().unwrap();
         let (service, thread) = Service::spawn().unwrap();
+        let mut rig = Self::in_service(service, config, sizes);
+        rig.thread = Some(thread);
+        rig
+    }
+
+    /// Another console in the same service.
+    pub fn beside(&self, config: ConsoleConfig) -> Self {
+        Self::in_service(self.service.clone(), config, LogConfig::default())
+    }
+
+    /// A console in a service that somebody else ends.
+    pub fn in_service(service: ServiceHandle, config: ConsoleConfig, sizes: LogConfig) -> Self {
+        let dir = tempfile::tempdir().unwrap();
         let (writer, log) = BootLog::in_memory(sizes).unwrap();
         let (line, console) = Console::new(config, writer).unwrap();
         let port = Arc::new(Mutex::new(SerialPort::new((), line)));
@@ -71,8 +93,14 @@ impl Rig {
             console,
             port,
             log,
-            thread: Some(thread),
+            thread: None,
+            _watchdog: Watchdog::new(),
         }
+    }
+
+    /// The service's thread, for a test that ends it by itself.
+    pub fn take_thread(&mut self) -> JoinHandle<()> {
+        self.thread.take().expect("this rig has made the service")
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -132,6 +160,22 @@ impl Rig {
         self.console.status(PATIENCE).unwrap()
     }
 
+    /// The status, from a service that is busy with others.
+    pub fn prompt_status(&self) -> Status {
+        self.console
+            .status(PROMPT)
+            .expect("the service still answers")
+    }
+
+    /// What clients can count on: the guest's output, and a key's way to the guest.
+    pub fn carries(&self, client: &mut Client, text: &str) {
+        self.print(text.as_bytes());
+        client.read_until(text);
+        client.send(text.as_bytes());
+        let input = self.read_input(text.len());
+        assert!(input.ends_with(text.as_bytes()), "{}", input.escape_ascii());
+    }
+
     pub fn counters(&self) -> CounterValues {
         self.console.console().counters()
     }
@@ -176,10 +220,15 @@ impl Rig {
 
 impl Drop for Rig {
     fn drop(&mut self) {
+        let Some(thread) = self.thread.take() else {
+            return self.console.remove();
+        };
         self.service.shut_down();
-        let joined = self.thread.take().unwrap().join();
+        let joined = join("the service ends", thread);
         if !std::thread::panicking() {
-            joined.expect("the service ends in order");
+            joined
+                .expect("it ends in time")
+                .expect("the service ends in order");
             assert!(self.service.is_finished());
         }
     }
@@ -262,6 +311,19 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
         assert!(Instant::now() < end, "waited in vain until {what}");
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// What became of a thread that ought to end; `None` if it does not.
+pub fn join<T>(what: &str, thread: JoinHandle<T>) -> Option<std::thread::Result<T>> {
+    let end = Instant::now() + PATIENCE;
+    while !thread.is_finished() {
+        if Instant::now() > end {
+            eprintln!("waited in vain until {what}");
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Some(thread.join())
 }
 
 /// Says that a part is skipped because `what`; fails where the environment wants everything.

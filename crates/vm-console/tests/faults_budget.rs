@@ -1,0 +1,133 @@
+//! What one client asks for costs the others no more than a turn.
+
+mod support;
+
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use support::control::{Control, encode, hello, log_read, named};
+use support::{Client, Rig, wait_until};
+use vm_console::Start;
+use vm_console::protocol::{AttachRequest, ClientFrame, ServerFrame};
+use vm_console::{ConsoleConfig, GuestPort, LogConfig, MarkKind};
+
+/// A guest that has printed this much, and never a newline.
+const PRINTED: usize = 8 << 20;
+
+fn rig() -> Rig {
+    let sizes = LogConfig {
+        tail: PRINTED as u64,
+        ..LogConfig::default()
+    };
+    let rig = Rig::with_log(ConsoleConfig::named("vm"), sizes);
+    let chunk = [b'x'; 64 << 10];
+    for _ in 0..PRINTED / chunk.len() {
+        rig.port.with_line(&mut |line| {
+            line.transmit(&chunk);
+        });
+    }
+    rig
+}
+
+/// Others are served while a flood lasts.
+fn serves(rig: &Rig, beside: &Rig, neighbour: &mut Client) {
+    for round in 0..3 {
+        rig.prompt_status();
+        beside.carries(neighbour, &format!("round {round}"));
+    }
+}
+
+#[test]
+fn a_burst_of_searches_through_the_whole_log_does_not_stop_the_service() {
+    // As many as fit into one turn's reading.
+    const SEARCHES: u32 = 744;
+    let rig = rig();
+    let beside = rig.beside(ConsoleConfig::named("beside"));
+    let mut neighbour = beside.attach("raw");
+    let searches: Vec<_> = (0..SEARCHES)
+        .map(|id| log_read(id, Start::Lines(u64::MAX), 0))
+        .collect();
+    let mut control = Control::connect(&rig);
+    control.send(&searches);
+    serves(&rig, &beside, &mut neighbour);
+    // And each of them is answered.
+    for id in 0..SEARCHES {
+        let data = control.next_that("the answer", |frame| match frame {
+            ServerFrame::LogData(data) => Some(data),
+            ServerFrame::Hello { .. } => None,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!((data.id, data.asked, data.bytes.len()), (id, 0, 0));
+    }
+}
+
+#[test]
+fn attaches_that_search_the_whole_log_do_not_stop_the_service() {
+    let rig = rig();
+    let beside = rig.beside(ConsoleConfig::named("beside"));
+    let mut neighbour = beside.attach("raw");
+    let request = AttachRequest {
+        read_only: true,
+        // More lines than there are.
+        replay: Start::Lines(1000),
+        ..named("reader")
+    };
+    let session = [ClientFrame::Attach(request), ClientFrame::Detach];
+    let _controls: Vec<_> = (0..10)
+        .map(|_| {
+            let mut control = Control::silent(&rig);
+            let sessions = std::iter::repeat_n(session.clone(), 50).flatten();
+            let frames: Vec<_> = std::iter::once(hello()).chain(sessions).collect();
+            control.send(&frames);
+            control
+        })
+        .collect();
+    serves(&rig, &beside, &mut neighbour);
+}
+
+/// Sends `flood` again and again until told to stop, however slowly it is taken.
+fn flood(mut stream: UnixStream, frame: ClientFrame, stop: &AtomicBool) {
+    let bytes = encode(&[frame]).repeat(1000);
+    while !stop.load(Ordering::Relaxed) {
+        // It may be disconnected for it.
+        if stream.write(&bytes).is_err() {
+            return;
+        }
+    }
+    let _ = stream.shutdown(std::net::Shutdown::Both);
+}
+
+#[test]
+fn a_flood_of_breaks_neither_stops_the_service_nor_buries_the_boots() {
+    let rig = Rig::new();
+    let beside = rig.beside(ConsoleConfig::named("beside"));
+    let mut neighbour = beside.attach("raw");
+    rig.console.reset();
+    rig.print(b"second boot\n");
+    let boots = |rig: &Rig| {
+        let marks = rig.log.marks();
+        let kinds = marks.iter().map(|mark| mark.kind);
+        kinds.filter(|kind| *kind == MarkKind::Reset).count()
+    };
+    assert_eq!(boots(&rig), 1);
+    let mut control = Control::connect(&rig);
+    control.attach(&named("ada"));
+    let stop = AtomicBool::new(false);
+    let stream = control.stream.try_clone().unwrap();
+    std::thread::scope(|scope| {
+        let flood = scope.spawn(|| flood(stream, ClientFrame::Break, &stop));
+        let took_all = || rig.counters().input_taken >= 20_000;
+        // While the guest takes them ...
+        wait_until("many breaks have come", || {
+            rig.take_input();
+            took_all() || flood.is_finished()
+        });
+        // ... and while it does not.
+        serves(&rig, &beside, &mut neighbour);
+        stop.store(true, Ordering::Relaxed);
+        let _ = control.stream.shutdown(std::net::Shutdown::Both);
+    });
+    assert_eq!(boots(&rig), 1, "the boot is still to be found");
+    assert_eq!(rig.log.boots().len(), 2);
+}

@@ -1,0 +1,149 @@
+//! Memory stays bounded whatever a client sends and however it reads. Alone in its process, whose memory it looks at.
+
+mod support;
+
+use std::io::Write;
+use std::num::NonZeroU32;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use support::control::{Control, encode, log_read, named};
+use support::{Rig, pattern, resident, wait_until};
+use vm_console::Start;
+use vm_console::protocol::{ClientFrame, ServerFrame};
+use vm_console::{ConsoleConfig, RateLimit};
+
+/// More than any number of buffers in use, and less than what a leak of a run's bytes comes to.
+const ROOM: usize = 16 << 20;
+
+/// Sends `frame` as fast as it is taken while `act` runs.
+fn while_flooding(mut stream: UnixStream, frame: ClientFrame, act: impl FnOnce()) {
+    let stop = AtomicBool::new(false);
+    let moment = Some(Duration::from_millis(100));
+    stream.set_write_timeout(moment).unwrap();
+    let bytes = encode(&[frame]).repeat(1000);
+    std::thread::scope(|scope| {
+        // Also if what it does fails.
+        let _stop = Stop(&stop);
+        scope.spawn(|| {
+            let mut sent = 0;
+            while !stop.load(Ordering::Relaxed) {
+                // What is not taken is sent on where it was cut.
+                sent += stream.write(&bytes[sent..]).unwrap_or(0);
+                sent %= bytes.len();
+            }
+        });
+        act();
+    });
+}
+
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn check(what: &str, before: usize) {
+    let grown = resident().saturating_sub(before);
+    assert!(grown < ROOM, "{what}: {grown} bytes more");
+}
+
+#[test]
+fn memory_is_bounded_whatever_is_sent() {
+    reads_of_the_log_under_a_rate_limit();
+    reads_of_the_log_by_a_slow_reader();
+    for frame in [
+        ClientFrame::Break,
+        ClientFrame::Data(vec![b'x'; 1000]),
+        ClientFrame::Resize {
+            columns: 80,
+            rows: 25,
+        },
+        ClientFrame::Status,
+        ClientFrame::Attach(named("again")),
+    ] {
+        requests_of_a_holder_that_reads_nothing(frame);
+    }
+}
+
+fn read() -> ClientFrame {
+    log_read(1, Start::Oldest, u32::MAX)
+}
+
+/// Takes answers until it has had so many bytes of the log.
+fn take(control: &mut Control, bytes: usize, mut each: impl FnMut()) {
+    let mut taken = 0;
+    control.next_that("answers", |frame| {
+        if let ServerFrame::LogData(data) = frame {
+            taken += data.bytes.len();
+            each();
+        }
+        (taken >= bytes).then_some(())
+    });
+}
+
+fn reads_of_the_log_under_a_rate_limit() {
+    let mut config = ConsoleConfig::named("vm");
+    config.rate_limit = Some(RateLimit {
+        bytes_per_second: NonZeroU32::new(20_000_000).unwrap(),
+        // Less than an answer: there is always one of which a part is sent.
+        burst: NonZeroU32::new(20_000).unwrap(),
+    });
+    let rig = Rig::with(config);
+    rig.print(&pattern(0, 100_000));
+    let mut control = Control::connect(&rig);
+    take_first(&mut control);
+    let before = resident();
+    let sender = control.stream.try_clone().unwrap();
+    while_flooding(sender, read(), || {
+        take(&mut control, 4 * ROOM, || {});
+        check("log reads under a rate limit", before);
+    });
+}
+
+fn reads_of_the_log_by_a_slow_reader() {
+    let rig = Rig::new();
+    rig.print(&pattern(0, 100_000));
+    let mut control = Control::connect(&rig);
+    take_first(&mut control);
+    let before = resident();
+    let sender = control.stream.try_clone().unwrap();
+    while_flooding(sender, read(), || {
+        take(&mut control, 2 * ROOM, || {
+            std::thread::sleep(Duration::from_millis(2));
+        });
+        check("log reads of a slow reader", before);
+    });
+}
+
+/// One answer, so that what is needed once is there.
+fn take_first(control: &mut Control) {
+    control.send(&[read()]);
+    take(control, 1, || {});
+}
+
+fn requests_of_a_holder_that_reads_nothing(frame: ClientFrame) {
+    let what = format!("{frame:?}").chars().take(20).collect::<String>();
+    let rig = Rig::new();
+    let mut control = Control::connect(&rig);
+    control.attach(&named("ada"));
+    rig.prompt_status();
+    let before = resident();
+    let sender = control.stream.try_clone().unwrap();
+    while_flooding(sender, frame, || {
+        for _ in 0..100 {
+            rig.prompt_status();
+            rig.take_input();
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        check(&what, before);
+    });
+    drop(control);
+    wait_until("the console is free", || {
+        rig.take_input();
+        rig.prompt_status().holder.is_none()
+    });
+}
