@@ -3,10 +3,11 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
-use support::Rig;
+use support::{PATIENCE, Rig};
 use vm_console::client::{ClientError, ControlClient};
 use vm_console::protocol::{
     Answer, AttachRequest, ClientFrame, Decoder, EndCode, ErrorCode, LogRequest, PowerAction,
@@ -252,6 +253,39 @@ fn an_attach_behind_a_detach_is_carried_out_after_the_end() {
         ]
     );
     assert!(rig.status().holder.is_some());
+}
+
+#[test]
+fn requests_that_wait_for_the_end_are_bounded() {
+    const MOST: usize = 8 << 20;
+    let mut config = ConsoleConfig::named("vm");
+    config.linger = PATIENCE;
+    let rig = Rig::with(config);
+    rig.print(&[b'.'; 1 << 20]);
+    let mut client = Frames::connect(&rig);
+    client.send(&attach(Start::Oldest, None));
+    client.send(&ClientFrame::Detach);
+    rig.wait_until_free();
+    // Nothing is read from here on, so the end cannot be told.
+    client.stream.set_nonblocking(true).unwrap();
+    let mut wire = Vec::new();
+    ClientFrame::Data(vec![0; 60 << 10]).encode(&mut wire);
+    let (mut sent, mut full) = (0, 0);
+    while full < 50 {
+        assert!(sent < MOST, "it reads on and on");
+        let rest = &wire[sent % wire.len()..];
+        match client.stream.write(rest) {
+            Ok(count) => (sent, full) = (sent + count, 0),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                full += 1;
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+    }
+    // The client reads again, and the end comes.
+    client.stream.set_nonblocking(false).unwrap();
+    while client.next().kind() != ServerFrameKind::Ended {}
 }
 
 #[test]
