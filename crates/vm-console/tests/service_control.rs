@@ -6,9 +6,9 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use support::{Rig, newest_only, pattern, wait_until};
+use support::{PATIENCE, Rig, newest_only, pattern, wait_until};
 use vm_console::Start;
 use vm_console::audit::Audited;
 use vm_console::client::{ClientError, ControlClient};
@@ -285,6 +285,23 @@ fn warnings_come_before_the_end() {
         assert!(warning.remaining <= Duration::from_millis(200));
         assert_eq!(ended(&mut client).reason, reason);
     }
+}
+
+#[test]
+fn empty_data_does_not_keep_a_session_alive() {
+    let mut config = ConsoleConfig::named("vm");
+    config.session.idle_limit = Duration::from_millis(300);
+    let rig = Rig::with(config);
+    let mut client = rig.control();
+    client.attach(&named("")).unwrap();
+    let end = Instant::now() + PATIENCE;
+    // The answer comes after the end, if that came.
+    while client.is_attached() {
+        assert!(Instant::now() < end, "empty frames count as input");
+        client.ask(&ClientFrame::Data(Vec::new())).ok();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(ended(&mut client).reason, EndCode::Idle);
 }
 
 #[derive(Default)]
