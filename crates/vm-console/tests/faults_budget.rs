@@ -103,6 +103,7 @@ fn a_flood_of_breaks_neither_stops_the_service_nor_buries_the_boots() {
     let rig = Rig::new();
     let beside = rig.beside(ConsoleConfig::named("beside"));
     let mut neighbour = beside.attach("raw");
+    rig.print(b"first boot\n");
     rig.console.reset();
     rig.print(b"second boot\n");
     let boots = |rig: &Rig| {

@@ -11,6 +11,7 @@
 pub(crate) mod accept;
 mod closer;
 pub(crate) mod identity;
+mod listening;
 mod printable;
 pub mod pty;
 pub mod stdio;

@@ -69,7 +69,7 @@ impl Stream for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<Arrived> {
         let passed = &mut self.passed;
         arrived(receive(&self.fd, buffer, |descriptor| {
-            if passed.is_none() && is_unix_stream(&descriptor) {
+            if passed.is_none() && is_connected_unix_stream(&descriptor) {
                 *passed = Some(descriptor);
             } else {
                 close_elsewhere(descriptor);
@@ -206,11 +206,17 @@ fn taken(written: Result<usize, Errno>) -> io::Result<usize> {
 
 /// Whether it is a socket that never waits for anybody if it is told not to. A TCP socket can wait
 /// when it is closed.
-pub(crate) fn is_unix_stream(descriptor: impl AsFd) -> bool {
+fn is_unix_stream(descriptor: impl AsFd) -> bool {
     use rustix::net::{AddressFamily, SocketType, sockopt};
     let descriptor = descriptor.as_fd();
     sockopt::socket_type(descriptor) == Ok(SocketType::STREAM)
         && sockopt::socket_domain(descriptor) == Ok(AddressFamily::UNIX)
+}
+
+/// Whether it is such a socket, and somebody is at its other end.
+fn is_connected_unix_stream(descriptor: impl AsFd) -> bool {
+    let descriptor = descriptor.as_fd();
+    is_unix_stream(descriptor) && rustix::net::getpeername(descriptor).is_ok()
 }
 
 /// Most descriptors that one message carries: `SCM_MAX_FD` of the kernel.

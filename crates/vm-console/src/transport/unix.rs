@@ -18,6 +18,7 @@ use rustix::process::{Gid, Uid};
 use super::Transport;
 use super::accept::{Accepted, Accepts, Came, Release};
 use super::identity::Credentials;
+use super::listening::ListeningSocket;
 use super::stream::Socket;
 
 /// Connections that may wait to be accepted.
@@ -193,7 +194,7 @@ impl BindOptions {
             path: path.to_owned(),
         };
         Ok(UnixSocket {
-            socket,
+            socket: ListeningSocket::own(socket),
             peers: self.peers.clone(),
             file: Some(file),
         })
@@ -203,7 +204,7 @@ impl BindOptions {
 /// A listening unix socket. Dropping it closes it and removes its file, if that is still the one it made.
 #[derive(Debug)]
 pub struct UnixSocket {
-    socket: OwnedFd,
+    socket: ListeningSocket,
     peers: Peers,
     file: Option<SocketFile>,
 }
@@ -236,7 +237,7 @@ impl UnixSocket {
         let socket = bind()
             .map_err(|(what, source)| BindError::new(OsStr::from_bytes(&shown), what, source))?;
         Ok(Self {
-            socket,
+            socket: ListeningSocket::own(socket),
             peers: Peers::own(),
             file: None,
         })
@@ -249,7 +250,7 @@ impl UnixSocket {
         // descriptor, which an owned one is not.
         let _ = rustix::io::ioctl_fionbio(&socket, true);
         Self {
-            socket,
+            socket: ListeningSocket::shared(socket),
             peers,
             file: None,
         }
@@ -279,12 +280,12 @@ impl From<UnixListener> for UnixSocket {
 
 impl Accepts for UnixSocket {
     fn descriptor(&self) -> RawFd {
-        self.socket.as_raw_fd()
+        self.socket.as_fd().as_raw_fd()
     }
 
     fn accept(&mut self) -> Came {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let connection = match rustix::net::accept_with(&self.socket, flags) {
+        let connection = match rustix::net::accept_with(self.socket.as_fd(), flags) {
             Ok(connection) => connection,
             Err(Errno::AGAIN) => return Came::Nobody,
             Err(Errno::INTR | Errno::CONNABORTED) => return Came::Lost,

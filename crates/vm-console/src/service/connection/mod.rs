@@ -157,13 +157,12 @@ impl Connection {
         }
     }
 
-    /// Whether more of what it sends should be read.
+    /// Whether more of what it sends should be read: not while there is a request that has to be
+    /// carried out first, nor if it is a raw client that has been told why it leaves.
     pub(super) fn listens(&self) -> bool {
-        let wanted = match self.standing.role() {
-            Role::Leaving { .. } => self.outlives_sessions() && !self.wire.has_request(),
-            Role::Guest { .. } | Role::Holder(_) | Role::Observer => true,
-        };
-        wanted
+        let is_wanted = !self.standing.is_leaving() || self.outlives_sessions();
+        is_wanted
+            && !self.wire.has_request()
             && self.inbox.is_open()
             && self.inbox.is_empty()
             && self.outbox.has_room_for_answers()

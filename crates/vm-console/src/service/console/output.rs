@@ -63,6 +63,8 @@ impl ServedConsole {
                 self.port.line(|line| line.mark(MarkKind::Gap));
                 self.finish(id, EndReason::TooSlow, turn);
             }
+            // What it sent before it left is still carried out.
+            Sent::Failed(EndReason::ClientClosed) => self.hang_up(id, turn),
             Sent::Failed(reason) => self.finish(id, reason, turn),
         }
         self.say_goodbye(id, turn);
