@@ -10,6 +10,18 @@ pub const PATIENCE: Duration = Duration::from_mins(2);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// Waits until `condition` holds.
+///
+/// # Panics
+/// If it does not within [`PATIENCE`]; `what` says what was waited for.
+#[track_caller]
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    wait_for(
+        || condition().then_some(()),
+        || format!("waited in vain until {what}"),
+    );
+}
+
 /// Makes `attempt` again and again until it gives a value.
 ///
 /// # Panics

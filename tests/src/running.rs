@@ -1,17 +1,17 @@
 //! A running example VMM, and clients of its console.
 
-use std::io::{Read, Write};
+use std::io::{PipeReader, PipeWriter, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread;
-use std::time::Instant;
+use std::process::{Command, ExitStatus, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::patience::{PATIENCE, wait_for};
+use crate::output::{Output, Tap};
+use crate::patience::wait_for;
+use crate::process::{self, DEFAULT_SIGNALS, Process};
 use crate::requirement;
 use crate::terminal::Terminal;
 
@@ -36,133 +36,13 @@ pub fn modes(test: &str) -> Vec<Mode> {
     modes
 }
 
-/// What a program writes, collected by a thread so that the program never waits for the test.
-#[derive(Clone, Debug)]
-pub struct Output(Arc<(Mutex<Collected>, Condvar)>);
-
-#[derive(Debug, Default)]
-struct Collected {
-    bytes: Vec<u8>,
-    ended: bool,
-}
-
-#[expect(clippy::must_use_candidate, reason = "most callers only want to wait")]
-impl Output {
-    /// Collects what `source` gives until its end.
-    #[must_use]
-    pub fn collect(mut source: impl Read + Send + 'static) -> Self {
-        let output = Self(Arc::default());
-        let to = output.clone();
-        thread::spawn(move || {
-            let mut chunk = vec![0; 65536];
-            loop {
-                let count = source.read(&mut chunk).unwrap_or(0); // a pty ends with an error
-                to.update(|collected| {
-                    collected.bytes.extend(&chunk[..count]);
-                    collected.ended = count == 0;
-                });
-                if count == 0 {
-                    return;
-                }
-            }
-        });
-        output
-    }
-
-    fn update(&self, change: impl FnOnce(&mut Collected)) {
-        let (collected, changed) = &*self.0;
-        change(&mut collected.lock().unwrap_or_else(PoisonError::into_inner));
-        changed.notify_all();
-    }
-
-    /// All of it so far.
-    #[must_use]
-    pub fn bytes(&self) -> Vec<u8> {
-        self.0
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .bytes
-            .clone()
-    }
-
-    /// All of it so far, as text.
-    #[must_use]
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.bytes()).into_owned()
-    }
-
-    /// Waits until `text` has come, and gives all that came up to its end.
-    ///
-    /// # Panics
-    /// If the source ends, or [`PATIENCE`] does, without it.
-    #[track_caller]
-    pub fn wait_for(&self, text: &str) -> Vec<u8> {
-        self.wait_for_nth(text, 1)
-    }
-
-    /// Waits until `text` has come `count` times, and gives all that came up to the end of the
-    /// last.
-    ///
-    /// # Panics
-    /// If the source ends, or [`PATIENCE`] does, without that.
-    #[track_caller]
-    pub fn wait_for_nth(&self, text: &str, count: usize) -> Vec<u8> {
-        let deadline = Instant::now() + PATIENCE;
-        let (collected, changed) = &*self.0;
-        let mut collected = collected.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut seen, mut found) = (0, 0);
-        loop {
-            while let Some(at) = find(&collected.bytes[seen..], text.as_bytes()) {
-                seen += at + text.len();
-                found += 1;
-                if found == count {
-                    return collected.bytes[..seen].to_vec();
-                }
-            }
-            // What cannot be the beginning of a match any more is not looked at again.
-            seen = seen.max(collected.bytes.len().saturating_sub(text.len() - 1));
-            let left = deadline.saturating_duration_since(Instant::now());
-            assert!(
-                !collected.ended && !left.is_zero(),
-                "no {text:?} ({count} times) in: …{}",
-                String::from_utf8_lossy(
-                    &collected.bytes[collected.bytes.len().saturating_sub(2000)..]
-                )
-            );
-            collected = changed
-                .wait_timeout(collected, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-    }
-
-    /// Waits until the source has ended, and gives all of it.
-    ///
-    /// # Panics
-    /// If it does not end within [`PATIENCE`].
-    #[track_caller]
-    pub fn wait_for_end(&self) -> Vec<u8> {
-        let (collected, changed) = &*self.0;
-        let guard = collected.lock().unwrap_or_else(PoisonError::into_inner);
-        let (collected, waited) = changed
-            .wait_timeout_while(guard, PATIENCE, |c| !c.ended)
-            .unwrap_or_else(PoisonError::into_inner);
-        assert!(!waited.timed_out(), "the output does not end");
-        collected.bytes.clone()
-    }
-}
-
-fn find(all: &[u8], part: &[u8]) -> Option<usize> {
-    all.windows(part.len()).position(|window| window == part)
-}
-
 /// A VMM process with a directory of its own; killed when dropped.
 #[derive(Debug)]
 pub struct Vmm {
-    child: Child,
+    process: Process,
     directory: TempDir,
     messages: Output,
+    stderr: Option<Tap>,
 }
 
 impl Vmm {
@@ -172,12 +52,23 @@ impl Vmm {
     /// If the process cannot be started.
     #[must_use]
     pub fn start(program: &str, mode: Mode, arguments: &[&str]) -> Self {
-        Self::spawn(program, mode, arguments, |command| {
+        Self::start_through(DEFAULT_SIGNALS, program, mode, arguments)
+    }
+
+    /// Starts it likewise, by way of [other programs](process::command).
+    ///
+    /// # Panics
+    /// If the process cannot be started.
+    #[must_use]
+    pub fn start_through(through: &[&str], program: &str, mode: Mode, arguments: &[&str]) -> Self {
+        Self::spawn(through, program, mode, arguments, |command| {
             command
                 .arg("--detached")
                 .stdin(Stdio::null())
                 .stdout(Stdio::null());
+            None
         })
+        .once_ready()
     }
 
     /// Starts it with standard input and output at `terminal`.
@@ -186,9 +77,53 @@ impl Vmm {
     /// If the process cannot be started.
     #[must_use]
     pub fn start_at(terminal: &Terminal, program: &str, mode: Mode, arguments: &[&str]) -> Self {
-        Self::spawn(program, mode, arguments, |command| {
+        Self::spawn(DEFAULT_SIGNALS, program, mode, arguments, |command| {
             command.stdin(terminal.slave()).stdout(terminal.slave());
+            None
         })
+        .once_ready()
+    }
+
+    /// Starts it with standard error at `terminal` too, as a shell does, by way of [other
+    /// programs](process::command).
+    ///
+    /// # Panics
+    /// If the process cannot be started.
+    #[must_use]
+    pub fn start_wholly_at(
+        terminal: &Terminal,
+        through: &[&str],
+        program: &str,
+        mode: Mode,
+        arguments: &[&str],
+    ) -> Self {
+        Self::spawn(through, program, mode, arguments, |command| {
+            command
+                .stdin(terminal.slave())
+                .stdout(terminal.slave())
+                .stderr(terminal.slave());
+            Some(terminal.output().clone())
+        })
+        .once_ready()
+    }
+
+    /// Starts it with standard input and output at `terminal`, and with a standard error that is
+    /// full and that nobody reads. Gives the reader that does not read, to be held.
+    ///
+    /// # Panics
+    /// If the process cannot be started.
+    #[must_use]
+    pub fn start_unread(terminal: &Terminal, program: &str, mode: Mode) -> (Self, PipeReader) {
+        let (reader, writer) = std::io::pipe().unwrap();
+        fill(&writer);
+        let vmm = Self::spawn(DEFAULT_SIGNALS, program, mode, &[], |command| {
+            command
+                .stdin(terminal.slave())
+                .stdout(terminal.slave())
+                .stderr(writer);
+            Some(terminal.output().clone())
+        });
+        (vmm, reader)
     }
 
     /// Starts it with `keys` in a pipe as its standard input, which ends after them.
@@ -200,37 +135,66 @@ impl Vmm {
         let (input, mut typing) = std::io::pipe().unwrap();
         typing.write_all(keys).unwrap();
         drop(typing);
-        Self::spawn(program, mode, arguments, |command| {
+        Self::spawn(DEFAULT_SIGNALS, program, mode, arguments, |command| {
             command.stdin(input).stdout(Stdio::null());
+            None
         })
+        .once_ready()
     }
 
+    /// `streams` sets standard input and output, and standard error if it says where that can be
+    /// read.
     fn spawn(
+        through: &[&str],
         program: &str,
         mode: Mode,
         arguments: &[&str],
-        streams: impl FnOnce(&mut Command),
+        streams: impl FnOnce(&mut Command) -> Option<Output>,
     ) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let mut command = Command::new(program);
+        let mut command = process::command(through, program);
         command
             .arg("--socket")
             .arg(directory.path().join("console"))
             .args(arguments)
-            .env_remove("VM_SERIAL_NO_KVM")
-            .stderr(Stdio::piped());
+            .env_remove("VM_SERIAL_NO_KVM");
         if mode == Mode::Scripted {
             command.arg("--no-kvm");
         }
-        streams(&mut command);
-        let mut child = command.spawn().unwrap();
-        let messages = Output::collect(child.stderr.take().unwrap());
-        messages.wait_for("vmm: console: ");
+        let (messages, stderr) = if let Some(elsewhere) = streams(&mut command) {
+            (elsewhere, None)
+        } else {
+            let (reader, writer) = std::io::pipe().unwrap();
+            command.stderr(writer);
+            let (messages, tap) = Output::collect_until_closed(reader);
+            (messages, Some(tap))
+        };
+        let process = Process::start(&mut command);
+        drop(command); // and with it our copies of the program's descriptors
         Self {
-            child,
+            process,
             directory,
             messages,
+            stderr,
         }
+    }
+
+    /// Once it has said so, its console is served and it answers signals.
+    fn once_ready(self) -> Self {
+        self.messages.wait_for("vmm: console: ");
+        self
+    }
+
+    /// Nobody reads its standard error any more.
+    pub fn close_stderr(&mut self) {
+        self.stderr = None;
+        self.messages.wait_for_end();
+    }
+
+    /// The process.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.process
     }
 
     /// The console's socket.
@@ -270,10 +234,21 @@ impl Vmm {
     pub fn attach_when_free(&self) -> Client {
         let attach = || {
             let client = self.attach();
-            let first = client.first_bytes();
+            let first = client.output.first_bytes();
             (!String::from_utf8_lossy(&first).contains("in use by")).then_some(client)
         };
         wait_for(attach, || "the console never gets free".into())
+    }
+
+    /// Checks that the machine runs, and that its console serves the next client.
+    ///
+    /// # Panics
+    /// If not.
+    #[track_caller]
+    pub fn serves_the_next(&self) {
+        let next = self.attach_when_free();
+        next.send("# next\r");
+        next.output().wait_for("# next\r\n> ");
     }
 
     /// Sends a signal to the VMM.
@@ -281,38 +256,50 @@ impl Vmm {
     /// # Panics
     /// If it is gone.
     pub fn signal(&self, signal: Signal) {
-        send_signal(&self.child, signal);
+        self.process.signal(signal);
+    }
+
+    /// Waits until the guest has sent `bytes`, whoever reads them; gives the log's accounting then.
+    ///
+    /// # Panics
+    /// If it does not send so many.
+    #[track_caller]
+    #[expect(clippy::must_use_candidate, reason = "most callers only want to wait")]
+    pub fn wait_until_written(&self, bytes: usize) -> Accounting {
+        let mut told = self.messages.text().matches(" overwritten\n").count();
+        let ask = || {
+            self.signal(Signal::USR1);
+            told += 1;
+            let messages = self.messages.wait_for_nth(" overwritten\n", told);
+            let log = Accounting::last_in(&String::from_utf8_lossy(&messages));
+            (log.written >= bytes as u64).then_some(log)
+        };
+        wait_for(ask, || {
+            format!("the guest waits for its client: {}", self.messages.text())
+        })
     }
 
     /// Waits until the VMM has ended, and gives its status and all it said on standard error.
     ///
     /// # Panics
-    /// If it does not end within [`PATIENCE`].
+    /// If it does not end within [`PATIENCE`](crate::patience::PATIENCE).
     #[track_caller]
     pub fn wait(&mut self) -> (ExitStatus, String) {
-        let status = wait_for(
-            || self.child.try_wait().unwrap(),
-            || format!("the VMM does not end: {}", self.messages.text()),
-        );
-        self.messages.wait_for_end();
+        let status = self.process.wait();
+        if self.stderr.is_some() {
+            self.messages.wait_for_end();
+        }
         (status, self.messages.text())
     }
 }
 
-impl Drop for Vmm {
-    fn drop(&mut self) {
-        // Already gone in most tests.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Sends a signal to a child.
-///
-/// # Panics
-/// If it is gone.
-pub fn send_signal(child: &Child, signal: Signal) {
-    kill_process(Pid::from_child(child), signal).unwrap();
+/// Writes until nothing more fits.
+fn fill(pipe: &PipeWriter) {
+    let flags = fcntl_getfl(pipe).unwrap();
+    fcntl_setfl(pipe, flags | OFlags::NONBLOCK).unwrap();
+    while (&mut &*pipe).write(&[b'.'; 4096]).is_ok() {}
+    while (&mut &*pipe).write(b".").is_ok() {}
+    fcntl_setfl(pipe, flags).unwrap();
 }
 
 /// A client of the raw socket.
@@ -337,17 +324,6 @@ impl Client {
     /// Types; nothing if the console has closed the connection.
     pub fn send(&self, keys: &str) {
         let _ = (&self.stream).write_all(keys.as_bytes());
-    }
-
-    /// The first bytes that come; empty if the console closes the connection before any.
-    #[must_use]
-    pub fn first_bytes(&self) -> Vec<u8> {
-        let (collected, changed) = &*self.output.0;
-        let guard = collected.lock().unwrap_or_else(PoisonError::into_inner);
-        let (collected, _) = changed
-            .wait_timeout_while(guard, PATIENCE, |c| !c.ended && c.bytes.is_empty())
-            .unwrap_or_else(PoisonError::into_inner);
-        collected.bytes.clone()
     }
 }
 

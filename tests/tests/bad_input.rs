@@ -4,6 +4,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
 const VMM: &str = env!("CARGO_BIN_EXE_vmm");
 
 /// Runs the VMM with `arguments` in an empty directory of its own, prepared by `prepare`.
@@ -27,8 +29,27 @@ fn refuses(prepare: impl FnOnce(&Path), arguments: &[&str], cause: &str) {
         messages.contains(cause),
         "{arguments:?}: {cause:?} in {messages:?}"
     );
+    // The option by name, and after a semicolon what to do; nothing that only a programmer reads.
+    assert!(messages.contains("--"), "{arguments:?}: {messages:?}");
+    assert!(messages.contains("; "), "{arguments:?}: {messages:?}");
+    for jargon in [
+        "entity",
+        "input parameter",
+        "boot log: boot log",
+        "Err(",
+        "{",
+        "digit found",
+    ] {
+        assert!(!messages.contains(jargon), "{arguments:?}: {messages:?}");
+    }
     assert!(output.stdout.is_empty(), "{arguments:?}");
     assert_eq!(listing(directory.path()), before, "{arguments:?}");
+}
+
+/// Opening it waits for somebody at the other end.
+fn fifo(directory: &Path) {
+    let mode = Mode::from_raw_mode(0o600);
+    mknodat(CWD, directory.join("fifo"), FileType::Fifo, mode, 0).unwrap();
 }
 
 /// Every name below `directory`, with its size.
@@ -51,7 +72,13 @@ fn an_unusable_socket_path() {
         &["--no-kvm", "--socket", "missing/console"],
         "missing/console",
     );
-    refuses(|_| {}, &["--no-kvm", "--socket", "."], ".");
+    refuses(|_| {}, &["--no-kvm", "--socket", "."], "--socket .");
+    refuses(|_| {}, &["--no-kvm", "--socket", "/"], "--socket /");
+    refuses(
+        |at| std::fs::create_dir(at.join("dir")).unwrap(),
+        &["--no-kvm", "--socket", "dir"],
+        "--socket dir: something else than a socket is there",
+    );
     refuses(
         |at| std::fs::write(at.join("a-file"), "precious").unwrap(),
         &["--no-kvm", "--socket", "a-file"],
@@ -59,17 +86,13 @@ fn an_unusable_socket_path() {
     );
     let long = "x".repeat(300);
     refuses(|_| {}, &["--no-kvm", "--socket", &long], &long);
-    refuses(
-        |_| {},
-        &[
-            "--no-kvm",
-            "--socket",
-            "console",
-            "--control-socket",
-            "missing/control",
-        ],
-        "missing/control",
-    );
+    for (control, cause) in [
+        ("missing/control", "missing/control"),
+        ("console", "--control-socket console: this is the --socket"),
+    ] {
+        let sockets = ["--socket", "console", "--control-socket", control];
+        refuses(|_| {}, &[&["--no-kvm"], &sockets[..]].concat(), cause);
+    }
 }
 
 #[test]
@@ -84,13 +107,16 @@ fn a_socket_that_somebody_listens_on() {
 
 #[test]
 fn a_log_size_that_is_none() {
-    refuses(|_| {}, &["--no-kvm", "--log-size", "0"], "log");
-    refuses(|_| {}, &["--no-kvm", "--log-size", "lots"], "lots");
-    refuses(
-        |_| {},
-        &["--no-kvm", "--log-size", "18446744073709551615"],
-        "log",
-    );
+    for size in [
+        "0",
+        "-1",
+        "lots",
+        "1.5",
+        "18446744073709551615",
+        "18446744073709551616",
+    ] {
+        refuses(|_| {}, &["--no-kvm", "--log-size", size], size);
+    }
 }
 
 #[test]
@@ -100,6 +126,8 @@ fn an_unusable_log_file() {
         &["--no-kvm", "--log-file", "missing/log"],
         "missing/log",
     );
+    refuses(|_| {}, &["--no-kvm", "--log-file", "."], "--log-file .");
+    refuses(fifo, &["--no-kvm", "--log-file", "fifo"], "--log-file fifo");
     refuses(
         |at| std::fs::write(at.join("notes"), "these are not a boot log").unwrap(),
         &["--no-kvm", "--log-file", "notes"],
@@ -110,7 +138,8 @@ fn an_unusable_log_file() {
 #[test]
 fn a_kernel_that_is_none() {
     refuses(|_| {}, &["--kernel", "missing"], "missing");
-    refuses(|_| {}, &["--kernel", "."], ".");
+    refuses(|_| {}, &["--kernel", "."], "--kernel .");
+    refuses(fifo, &["--kernel", "fifo"], "--kernel fifo");
     for (name, content) in [
         ("empty", vec![]),
         ("text", b"not a kernel".repeat(200)),
@@ -139,5 +168,20 @@ fn a_kernel_that_is_none() {
 fn arguments_that_do_not_exist_or_do_not_fit() {
     refuses(|_| {}, &["--kernle", "x"], "--kernle");
     refuses(|_| {}, &["--initrd", "x"], "required");
-    refuses(|_| {}, &["--memory", "0"], "0");
+    for memory in ["0", "-1", "many", "3073", "18446744073709551616"] {
+        refuses(|_| {}, &["--memory", memory], memory);
+    }
+    refuses(|_| {}, &["--socket"], "--socket");
+    refuses(|_| {}, &["stray"], "stray");
+    refuses(|_| {}, &["--detached", "--exit-on-leave"], "--detached");
+}
+
+#[test]
+fn help_lists_the_exit_codes() {
+    let help = Command::new(VMM).arg("--help").output().unwrap();
+    let text = String::from_utf8_lossy(&help.stdout);
+    assert!(help.status.success());
+    for code in ["Exit codes:", "  0 ", "  1 ", "  2 ", "  101 ", "128 + "] {
+        assert!(text.contains(code), "{code:?} in {text}");
+    }
 }

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use vm_serial_tests::flood;
+use vm_serial_tests::output::Output;
 use vm_serial_tests::patience::wait_for;
 use vm_serial_tests::requirement;
-use vm_serial_tests::running::{Output, Vmm, modes};
+use vm_serial_tests::running::{Vmm, modes};
 
 const VMM: &str = env!("CARGO_BIN_EXE_vmm");
 

@@ -56,3 +56,19 @@ fn every_byte_before_a_kill_is_in_the_file_and_the_next_run_goes_on_from_there()
         );
     }
 }
+
+#[test]
+fn a_size_that_an_existing_log_does_not_take_is_told() {
+    for mode in modes("a_size_that_an_existing_log_does_not_take_is_told") {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ttyS0.log");
+        let arguments = ["--log-file", path.to_str().unwrap(), "--log-size"];
+        let told = format!("boot log {}: keeps its sizes", path.display());
+        for (size, expected) in [("131072", false), ("131072", false), ("65536", true)] {
+            let mut vmm = Vmm::start(VMM, mode, &[&arguments[..], &[size]].concat());
+            vmm.signal(Signal::TERM);
+            let (_, messages) = vmm.wait();
+            assert_eq!(messages.contains(&told), expected, "{mode:?}: {messages}");
+        }
+    }
+}

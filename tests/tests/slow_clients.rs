@@ -5,9 +5,10 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::Signal;
 use vm_serial_tests::flood;
-use vm_serial_tests::patience::wait_for;
+use vm_serial_tests::output::Output;
+use vm_serial_tests::process::send_signal;
 use vm_serial_tests::requirement;
-use vm_serial_tests::running::{Accounting, Mode, Output, Vmm, modes, send_signal};
+use vm_serial_tests::running::{Mode, Vmm, modes};
 
 const VMM: &str = env!("CARGO_BIN_EXE_vmm");
 
@@ -43,22 +44,6 @@ fn stopped_socat(vmm: &Vmm, flood: usize) -> (Child, Output) {
     (child, output)
 }
 
-/// Waits until the guest has sent `bytes`, whoever reads them; gives the log's accounting then.
-#[track_caller]
-fn wait_until_written(vmm: &Vmm, bytes: usize) -> Accounting {
-    let mut told = vmm.messages().text().matches(" overwritten\n").count();
-    let ask = || {
-        vmm.signal(Signal::USR1);
-        told += 1;
-        let messages = vmm.messages().wait_for_nth(" overwritten\n", told);
-        let log = Accounting::last_in(&String::from_utf8_lossy(&messages));
-        (log.written >= bytes as u64).then_some(log)
-    };
-    wait_for(ask, || {
-        format!("the guest waits for its client: {}", vmm.messages().text())
-    })
-}
-
 #[test]
 fn a_stopped_client_does_not_slow_the_guest() {
     let test = "a_stopped_client_does_not_slow_the_guest";
@@ -70,14 +55,14 @@ fn a_stopped_client_does_not_slow_the_guest() {
         let vmm = Vmm::start(VMM, mode, &["--log-size", "131072"]);
         let (mut child, output) = stopped_socat(&vmm, flood);
         // The guest ends its flood while the client stands still.
-        wait_until_written(&vmm, flood);
+        vmm.wait_until_written(flood);
         send_signal(&child, Signal::CONT);
         let received = output.wait_for(&flood::last_line(flood));
         let shown = output.wait_for(&format!("{}> ", flood::last_line(flood)));
         assert_eq!(shown.len(), received.len() + 2, "{mode:?}");
         // What it was shown and what it was told that it has missed is what the guest sent.
         let (note, lost) = the_gap(&shown);
-        let log = wait_until_written(&vmm, flood);
+        let log = vmm.wait_until_written(flood);
         assert_eq!(
             shown.len() as u64 - note + lost,
             log.written,
@@ -85,7 +70,7 @@ fn a_stopped_client_does_not_slow_the_guest() {
         );
         child.kill().unwrap();
         child.wait().unwrap();
-        answers(&vmm);
+        vmm.serves_the_next();
     }
 }
 
@@ -99,19 +84,11 @@ fn a_client_killed_with_unread_output_leaves_the_console_to_the_next() {
         let flood = flood(mode);
         let vmm = Vmm::start(VMM, mode, &[]);
         let (mut child, _output) = stopped_socat(&vmm, flood);
-        wait_until_written(&vmm, flood);
+        vmm.wait_until_written(flood);
         child.kill().unwrap();
         child.wait().unwrap();
-        answers(&vmm);
+        vmm.serves_the_next();
     }
-}
-
-/// The console serves its next client.
-#[track_caller]
-fn answers(vmm: &Vmm) {
-    let next = vmm.attach_when_free();
-    next.send("# next\r");
-    next.output().wait_for("# next\r\n> ");
 }
 
 /// The length of the one note about lost output in `shown`, and the number in it.

@@ -1,9 +1,9 @@
-//! The terminal is given back as it was on every way out.
+//! The terminal is given back as it was on every way out, and taken again after a stop.
 
-use rustix::process::Signal;
-use vm_serial_tests::patience::wait_for;
+use std::os::unix::process::ExitStatusExt;
+
 use vm_serial_tests::running::{Mode, Vmm, modes};
-use vm_serial_tests::terminal::Terminal;
+use vm_serial_tests::terminal::{self, DEADLY, Terminal, survives_stops};
 
 const VMM: &str = env!("CARGO_BIN_EXE_vmm");
 
@@ -11,17 +11,12 @@ const VMM: &str = env!("CARGO_BIN_EXE_vmm");
 /// and after.
 #[track_caller]
 fn restored_after(mode: Mode, arguments: &[&str], way_out: impl FnOnce(&Terminal, &mut Vmm)) {
-    let terminal = Terminal::open();
-    let before = terminal.settings();
-    assert!(!before.is_raw());
-    let mut vmm = Vmm::start_at(&terminal, VMM, mode, arguments);
-    terminal.output().wait_for("commands\r\n> ");
-    assert!(terminal.settings().is_raw(), "{mode:?}");
-    way_out(&terminal, &mut vmm);
-    wait_for(
-        || (terminal.settings() == before).then_some(()),
-        || format!("{mode:?}: {:?} is not {before:?}", terminal.settings()),
-    );
+    terminal::restored_after(|terminal| {
+        let mut vmm = Vmm::start_at(terminal, VMM, mode, arguments);
+        terminal.output().wait_for("commands\r\n> ");
+        assert!(terminal.settings().is_raw(), "{mode:?}");
+        way_out(terminal, &mut vmm);
+    });
 }
 
 #[test]
@@ -60,11 +55,15 @@ fn after_halt() {
 #[test]
 fn after_each_deadly_signal() {
     for mode in modes("after_each_deadly_signal") {
-        for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::HUP, 129)] {
+        for signal in DEADLY {
             restored_after(mode, &[], |_, vmm| {
                 vmm.signal(signal);
                 let (status, messages) = vmm.wait();
-                assert_eq!(status.code(), Some(code), "{mode:?}: {messages}");
+                assert_eq!(
+                    status.signal(),
+                    Some(signal.as_raw()),
+                    "{mode:?}: {messages}"
+                );
                 assert!(messages.contains("bytes written ="), "{mode:?}: {messages}");
                 assert!(!vmm.socket().exists(), "{mode:?}");
             });
@@ -80,6 +79,20 @@ fn after_a_panic() {
             assert_eq!(status.code(), Some(101), "{mode:?}: {messages}");
             assert!(messages.contains("panicked"), "{mode:?}: {messages}");
             assert!(!vmm.socket().exists(), "{mode:?}");
+        });
+    }
+}
+
+#[test]
+fn while_stopped_and_raw_again_afterwards() {
+    for mode in modes("while_stopped_and_raw_again_afterwards") {
+        restored_after(mode, &[], |terminal, vmm| {
+            survives_stops(terminal, vmm.process());
+            // A key that would end the VMM in a cooked terminal is the guest's again.
+            terminal.type_keys("# typed\x03sum\r");
+            terminal.output().wait_for(" bytes\r\n> ");
+            terminal.type_keys("halt\r");
+            assert_eq!(vmm.wait().0.code(), Some(0));
         });
     }
 }

@@ -4,18 +4,21 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::exit;
 use crate::machine;
 
-/// A small virtual machine whose serial port is our 16550A, with one exclusive console client and a boot log.
+/// A small virtual machine whose serial port is our 16550A, with one exclusive console client and a
+/// boot log.
 ///
-/// Without arguments it runs a tiny real-mode guest; your terminal is the console's first client. Where there is no
-/// /dev/kvm, a scripted guest takes its place. Enter ~ . leaves the console, Enter ~ ? lists the other keys.
+/// Without arguments it runs a tiny real-mode guest; your terminal is the console's first client.
+/// Where there is no /dev/kvm, a scripted guest takes its place. Enter ~ . leaves the console,
+/// Enter ~ ? lists the other keys.
 #[derive(Debug, Parser)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a flag of the command line"
 )]
-#[command(name = "vmm", version)]
+#[command(name = "vmm", version, after_help = exit::CODES)]
 pub(crate) struct Arguments {
     /// Unix socket of the console, raw bytes: socat -,raw,echo=0 UNIX:PATH
     ///
@@ -31,9 +34,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) log_file: Option<PathBuf>,
 
-    /// How much of the newest output the boot log keeps
-    #[arg(long, value_name = "BYTES", default_value_t = 1 << 20)]
-    pub(crate) log_size: u64,
+    /// How much of the newest output a new boot log keeps [default: 1048576]
+    #[arg(long, value_name = "BYTES", value_parser = bytes, allow_negative_numbers = true)]
+    pub(crate) log_size: Option<u64>,
 
     /// Boot this bzImage instead; needs a host with hardware virtualisation
     #[arg(long, value_name = "FILE")]
@@ -48,14 +51,21 @@ pub(crate) struct Arguments {
     pub(crate) cmdline: String,
 
     /// RAM of the machine
-    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=machine::MAX_MIB))]
+    #[arg(
+        long,
+        value_name = "MIB",
+        default_value_t = 256,
+        value_parser = mib,
+        allow_negative_numbers = true
+    )]
     pub(crate) memory: u64,
 
     /// Do as if there were no /dev/kvm; VM_SERIAL_NO_KVM=1 in the environment does the same
     #[arg(long)]
     pub(crate) no_kvm: bool,
 
-    /// Let every access to the serial port exit, instead of fetching the guest's output from KVM's ring in bursts
+    /// Let every access to the serial port exit, instead of fetching the guest's output from KVM's
+    /// ring in bursts
     #[arg(long)]
     pub(crate) no_coalesce: bool,
 
@@ -72,6 +82,17 @@ pub(crate) struct Arguments {
     pub(crate) panic_after: Option<u64>,
 }
 
+fn bytes(text: &str) -> Result<u64, &'static str> {
+    text.parse().map_err(|_| "not a whole number of bytes")
+}
+
+fn mib(text: &str) -> Result<u64, String> {
+    text.parse()
+        .ok()
+        .filter(|mib| (1..=machine::MAX_MIB).contains(mib))
+        .ok_or_else(|| format!("not a whole number from 1 to {}", machine::MAX_MIB))
+}
+
 impl Arguments {
     /// Parses the process's arguments; what is wrong with them is told in one line.
     pub(crate) fn parse_line() -> Result<Self, String> {
@@ -86,7 +107,9 @@ impl Arguments {
                 .map(str::trim)
                 .take_while(|line| !line.is_empty())
                 .collect();
-            cause.join(" ").trim_start_matches("error: ").to_owned()
+            let cause = cause.join(" ");
+            let cause = cause.trim_start_matches("error: ");
+            format!("{cause}; --help lists what can be given")
         })
     }
 

@@ -2,15 +2,17 @@
 
 use std::io::stdin;
 use std::panic;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use vm_console::service::{ConsoleHandle, Outcome, Service, ServiceHandle};
 use vm_console::session::EndReason;
 use vm_console::transport::Listener;
-use vm_console::transport::stdio::{FdClient, Terminal, TerminalRestorer};
+use vm_console::transport::stdio::FdClient;
+use vm_console::transport::terminal::{Terminal, TerminalRestorer};
 use vm_console::transport::unix::UnixSocket;
 use vm_console::{
     BootLog, Console as Parts, ConsoleConfig, ConsoleLine, GuestPort, LogConfig, MarkKind,
@@ -18,9 +20,16 @@ use vm_console::{
 
 use crate::arguments::Arguments;
 use crate::event::Event;
+use crate::exit::Exit;
 use crate::messages::{self, say};
+use crate::refusal;
 
-/// The sockets, bound before anything else so that a bad path is known at once. Their files go with them.
+/// How long a client may keep the end of the process waiting when that end was asked for from
+/// outside: whoever sends SIGTERM waits too, and sends SIGKILL at last.
+const HURRY: Duration = Duration::from_secs(1);
+
+/// The sockets, bound before anything else so that a bad path is known at once. Their files go with
+/// them.
 pub(crate) struct Outlets {
     listeners: Vec<Listener>,
     socket: PathBuf,
@@ -29,16 +38,20 @@ pub(crate) struct Outlets {
 impl Outlets {
     pub(crate) fn open(arguments: &Arguments) -> Result<Self, String> {
         let socket = arguments.socket_path();
-        let mut listeners = vec![Listener::raw(
-            UnixSocket::bind(&socket).map_err(|e| e.to_string())?,
-        )];
+        let mut listeners = vec![Listener::raw(bind("--socket", &socket)?)];
         if let Some(path) = &arguments.control_socket {
-            listeners.push(Listener::control(
-                UnixSocket::bind(path).map_err(|e| e.to_string())?,
-            ));
+            if *path == socket {
+                let (wrong, remedy) = ("this is the --socket", "choose another path");
+                return Err(refusal::of("--control-socket", path, wrong, remedy));
+            }
+            listeners.push(Listener::control(bind("--control-socket", path)?));
         }
         Ok(Self { listeners, socket })
     }
+}
+
+fn bind(option: &str, path: &Path) -> Result<UnixSocket, String> {
+    UnixSocket::bind(path).map_err(|e| refusal::socket(option, path, &e))
 }
 
 /// A log and a console on it, served by nobody yet.
@@ -60,15 +73,16 @@ pub(crate) struct Console {
 impl Console {
     /// Makes the log, and the console's end of the port.
     pub(crate) fn prepare(arguments: &Arguments) -> Result<(ConsoleLine, Prepared), String> {
-        let config = LogConfig {
-            tail: arguments.log_size,
-            ..LogConfig::default()
-        };
-        let (writer, _) = match &arguments.log_file {
-            None => BootLog::in_memory(config).map_err(|e| format!("boot log: {e}"))?,
-            Some(path) => BootLog::open_or_create_file(path, config)
-                .map_err(|e| format!("{}: {e}", path.display()))?,
-        };
+        let mut config = LogConfig::default();
+        if let Some(size) = arguments.log_size {
+            config.tail = size;
+        }
+        let file = arguments.log_file.as_deref();
+        let (writer, _) = match file {
+            None => BootLog::in_memory(config),
+            Some(path) => BootLog::open_or_create_file(path, config),
+        }
+        .map_err(|e| refusal::log(file, &e))?;
         let (mut line, console) =
             Parts::new(ConsoleConfig::named("vmm"), writer).map_err(|e| format!("console: {e}"))?;
         line.begin_boot(MarkKind::PowerOn);
@@ -88,7 +102,8 @@ impl Prepared {
         let log = self.console.log().clone();
         let (service, thread) = Service::spawn().map_err(|e| format!("console service: {e}"))?;
         say(format_args!("console: {}", how_to_attach(&outlets.socket)));
-        // The terminal comes before the listeners' first client: the service answers in the order of our commands.
+        // The terminal comes before the listeners' first client: the service answers in the order
+        // of our commands.
         let handle = service.add(self.console, port, Vec::new());
         let mut console = Console {
             service,
@@ -108,20 +123,23 @@ impl Prepared {
     }
 }
 
-fn how_to_attach(socket: &std::path::Path) -> String {
+fn how_to_attach(socket: &Path) -> String {
     format!("socat -,raw,echo=0 UNIX:{}", socket.display())
 }
 
 impl Console {
     /// Standard input and output become the console's client.
     fn attach_terminal(&mut self, events: &Sender<Event>) -> Result<(), String> {
-        let client = FdClient::stdio().map_err(|e| format!("standard input and output: {e}"))?;
+        messages::flush();
+        // First the terminal, which is to be given back as it is now: the client may not block.
         self.terminal =
             Terminal::raw(stdin()).map_err(|e| format!("the terminal cannot be made raw: {e}"))?;
+        let client = FdClient::stdio().map_err(|e| format!("standard input and output: {e}"))?;
         if let Some(terminal) = &self.terminal {
             restore_at_panic(terminal.restorer());
             messages::terminal_is_raw(true);
             say("Enter ~ . leaves, Enter ~ ? lists the keys");
+            messages::flush();
         }
         let attachment = self.handle.attach(client.with_escapes());
         let events = events.clone();
@@ -140,6 +158,11 @@ impl Console {
         Ok(())
     }
 
+    /// What puts the terminal back at a signal; `None` if there is none to put back.
+    pub(crate) fn terminal(&self) -> Option<TerminalRestorer> {
+        self.terminal.as_ref().map(Terminal::restorer)
+    }
+
     /// Standard input is no client any more: gives the terminal back, and says how things stand.
     pub(crate) fn terminal_left(&mut self, why: &EndReason, goes_on: bool) {
         self.give_terminal_back();
@@ -156,7 +179,7 @@ impl Console {
     fn give_terminal_back(&mut self) {
         if self.terminal.take().is_some() {
             messages::terminal_is_raw(false);
-            eprintln!(); // the guest's prompt stands on the line
+            messages::end_line(); // the guest's prompt stands on it
         }
     }
 
@@ -170,15 +193,29 @@ impl Console {
     }
 
     /// Ends it when the guest no longer runs.
-    pub(crate) fn end(mut self, powered_off: bool) {
-        if powered_off {
+    pub(crate) fn end(mut self, exit: Exit) {
+        if matches!(exit, Exit::PoweredOff | Exit::LeftForGood) {
             self.handle.power_off();
         }
         self.service.shut_down();
-        drop(self.thread.take().map(JoinHandle::join)); // a panic there has been reported by its hook
+        if let Some(thread) = self.thread.take()
+            && (!matches!(exit, Exit::Signal(_)) || finishes_within(&thread, HURRY))
+        {
+            drop(thread.join()); // a panic there has been reported by its hook
+        } else {
+            say("a client does not read its last output; not waiting for it");
+        }
         self.give_terminal_back();
         self.say_accounting();
     }
+}
+
+fn finishes_within(thread: &JoinHandle<()>, time: Duration) -> bool {
+    let deadline = Instant::now() + time;
+    while !thread.is_finished() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(2));
+    }
+    thread.is_finished()
 }
 
 /// A panic in any thread first gives the terminal back, so that its message can be read.

@@ -2,13 +2,15 @@
 
 /// COM1's registers, as a guest reaches them. Shared between the guest's thread and the console's.
 pub(crate) trait SerialIo: Send + Sync {
-    /// Fills `data` from the register at `offset`: one byte, or as many as a string instruction asks for.
+    /// Fills `data` from the register at `offset`: one byte, or as many as a string instruction
+    /// asks for.
     fn read(&self, offset: u8, data: &mut [u8]);
     /// Writes each byte of `data` to the register at `offset`.
     fn write(&self, offset: u8, data: &[u8]);
     /// Resets the chip with the rest of the machine; the log notes that a new boot begins here.
     fn reset(&self);
-    /// Brings to the port what the guest has written and nobody has fetched yet; before the guest is held or ends.
+    /// Brings to the port what the guest has written and nobody has fetched yet; before the guest
+    /// is held or ends.
     fn settle(&self) {}
 }
 

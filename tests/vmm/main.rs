@@ -1,9 +1,9 @@
 //! The example VMM: one vCPU, RAM, and our 16550A at 0x3f8, IRQ 4, with its console.
 //!
 //! ```text
-//! vmm                                  a tiny real-mode guest in KVM; this terminal is the first client
-//! vmm --no-kvm                         the same session with a scripted guest in this process
-//! vmm --kernel bzImage [--initrd FILE] Linux; needs a host with hardware virtualisation
+//! vmm                      a tiny real-mode guest in KVM; this terminal is the first client
+//! vmm --no-kvm             the same session with a scripted guest in this process
+//! vmm --kernel bzImage     Linux; needs a host with hardware virtualisation
 //! ```
 //!
 //! What a VMM author may want to copy:
@@ -13,20 +13,24 @@
 //! | `port` | the port and its lock, an irqfd as an edge line |
 //! | `machine` | the exit handler, coalesced port I/O, reset, and stopping a vCPU |
 //! | `console` | log, sockets, standard input and output as a client, the service on its thread |
+//! | `exit`, `messages` | the end of the process, and what it says: never in the guest's way |
 //!
-//! It ends with exit code 0 if the guest switches the machine off, 1 if the guest cannot go on, 2 if it was given
-//! something it cannot use, 101 after a panic, and 128 + N after signal N. On all of these the terminal is given back,
-//! the sockets are removed, and the boot log's accounting is printed. SIGUSR1 prints the accounting meanwhile.
+//! `--help` lists the exit codes. On every way out the terminal is given back, the sockets are
+//! removed, and the boot log's accounting is printed. SIGUSR1 prints the accounting meanwhile.
 
 #![deny(unsafe_code)]
+// The print macros panic when their reader is gone.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod arguments;
 mod console;
 mod event;
+mod exit;
 mod guest;
 mod machine;
 mod messages;
 mod port;
+mod refusal;
 mod scripted;
 
 use std::panic::{self, AssertUnwindSafe};
@@ -36,38 +40,49 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use kvm_ioctls::Kvm;
+use signal_hook::consts::SIGUSR1;
+use vm_console::signals::Signals;
 use vm_console::{ConsoleLine, GuestPort};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use arguments::Arguments;
 use console::{Console, Outlets};
 use event::Event;
+use exit::Exit;
 use guest::Ending;
 use machine::{Boot, Linux, Machine, Ram, RunningVcpu};
 use messages::say;
 use scripted::RunningScript;
 
 fn main() -> ExitCode {
-    messages::show_reports();
+    messages::start();
     let result = Arguments::parse_line().and_then(|arguments| run(&arguments));
-    result.unwrap_or_else(|cause| {
+    let exit = result.unwrap_or_else(|cause| {
         say(cause);
-        ExitCode::from(2)
-    })
+        Exit::Unusable
+    });
+    messages::flush();
+    exit.code()
 }
 
-fn run(arguments: &Arguments) -> Result<ExitCode, String> {
-    // Whatever can be wrong with what we were given comes first: after this, nothing is refused any more.
+fn run(arguments: &Arguments) -> Result<Exit, String> {
+    // Whatever can be wrong with what we were given comes first: after this, nothing is refused.
     let hardware = Hardware::prepare(arguments)?;
     let outlets = Outlets::open(arguments)?;
     let (line, console) = Console::prepare(arguments)?;
 
     let (events, arriving) = crossbeam_channel::unbounded();
-    event::watch_signals(events.clone()).map_err(|e| format!("cannot watch signals: {e}"))?;
+    let signals = Signals::hold().map_err(|e| format!("cannot watch signals: {e}"))?;
     event::watch_panics(events.clone());
     hardware.announce();
     let guest = hardware.connect(line);
     let mut console = console.start(outlets, guest.port(), arguments, &events)?;
+    let answered = events.clone();
+    signals
+        .answer(console.terminal(), move |signal| {
+            let _ = answered.send(Event::Signal(signal)); // it is ending anyway if nobody listens
+        })
+        .map_err(|e| format!("cannot watch signals: {e}"))?;
     let running = guest
         .start(&events)
         .map_err(|e| format!("cannot start a thread: {e}"))?;
@@ -76,16 +91,13 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
         wait_for_end(arguments, &arriving, &mut console)
     }));
     running.stop();
-    let code = match waited {
-        Ok(code) => code,
-        Err(_) => event::PANICKED,
-    };
-    console.end(code == event::POWERED_OFF);
-    Ok(ExitCode::from(code))
+    let exit = waited.unwrap_or(Exit::Panicked);
+    console.end(exit);
+    Ok(exit)
 }
 
-/// Until something ends the machine; gives the exit code.
-fn wait_for_end(arguments: &Arguments, events: &Receiver<Event>, console: &mut Console) -> u8 {
+/// Until something ends the machine.
+fn wait_for_end(arguments: &Arguments, events: &Receiver<Event>, console: &mut Console) -> Exit {
     let panic_after = arguments.panic_after.map(Duration::from_millis);
     let panics = panic_after.map_or_else(crossbeam_channel::never, crossbeam_channel::after);
     loop {
@@ -94,20 +106,20 @@ fn wait_for_end(arguments: &Arguments, events: &Receiver<Event>, console: &mut C
             recv(panics) -> _ => panic!("as --panic-after asked for"),
         };
         match event {
-            Event::Guest(Ending::PoweredOff | Ending::Stopped) => return event::POWERED_OFF,
+            Event::Guest(Ending::PoweredOff | Ending::Stopped) => return Exit::PoweredOff,
             Event::Guest(Ending::Failed(cause)) => {
                 say(format_args!("the guest cannot go on: {cause}"));
-                return event::GUEST_FAILED;
+                return Exit::GuestFailed;
             }
             Event::TerminalLeft(why) => {
                 console.terminal_left(&why, !arguments.exit_on_leave);
                 if arguments.exit_on_leave {
-                    return event::POWERED_OFF;
+                    return Exit::LeftForGood;
                 }
             }
-            Event::AccountingWanted => console.say_accounting(),
-            Event::Signal(number) => return 128 + number,
-            Event::Panicked => return event::PANICKED,
+            Event::Signal(SIGUSR1) => console.say_accounting(),
+            Event::Signal(signal) => return Exit::Signal(signal),
+            Event::Panicked => return Exit::Panicked,
         }
     }
 }
@@ -146,7 +158,7 @@ impl Kernel {
 impl Hardware {
     fn prepare(arguments: &Arguments) -> Result<Self, String> {
         let ram = machine::allocate(arguments.memory)
-            .map_err(|e| format!("{} MiB of RAM: {e}", arguments.memory))?;
+            .map_err(|e| format!("--memory {}: {e}; ask for less", arguments.memory))?;
         let kernel = arguments.kernel.as_ref().map(|file| Kernel {
             file: file.clone(),
             initrd: arguments.initrd.clone(),
@@ -174,7 +186,7 @@ impl Hardware {
                 })
             }
             (Err(why), None) => Ok(Self::Scripted { why }),
-            (Err(why), Some(_)) => Err(format!("{why}; --kernel needs it")),
+            (Err(why), Some(_)) => Err(format!("--kernel needs KVM: {why}; leave --kernel out")),
         }
     }
 
@@ -237,7 +249,7 @@ impl Guest {
     fn start(self, events: &Sender<Event>) -> std::io::Result<RunningGuest> {
         let events = events.clone();
         let ended = move |ending| {
-            let _ = events.send(Event::Guest(ending)); // nobody listens any more: the machine is ending anyway
+            let _ = events.send(Event::Guest(ending)); // it is ending anyway if nobody listens
         };
         Ok(match self {
             Self::Kvm {

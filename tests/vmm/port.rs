@@ -13,7 +13,8 @@ use crate::guest::SerialIo;
 /// The port, with the console at its other end.
 pub(crate) type Port<I> = Mutex<SerialPort<I, ConsoleLine>>;
 
-/// A port whose interrupt goes to `interrupt`. What is typed while the guest still boots waits for its driver.
+/// A port whose interrupt goes to `interrupt`. What is typed while the guest still boots waits for
+/// its driver.
 pub(crate) fn new<I: InterruptLine>(interrupt: I, line: ConsoleLine) -> Port<I> {
     let config = Config {
         receive_gate: ReceiveGate::UntilInterruptEnabled,
@@ -28,7 +29,8 @@ pub(crate) fn with_irqfd(irq: EventFd, line: ConsoleLine) -> Port<Irq4> {
 }
 
 fn lock<I: InterruptLine>(port: &Port<I>) -> MutexGuard<'_, SerialPort<I, ConsoleLine>> {
-    // The port's methods do not panic half way; whoever panicked while holding it has left it whole.
+    // The port's methods do not panic half way; whoever panicked while holding it has left it
+    // whole.
     port.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

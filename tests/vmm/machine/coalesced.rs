@@ -67,11 +67,13 @@ impl<P> Drop for Coalesced<P> {
     fn drop(&mut self) {
         // The one error is a full counter, and that wakes the thread just as well.
         let _ = self.stop.write(1);
-        drop(self.timer.take().map(JoinHandle::join)); // a panic there has been reported by its hook
+        // A panic there has been reported by its hook.
+        drop(self.timer.take().map(JoinHandle::join));
     }
 }
 
-/// The vCPU's own descriptor is borrowed as long as an exit is being handled, which is when the ring is read.
+/// The vCPU's own descriptor is borrowed as long as an exit is being handled, which is when the
+/// ring is read.
 #[allow(unsafe_code)]
 fn second_descriptor(vm: &VmFd, vcpu: &VcpuFd) -> io::Result<VcpuFd> {
     // SAFETY: `vcpu` keeps its descriptor open for as long as it is borrowed here.

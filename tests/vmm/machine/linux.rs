@@ -1,11 +1,15 @@
-//! Booting a Linux bzImage by the 64-bit boot protocol (Documentation/arch/x86/boot.rst in the kernel's source).
+//! Booting a Linux bzImage by the 64-bit boot protocol (Documentation/arch/x86/boot.rst in the
+//! kernel's source).
 //!
-//! Entering long mode needs a host with hardware virtualisation. The machine that this project is built on has none, so
-//! the unit tests stop at what lies in RAM. The whole of it has been run under QEMU's emulation of AMD-V, with Debian's
-//! 6.1 as host and as guest: it boots, finds a 16550A, drives it by IRQ 4, and reboots.
+//! Entering long mode needs a host with hardware virtualisation. The machine that this project is
+//! built on has none, so the unit tests stop at what lies in RAM. The whole of it has been run
+//! under QEMU's emulation of AMD-V, with Debian's 6.1 as host and as guest: it boots, finds a
+//! 16550A, drives it by IRQ 4, and reboots.
 
 use std::ffi::CString;
+use std::fmt::Display;
 use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, Msrs, kvm_msr_entry, kvm_regs, kvm_segment, kvm_sregs};
@@ -14,11 +18,14 @@ use linux_loader::configurator::linux::LinuxBootConfigurator;
 use linux_loader::configurator::{BootConfigurator, BootParams};
 use linux_loader::loader::bootparam::{XLF_KERNEL_64, boot_e820_entry, boot_params};
 use linux_loader::loader::{BzImage, KernelLoader};
+use rustix::fs::{Mode, OFlags};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, ReadVolatile};
 
 use super::memory::Ram;
+use crate::refusal;
 
-/// What a kernel is told unless the user says otherwise: a serial console, and none of the hardware that is not here.
+/// What a kernel is told unless the user says otherwise: a serial console, and none of the hardware
+/// that is not here.
 pub(crate) const DEFAULT_CMDLINE: &str = "console=ttyS0 reboot=k panic=1 acpi=off noapic pci=off";
 
 // Where things lie below 1 MiB; the kernel itself starts at HIGH_MEMORY.
@@ -54,21 +61,31 @@ pub(crate) struct Entry(u64);
 impl Linux<'_> {
     /// Puts kernel, initrd, command line and boot parameters into `ram`.
     pub(crate) fn load(&self, ram: &Ram) -> Result<Entry, String> {
-        let name = self.kernel.display();
-        let mut file = open(self.kernel)?;
-        let loaded = BzImage::load(ram, None, &mut file, Some(GuestAddress(HIGH_MEMORY)))
-            .map_err(|e| format!("{name} is not a bzImage that can be loaded: {e}"))?;
+        let unusable =
+            |wrong: &dyn Display| refusal::of("--kernel", self.kernel, wrong, "give a bzImage");
+        let mut file = open("--kernel", self.kernel)?;
+        let loaded =
+            BzImage::load(ram, None, &mut file, Some(GuestAddress(HIGH_MEMORY))).map_err(|e| {
+                // The loader names itself in front of every step.
+                let all = e.to_string();
+                let last = all.rsplit(": ").next().unwrap_or(&all);
+                unusable(&format_args!("not a bzImage that can be loaded ({last})"))
+            })?;
         let header = loaded
             .setup_header
-            .ok_or_else(|| format!("{name} has no setup header"))?;
+            .ok_or_else(|| unusable(&"it has no setup header"))?;
         if header.version < 0x020c || header.xloadflags & XLF_KERNEL_64 == 0 {
-            return Err(format!("{name} has no 64-bit entry point"));
+            return Err(unusable(&"it has no 64-bit entry point"));
         }
         let needed = loaded.kernel_load.0 + u64::from(header.init_size);
         if needed > ram_end(ram) {
-            return Err(format!(
-                "{name} needs {} MiB of RAM",
-                needed.div_ceil(1 << 20)
+            let mib = needed.div_ceil(1 << 20);
+            let wrong = format!("it needs {mib} MiB of RAM");
+            return Err(refusal::of(
+                "--kernel",
+                self.kernel,
+                wrong,
+                "raise --memory",
             ));
         }
 
@@ -95,25 +112,28 @@ impl Linux<'_> {
 
     fn load_cmdline(&self, ram: &Ram) -> Result<(), String> {
         let text =
-            CString::new(self.cmdline).map_err(|_| "the command line holds a 0 byte".to_owned())?;
+            CString::new(self.cmdline).map_err(|_| "--cmdline holds a 0 byte; leave it out")?;
         let text = text.as_bytes_with_nul();
         if text.len() > CMDLINE_MAX {
-            return Err(format!(
-                "the command line is longer than {} bytes",
-                CMDLINE_MAX - 1
-            ));
+            let (given, most) = (text.len() - 1, CMDLINE_MAX - 1);
+            return Err(format!("--cmdline has {given} bytes; give at most {most}"));
         }
         ram.write_slice(text, GuestAddress(CMDLINE))
             .map_err(|e| e.to_string())
     }
 }
 
-fn open(path: &Path) -> Result<File, String> {
-    let file = File::open(path).map_err(|e| format!("{}: {e}", path.display()))?;
+/// Without waiting, as a FIFO that nobody writes to would have it.
+fn open(option: &str, path: &Path) -> Result<File, String> {
+    let unusable = |e: &dyn Display| refusal::of(option, path, e, "choose another path");
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file =
+        rustix::fs::open(path, flags, Mode::empty()).map_err(|e| unusable(&io::Error::from(e)))?;
+    let file = File::from(file);
     match file.metadata() {
         Ok(data) if data.is_file() => Ok(file),
-        Ok(_) => Err(format!("{} is not a regular file", path.display())),
-        Err(e) => Err(format!("{}: {e}", path.display())),
+        Ok(_) => Err(unusable(&"this is no regular file")),
+        Err(e) => Err(unusable(&e)),
     }
 }
 
@@ -123,20 +143,23 @@ fn ram_end(ram: &Ram) -> u64 {
 
 /// As high as RAM and the kernel's limit allow, above the kernel.
 fn load_initrd(ram: &Ram, path: &Path, above: u64, last: u64) -> Result<(u32, u32), String> {
-    let name = path.display();
-    let mut file = open(path)?;
-    let size = file.metadata().map_err(|e| format!("{name}: {e}"))?.len();
+    let unusable = |e: &dyn Display| refusal::of("--initrd", path, e, "choose another path");
+    let mut file = open("--initrd", path)?;
+    let size = file.metadata().map_err(|e| unusable(&e))?.len();
     let address = ram_end(ram)
         .min(last + 1)
         .checked_sub(size)
         .map(|a| a & !0xfff)
         .filter(|&a| a >= above)
-        .ok_or_else(|| format!("{name} ({size} bytes) does not fit into RAM beside the kernel"))?;
+        .ok_or_else(|| {
+            let wrong = format!("its {size} bytes do not fit into RAM beside the kernel");
+            refusal::of("--initrd", path, wrong, "raise --memory")
+        })?;
     let memory = ram
         .get_slice(GuestAddress(address), size as usize)
         .map_err(|e| e.to_string())?;
     file.read_exact_volatile(&mut memory.offset(0).map_err(|e| e.to_string())?)
-        .map_err(|e| format!("{name}: {e}"))?;
+        .map_err(|e| unusable(&e))?;
     Ok((address as u32, size as u32))
 }
 
@@ -384,7 +407,7 @@ mod tests {
         assert!(
             load(&bzimage(|_| {}), Some(&initrd), 16)
                 .unwrap_err()
-                .contains("does not fit")
+                .contains("do not fit")
         );
     }
 

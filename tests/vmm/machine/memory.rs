@@ -31,8 +31,9 @@ pub(crate) fn give_to(vm: &VmFd, ram: &Ram) -> Result<(), kvm_ioctls::Error> {
             memory_size: region.len(),
             userspace_addr: host as u64,
         };
-        // SAFETY: the range is a live mapping of exactly this length, which `Machine` owns and drops after the VM
-        // and its vCPU; nothing in this process holds Rust references into it, vm-memory's accesses are volatile.
+        // SAFETY: the range is a live mapping of exactly this length, which `Machine` owns and
+        // drops after the VM and its vCPU; nothing in this process holds Rust references into it,
+        // vm-memory's accesses are volatile.
         unsafe { vm.set_user_memory_region(slot)? };
     }
     Ok(())

@@ -33,7 +33,8 @@ const COM1_IRQ: u32 = 4;
 /// The keyboard controller's command port; 0xfe pulses the reset line.
 const KEYBOARD_CONTROLLER: u16 = 0x64;
 const PULSE_RESET: u8 = 0xfe;
-/// CMOS data: 0 rather than an empty bus's 0xff, whose bit 7 Linux would take for an update that never ends.
+/// CMOS data: 0 rather than an empty bus's 0xff, whose bit 7 Linux would take for an update that
+/// never ends.
 const CMOS_DATA: u16 = 0x71;
 /// Where QEMU's PCs have the ACPI register whose SLP_EN bit powers off.
 const POWER: u16 = 0x604;
@@ -61,7 +62,8 @@ impl Machine {
     /// A machine with `ram` whose IRQ 4 rises with each write to `irq4`.
     pub(crate) fn new(kvm: Kvm, ram: Ram, irq4: &EventFd) -> Result<Self, kvm_ioctls::Error> {
         let vm = kvm.create_vm()?;
-        // Where Intel's hosts keep what real mode needs; any place below 4 GiB that is not RAM does.
+        // Where Intel's hosts keep what real mode needs; any place below 4 GiB that is not RAM
+        // does.
         vm.set_identity_map_address(0xfffb_c000)?;
         vm.set_tss_address(0xfffb_d000)?;
         vm.create_irq_chip()?;
@@ -76,8 +78,9 @@ impl Machine {
         Ok(Self { vcpu, vm, kvm, ram })
     }
 
-    /// Starts the vCPU on its own thread. `reload` puts the guest into RAM, now and at each reset; `ended` is told
-    /// why the vCPU no longer runs. With `coalesce`, THR writes go by way of KVM's ring where the host has one.
+    /// Starts the vCPU on its own thread. `reload` puts the guest into RAM, now and at each reset;
+    /// `ended` is told why the vCPU no longer runs. With `coalesce`, THR writes go by way of KVM's
+    /// ring where the host has one.
     pub(crate) fn start<P: SerialIo + DataRegister + 'static>(
         self,
         port: Arc<P>,
@@ -151,7 +154,8 @@ impl RunningVcpu {
     /// Stops the vCPU wherever it is, and waits for its thread.
     pub(crate) fn stop(self) {
         self.stop.store(true, Ordering::SeqCst);
-        // A signal that comes just before KVM_RUN is entered is not seen there, hence again until the thread is gone.
+        // A signal that comes just before KVM_RUN is entered is not seen there, hence again until
+        // the thread is gone.
         while !self.thread.is_finished() {
             if self.thread.kill(SIGRTMIN()).is_err() {
                 break;
@@ -194,7 +198,8 @@ fn run_vcpu(vcpu: &mut VcpuFd, port: &dyn SerialIo, stop: &AtomicBool) -> Result
             Ok(VcpuExit::Shutdown) => return Ok(Exit::Reset),
             Ok(VcpuExit::FailEntry(reason, _)) => {
                 return Err(format!(
-                    "the host's CPU refuses to enter the guest (reason {reason:#x}); a kernel needs hardware virtualisation"
+                    "the host's CPU refuses to enter the guest (reason {reason:#x}); \
+                     a kernel needs hardware virtualisation"
                 ));
             }
             Ok(VcpuExit::InternalError) => {

@@ -1,4 +1,5 @@
-//! The register side of Linux's `8250_port.c`, without Linux: probes, polled console, interrupt-driven tty.
+//! The register side of Linux's `8250_port.c`, without Linux: probes, polled console,
+//! interrupt-driven tty.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -151,7 +152,8 @@ impl<P: SerialIo> Driver<P> {
         Ok(())
     }
 
-    /// As the kernel's console does: interrupts off at the chip, bytes, wait until all is out, interrupts back.
+    /// As the kernel's console does: interrupts off at the chip, bytes, wait until all is out,
+    /// interrupts back.
     pub(super) fn print(&mut self, text: &str) -> Result<(), Stopped> {
         let ier = self.ier;
         self.set_ier(0);

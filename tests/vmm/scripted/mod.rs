@@ -1,5 +1,5 @@
-//! A guest for hosts without KVM: a thread that talks to the port as Linux's 8250 driver does, and otherwise prints
-//! and obeys what `guest/guest.asm` does.
+//! A guest for hosts without KVM: a thread that talks to the port as Linux's 8250 driver does, and
+//! otherwise prints and obeys what `guest/guest.asm` does.
 
 mod driver;
 mod interrupt;

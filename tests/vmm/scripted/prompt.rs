@@ -35,7 +35,8 @@ impl RotatingSum {
     }
 }
 
-/// The flood's bytes: lines of 64 numbered in hexadecimal, so that a byte lost or repeated shows, and where.
+/// The flood's bytes: lines of 64 numbered in hexadecimal, so that a byte lost or repeated shows,
+/// and where.
 #[derive(Default)]
 struct FloodBytes {
     position: u32,
