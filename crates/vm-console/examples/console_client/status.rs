@@ -1,0 +1,42 @@
+//! `status`: who holds the console, and every counter.
+
+use std::io::{self, Write};
+
+use vm_console::protocol::Status;
+
+use crate::exit::Stop;
+
+pub(crate) fn print(status: &Status, out: impl Write) -> Result<(), Stop> {
+    write(status, out).map_err(|error| Stop::by_output(&error))
+}
+
+fn write(status: &Status, mut out: impl Write) -> io::Result<()> {
+    let power = if status.powered { "on" } else { "off" };
+    writeln!(
+        out,
+        "{}: power {power}, boot {}, output {} to {}",
+        status.console, status.epoch, status.oldest, status.head
+    )?;
+    match &status.holder {
+        None => writeln!(out, "free")?,
+        Some(held) => {
+            write!(
+                out,
+                "held by {} for {} s, ",
+                held.by,
+                held.held_for.as_secs()
+            )?;
+            // Idle since the session began: nothing has been typed in it.
+            if held.idle_for >= held.held_for {
+                writeln!(out, "no input yet")?;
+            } else {
+                writeln!(out, "last input {} s ago", held.idle_for.as_secs())?;
+            }
+        }
+    }
+    writeln!(out, "{} observers", status.observers)?;
+    for (name, value) in status.counters.iter().filter(|(_, value)| *value != 0) {
+        writeln!(out, "{value:>14}  {name}")?;
+    }
+    out.flush()
+}
