@@ -1,5 +1,8 @@
 //! The table of measured rows: see the crate's documentation.
 
+// The print macros panic when their reader is gone.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,19 +38,27 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our lines has seen enough.
+        Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("vm-serial-bench: {error}");
+            // Nobody may be there to read it, and the exit code says it as well.
+            let _ = writeln!(io::stderr(), "vm-serial-bench: {error}");
             ExitCode::from(2)
         }
     }
 }
 
+fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
 fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    let mut out = io::stdout();
     if let Some(count) = arguments.memory_of {
-        println!(
-            "{}",
-            rows::memory_of(count).map_err(|measure::Skipped(why)| why)?
-        );
+        let bytes = rows::memory_of(count).map_err(|measure::Skipped(why)| why)?;
+        writeln!(out, "{bytes}")?;
         return Ok(());
     }
     let all = rows::all();
@@ -65,7 +76,6 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
                 .iter()
                 .any(|name| row.name.starts_with(name.as_str()))
     });
-    let mut out = io::stdout();
     if arguments.list {
         for row in chosen {
             writeln!(out, "{:<22} {} [{}]", row.name, row.what, row.unit)?;

@@ -23,6 +23,9 @@
 //! i HEX, b    ignored                   #           comment
 //! ```
 
+// The print macros panic when their reader is gone.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod device;
 #[path = "../../tests/model/mod.rs"]
 mod model;
@@ -46,7 +49,7 @@ fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     let code = match arguments.as_slice() {
         [] => {
-            eprintln!("usage: replay FILE… | replay -");
+            complain("usage: replay FILE… | replay -");
             UNUSABLE
         }
         [dash] if dash.as_os_str() == "-" => {
@@ -55,13 +58,18 @@ fn main() -> ExitCode {
                 if error.kind() == io::ErrorKind::BrokenPipe {
                     return 0;
                 }
-                eprintln!("replay: {error}");
+                complain(format_args!("replay: {error}"));
                 UNUSABLE
             })
         }
         files => files.iter().map(|file| report(file)).max().unwrap_or(0),
     };
     ExitCode::from(code)
+}
+
+/// A line on standard error. Nobody may be there to read it, and the exit code says it as well.
+fn complain(text: impl Display) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Answers a script line by line; the answer to a line that cannot be understood is an error line.
@@ -94,7 +102,7 @@ fn report(file: &Path) -> u8 {
     let verdict = match verdict::judge_file(file) {
         Ok(verdict) => verdict,
         Err(why) => {
-            eprintln!("{name}: {why}");
+            complain(format_args!("{name}: {why}"));
             return UNUSABLE;
         }
     };
