@@ -21,7 +21,7 @@ fn rig() -> Rig {
         ..LogConfig::default()
     };
     let rig = Rig::with_log(ConsoleConfig::named("vm"), sizes);
-    let chunk = [b'x'; 64 << 10];
+    let chunk = vec![b'x'; 64 << 10];
     for _ in 0..PRINTED / chunk.len() {
         rig.port.with_line(&mut |line| {
             line.transmit(&chunk);

@@ -26,7 +26,7 @@ fn clinging() -> (OwnedFd, TcpStream) {
     // More than the peer takes in while nobody reads there.
     rustix::net::sockopt::set_socket_send_buffer_size(&socket, 1 << 20).unwrap();
     socket.set_nonblocking(true).unwrap();
-    while socket.write(&[b'x'; 64 << 10]).is_ok() {}
+    while socket.write(&[b'x'; 4096]).is_ok() {}
     let linger = Some(Duration::from_mins(10));
     rustix::net::sockopt::set_socket_linger(&socket, linger).unwrap();
     (socket.into(), peer)
