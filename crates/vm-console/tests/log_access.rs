@@ -1,4 +1,5 @@
-//! A file that is there already: its sizes and its mode are not always those asked for, and that is told.
+//! A file that is there already: its sizes and its mode are not always those asked for, and that is
+//! told.
 
 use std::fs::{self, Permissions};
 use std::io::Write as _;

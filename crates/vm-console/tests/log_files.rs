@@ -1,4 +1,5 @@
-//! Files that are not logs, are damaged, cut short, or cannot be made: a clear error, never a panic.
+//! Files that are not logs, are damaged, cut short, or cannot be made: a clear error, never a
+//! panic.
 
 use std::env;
 use std::error::Error as _;
@@ -368,7 +369,8 @@ fn a_reader_tells_that_its_file_was_cut() {
     assert_eq!(cursor.read(&mut buf), Read::Ended(End::FileCut));
 }
 
-/// Does nothing unless this process was started by the next test, with a limit on the size of files.
+/// Does nothing unless this process was started by the next test, with a limit on the size of
+/// files.
 #[test]
 fn play_a_limited_process() {
     if let Some(path) = env::var_os("LOG_FILES_LIMITED") {

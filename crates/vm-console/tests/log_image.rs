@@ -105,7 +105,8 @@ proptest! {
         let newest = old.head().saturating_sub(from.tail.min(to.tail));
         prop_assert!((newest..old.head()).all(|offset| has.binary_search(&offset).is_ok()));
 
-        // Both go on alike; of bytes written after the move, the new log keeps what its own sizes say.
+        // Both go on alike; of bytes written after the move, the new log keeps what its own sizes
+        // say.
         apply(&mut one, &after);
         apply(&mut two, &after);
         prop_assert_eq!((new.head(), new.epoch()), (old.head(), old.epoch()));
@@ -195,7 +196,8 @@ fn an_image_damaged_at_any_byte_or_cut_at_any_length_is_refused() {
     ));
 }
 
-/// Reads everything again and again while the image is restored: each byte is right, and there are none or all.
+/// Reads everything again and again while the image is restored: each byte is right, and there are
+/// none or all.
 #[test]
 fn a_reader_sees_nothing_or_all_of_a_log_while_it_is_restored() {
     let (mut writer, old) = BootLog::in_memory(LogConfig {
@@ -224,7 +226,8 @@ fn a_reader_sees_nothing_or_all_of_a_log_while_it_is_restored() {
             for _ in 0..2 {
                 scope.spawn(|| {
                     started.wait();
-                    // The writer needs some milliseconds at most; the number only ends a test that fails.
+                    // The writer needs some milliseconds at most; the number only ends a test that
+                    // fails.
                     for _ in 0..10_000_000 {
                         let now = log.accounting();
                         if now.written != 0 {
@@ -251,12 +254,13 @@ fn a_reader_sees_nothing_or_all_of_a_log_while_it_is_restored() {
     }
 }
 
-/// The flag says that all of a boot is in its head, so more may be added to it. If that is false, the head
-/// would reach over bytes that the image does not hold.
+/// The flag says that all of a boot is in its head, so more may be added to it. If that is false,
+/// the head would reach over bytes that the image does not hold.
 #[test]
 fn an_image_whose_boot_falsely_grows_on_is_refused() {
     let bytes = sample();
-    // Word 11: the first of the boots, of four words each, which are: epoch, first offset, length, flag.
+    // Word 11: the first of the boots, of four words each, which are: epoch, first offset, length,
+    // flag.
     let flag = |boot: usize| (11 + boot * 4 + 3) * 8;
     for boot in 0..2 {
         assert_eq!(
@@ -291,7 +295,8 @@ fn an_image_goes_into_a_new_log_only_and_into_a_file_as_well() {
     drop(writer);
     let log = BootLog::open_read_only(&path).unwrap();
     assert_eq!((log.head(), log.epoch()), (800, 2));
-    // Heads of 100 bytes at 0 and 400, and 300 bytes of tail: not more, though this log has room for more.
+    // Heads of 100 bytes at 0 and 400, and 300 bytes of tail: not more, though this log has room
+    // for more.
     assert_eq!(kept(&log), (0..100).chain(400..800).collect::<Vec<_>>());
     let (mut writer, _) = BootLog::open_file(&path).unwrap();
     apply(&mut writer, &[Step::Append(5), Step::Boot, Step::Append(5)]);

@@ -105,7 +105,8 @@ fn a_killed_writer_leaves_every_byte_and_the_next_one_goes_on() {
     let (mut head, mut epoch) = (0, 0);
     for round in 0..25 {
         let mut child = start("writer", &path);
-        // Its output must be drained meanwhile, or it would stop at a full pipe and die at the same place always.
+        // Its output must be drained meanwhile, or it would stop at a full pipe and die at the same
+        // place always.
         let killer = thread::spawn({
             let path = path.clone();
             move || {

@@ -95,7 +95,8 @@ fn a_boot_is_found_or_told_to_be_gone_or_not_begun() {
     assert_eq!(log.locate(Start::Boot(22)).fit, Fit::Exact);
 }
 
-/// The counts are shared without a lock: whoever counts, while the writer goes on, all find the same.
+/// The counts are shared without a lock: whoever counts, while the writer goes on, all find the
+/// same.
 #[test]
 fn searches_at_once_and_beside_the_writer_find_the_beginning_of_a_line() {
     let config = LogConfig {

@@ -23,7 +23,8 @@ fn numbered(name: &Path, number: u32) -> PathBuf {
     }
 }
 
-/// All files, the oldest first; checks that none is larger than the limit, and that all but the newest are full.
+/// All files, the oldest first; checks that none is larger than the limit, and that all but the
+/// newest are full.
 fn joined(name: &Path, limits: StreamLimits) -> Vec<u8> {
     let mut all = Vec::new();
     for number in (0..=limits.full_files + 1).rev() {

@@ -1,4 +1,5 @@
-//! One writer, many readers, at once: every byte's value is a function of its offset, so any wrong byte is caught.
+//! One writer, many readers, at once: every byte's value is a function of its offset, so any wrong
+//! byte is caught.
 
 mod numbered;
 
@@ -191,7 +192,8 @@ fn a_reader_that_sleeps_only_when_armed_reads_everything() {
     );
 }
 
-/// With a tail of one byte nearly every read is of a boot's head, and each boot overwrites the only one.
+/// With a tail of one byte nearly every read is of a boot's head, and each boot overwrites the only
+/// one.
 #[test]
 fn a_head_that_is_given_up_while_it_is_read_is_not_mixed_with_the_next() {
     const END: u64 = 10_000_000;

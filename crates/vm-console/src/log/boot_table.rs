@@ -1,4 +1,4 @@
-//! Which boots have their beginning kept, and where.
+//! The table of boots whose heads are kept.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -13,7 +13,7 @@ pub(super) struct BootTable {
     len: usize,
 }
 
-/// A boot of which the head is kept.
+/// A boot whose head is kept.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Entry {
     pub(super) epoch: u64,
@@ -26,7 +26,7 @@ pub(super) struct Entry {
 }
 
 impl BootTable {
-    /// The boot table as it is; nothing in it reaches beyond `head`.
+    /// The table as it is now; nothing in it reaches beyond `written`.
     pub(super) fn read(memory: &Memory, written: u64) -> Self {
         let layout = memory.layout;
         let mut table = Self {
@@ -39,7 +39,7 @@ impl BootTable {
             let number = seal.number(memory);
             let start = memory.load(at + 8, Relaxed);
             let limit = memory.load(at + 16, Relaxed);
-            // 0 marks an entry that no boot uses, or that is being rewritten.
+            // 0: no boot uses the entry, or it is being rewritten.
             if number != 0 && seal.holds(memory, number) && start <= written {
                 table.entries[table.len] = Entry {
                     epoch: number - 1,
@@ -54,7 +54,7 @@ impl BootTable {
         entries.sort_unstable_by_key(|entry| entry.epoch);
         let mut next_start = written;
         for entry in entries.iter_mut().rev() {
-            // In a file that is not damaged, boots begin in the order of their numbers.
+            // In a sound file, boots begin in the order of their epochs.
             entry.start = entry.start.min(next_start);
             entry.head_end = entry.head_end.min(next_start);
             next_start = entry.start;
@@ -66,7 +66,7 @@ impl BootTable {
         &self.entries[..self.len]
     }
 
-    /// An entry that no boot uses.
+    /// A place in the table that no boot uses.
     pub(super) fn free_slot(&self, boots: u64) -> Option<u64> {
         (0..boots).find(|slot| self.entries().iter().all(|entry| entry.slot != *slot))
     }

@@ -1,4 +1,4 @@
-//! What must hold of a log's counters and tables before a byte of it is relied on.
+//! Checks of a log's counters and tables, before a byte of the log is relied on.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
@@ -57,7 +57,7 @@ pub(super) fn check_counters(memory: &Memory) -> Result<(), LogError> {
     ])
 }
 
-/// Checks what holds besides as long as nobody writes.
+/// Checks in addition what holds only while nobody writes.
 pub(super) fn check_at_rest(memory: &Memory) -> Result<(), LogError> {
     let written = memory.load(at::WRITTEN, Acquire);
     let reserved = memory.load(at::RESERVED, Relaxed);
@@ -84,7 +84,7 @@ pub(super) fn check_at_rest(memory: &Memory) -> Result<(), LogError> {
         demand(&[
             (
                 number <= epoch + 1,
-                "no boot in the table may be above the boot count",
+                "no boot in the table may be above the epoch",
                 number,
             ),
             (

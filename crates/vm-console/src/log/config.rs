@@ -16,13 +16,14 @@ use super::error::LogError;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogConfig {
-    /// How many of the newest bytes are always kept; 1 to [`LogConfig::MAX_TAIL`], 1 MiB by default. Any
-    /// number will do: it need not be a power of two.
+    /// How many of the newest bytes are always kept: 1 to [`LogConfig::MAX_TAIL`], 1 MiB by
+    /// default. It need not be a power of two.
     pub tail: u64,
-    /// How many bytes are kept of the beginning of each boot; 0 to [`LogConfig::MAX_HEAD`], 64 KiB by default.
+    /// How many of the first bytes of each boot are kept: 0 to [`LogConfig::MAX_HEAD`], 64 KiB by
+    /// default.
     pub head: u64,
-    /// Of how many boots the beginning is kept; 1 to [`LogConfig::MAX_BOOTS`], 4 by default. When another
-    /// boot begins, the beginning of the oldest is given up.
+    /// How many boots have their head kept: 1 to [`LogConfig::MAX_BOOTS`], 4 by default. When
+    /// another boot begins, the head of the oldest is given up.
     pub boots: u64,
 }
 

@@ -3,22 +3,22 @@
 use super::reader::{BootLog, Fetch};
 use super::start::Start;
 
-/// What a cursor does where bytes are gone.
+/// How a cursor behaves at a gap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GapPolicy {
-    /// Tells it once with [`Read::Gap`], and goes on after it.
+    /// It reports the gap once as [`Read::Gap`], and goes on after it.
     #[default]
     Note,
-    /// Goes on after it; the bytes are counted in [`Cursor::lost`].
+    /// It goes on after the gap without a report. The bytes are counted in [`Cursor::lost`].
     Silent,
-    /// Tells it once, and then ends: every later read is [`Read::Ended`].
+    /// It reports the gap once and then ends: every later read is [`Read::Ended`].
     Disconnect,
 }
 
-/// What a read found.
+/// The result of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Read {
-    /// So many bytes were copied to the beginning of the buffer; at least one.
+    /// This many bytes, at least one, were copied to the beginning of the buffer.
     Bytes(usize),
     /// The bytes between these offsets are gone; the cursor is at `to` now.
     Gap {
@@ -42,14 +42,15 @@ pub enum End {
     FileCut,
 }
 
-/// One reader's place in a log. Cursors do not know of each other, nor the writer of them.
+/// One reader's place in a log. Cursors do not know each other, and the writer knows none of them.
 ///
 /// At any time `delivered + lost = offset - started_at`, exactly.
 ///
 /// ```
 /// use vm_console::{BootLog, LogConfig, Read, Start};
 ///
-/// let (mut writer, log) = BootLog::in_memory(LogConfig { tail: 4, head: 0, ..LogConfig::default() })?;
+/// let config = LogConfig { tail: 4, head: 0, ..LogConfig::default() };
+/// let (mut writer, log) = BootLog::in_memory(config)?;
 /// let mut cursor = log.cursor(Start::Oldest);
 /// let mut buf = [0; 64];
 /// writer.append(b"ab");
@@ -92,7 +93,8 @@ impl Cursor {
         self
     }
 
-    /// Copies the next bytes, as many as fit and are at hand. With an empty buffer it tells only gaps and ends.
+    /// Copies the next bytes, as many as fit and are there. An empty buffer gets no bytes, but
+    /// learns of a gap or an end.
     pub fn read(&mut self, buf: &mut [u8]) -> Read {
         if let Some(end) = self.ended {
             return Read::Ended(end);
@@ -141,13 +143,13 @@ impl Cursor {
         self.offset - self.started_at - self.lost
     }
 
-    /// Bytes that were gone when the cursor came to them.
+    /// Bytes that had been overwritten when the cursor came to them.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost
     }
 
-    /// Bytes written but not yet read, those that are gone already included.
+    /// Bytes that were written and not read yet, including those that have been overwritten.
     #[must_use]
     pub fn behind(&self) -> u64 {
         self.log.head().saturating_sub(self.offset)
@@ -161,7 +163,7 @@ impl Cursor {
 }
 
 impl BootLog {
-    /// A reader of its own, beginning at `start`, that notes gaps.
+    /// A new reader that begins at `start` and reports gaps.
     #[must_use]
     pub fn cursor(&self, start: Start) -> Cursor {
         Cursor::new(self.clone(), start, GapPolicy::default())

@@ -1,4 +1,4 @@
-//! What can be wrong with a log's sizes, its file or its image.
+//! Errors of a log's sizes, its file or its image.
 
 use std::fmt;
 use std::io;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// Why a log could not be made, opened or imported. Appending and reading have no errors.
 ///
-/// Each message says that it is about the boot log, so print it without a word before it.
+/// Each message names the boot log, so print it without a prefix that does.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LogError {
@@ -14,7 +14,7 @@ pub enum LogError {
     Size {
         /// The field's name.
         field: &'static str,
-        /// What was given.
+        /// The value given.
         given: u64,
         /// The least that is allowed.
         min: u64,
@@ -25,14 +25,14 @@ pub enum LogError {
     Map(vm_memory::mmap::MmapRegionError),
     /// The system refused a step on the file.
     Io {
-        /// What was being done.
+        /// The step, as a verb.
         doing: &'static str,
         /// The file, if it was given by name.
         path: Option<PathBuf>,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The file does not begin as a boot log does.
+    /// The file does not begin like a boot log.
     NotALog,
     /// The file is a boot log of a format that this version does not know.
     Version {
@@ -45,7 +45,7 @@ pub enum LogError {
     CutShort {
         /// Bytes in the file.
         len: u64,
-        /// Bytes there must be.
+        /// Bytes that the header asks for.
         expected: u64,
     },
     /// The fixed part of the header, or an image, does not match its check sum.
@@ -59,11 +59,12 @@ pub enum LogError {
     },
     /// The bytes are not the image of a log.
     NotAnImage,
-    /// An image can be restored only into a log that nothing was written to.
+    /// An image can be restored only into a new log, and this one has been written to.
     NotEmpty,
     /// Another live process (or another handle in this one) writes this log.
     InUse,
-    /// Another live process (or another handle in this one) writes these [`StreamFiles`](super::StreamFiles).
+    /// Another live process (or another handle in this one) writes these
+    /// [`StreamFiles`](super::StreamFiles).
     StreamInUse {
         /// The name of the newest file.
         name: PathBuf,
@@ -132,7 +133,8 @@ impl fmt::Display for LogError {
             Self::CutShort { len, expected } => {
                 write!(
                     f,
-                    "boot log is cut short: {len} bytes, its header says {expected}; move it away to start anew"
+                    "boot log is cut short: {len} bytes, its header says {expected}; \
+                     move it away to start anew"
                 )
             }
             Self::Damaged => {
@@ -155,7 +157,8 @@ impl fmt::Display for LogError {
             ),
             Self::StreamInUse { name } => write!(
                 f,
-                "boot log: {} and the full files beside it have another writer; stop it or choose another name",
+                "boot log: {} and the full files beside it have another writer; \
+                 stop it or choose another name",
                 name.display()
             ),
         }

@@ -8,26 +8,28 @@ use super::reader::{BootLog, COPY, Fetch};
 pub struct Excerpt {
     /// The bytes from `start` to `next`.
     pub bytes: Vec<u8>,
-    /// Where the bytes begin; later than asked for if bytes were lost, or if more was asked than there is.
+    /// Where the bytes begin. This is not the offset asked for if bytes there are gone, or if it
+    /// was beyond the end.
     pub start: u64,
-    /// Where to go on.
+    /// The offset to go on at.
     pub next: u64,
     /// The oldest byte that can still be read.
     pub oldest: u64,
     /// How many bytes between the offset asked for and `start` are gone.
     pub lost: u64,
-    /// The boot count at the time of the answer.
+    /// The epoch at the time of the answer.
     pub epoch: u64,
 }
 
 impl BootLog {
-    /// Reads up to `max` bytes from the offset `start`, or from `-start` bytes before the end if it is negative.
-    /// The answer tells what it really is; it never reaches across a gap.
+    /// Reads up to `max` bytes from the offset `start`; a negative `start` counts back from the
+    /// end. The answer says which bytes these really are. It never reaches across a gap.
     ///
     /// ```
     /// use vm_console::{BootLog, LogConfig};
     ///
-    /// let (mut writer, log) = BootLog::in_memory(LogConfig { tail: 8, head: 4, ..LogConfig::default() })?;
+    /// let config = LogConfig { tail: 8, head: 4, ..LogConfig::default() };
+    /// let (mut writer, log) = BootLog::in_memory(config)?;
     /// writer.append(b"0123456789abcdef");
     /// assert_eq!(log.read_at(-3, 100).bytes, b"def");
     /// let answer = log.read_at(2, 100);

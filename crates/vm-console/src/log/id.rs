@@ -14,8 +14,9 @@ use super::protocol::{Cells, Seal};
 /// The identity of a log: 128 random bits, drawn when the log is made.
 ///
 /// An offset means something only together with the log it counts in. A client that wants to resume
-/// later keeps both, and compares the identity before it trusts the offset. A log keeps its identity
-/// when a file is opened again and when it moves to another host as a [`LogImage`](super::LogImage).
+/// later keeps both, and compares the identity before it trusts the offset. A log keeps its
+/// identity when a file is opened again and when it moves to another host as a
+/// [`LogImage`](super::LogImage).
 ///
 /// Shown as 32 hexadecimal digits.
 ///
@@ -33,7 +34,8 @@ use super::protocol::{Cells, Seal};
 pub struct LogId(NonZero<u128>);
 
 impl LogId {
-    /// The identity of this value; `None` for 0, which stands for "no identity" wherever one is stored.
+    /// The identity with this value. `None` for 0, which means "no identity" wherever one is
+    /// stored.
     #[must_use]
     pub const fn new(value: u128) -> Option<Self> {
         match NonZero::new(value) {
@@ -51,7 +53,7 @@ impl LogId {
     /// A new one, from the kernel's random numbers.
     pub(super) fn random() -> Result<Self, LogError> {
         let mut bytes = [0; 16];
-        // So few bytes are never given in part.
+        // The kernel never returns a part of so few bytes.
         retry_on_intr(|| getrandom(&mut bytes, GetRandomFlags::empty()))
             .map_err(|e| LogError::io("get random numbers for its identity", e))?;
         let value = NonZero::new(u128::from_le_bytes(bytes));
@@ -80,7 +82,7 @@ impl fmt::Display for LogId {
     }
 }
 
-/// What the header says of the identity.
+/// The identity as the header has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stored {
     /// An older version made the log, or its maker was killed before the identity was whole.
@@ -90,12 +92,13 @@ pub(super) enum Stored {
     Damaged(u64),
 }
 
-/// The check sum is stored last and guards the identity: half of one is never taken for a whole one.
+/// The check sum guards the identity and is stored last, so half an identity is never taken for a
+/// whole one.
 const SEAL: Seal = Seal { at: at::ID_CHECK };
 
 fn seal_number(words: [u64; 2]) -> u64 {
     let bytes = words.map(u64::to_le_bytes);
-    // Never 0, which says that there is none.
+    // Never 0, which means that there is none.
     check_sum(bytes.as_flattened()) | 1
 }
 

@@ -6,18 +6,18 @@ use super::layout::{MAX_EPOCH, MAX_OFFSET};
 
 /// Everything that a log keeps, independent of its sizes and of where it is stored.
 ///
-/// As bytes ([`to_bytes`](Self::to_bytes)) it is a sequence of little-endian 64-bit words, then the kept bytes
-/// themselves, then a check sum:
+/// As bytes ([`to_bytes`](Self::to_bytes)) it consists of little-endian 64-bit words, then the kept
+/// bytes themselves, then a check sum:
 ///
 /// | words | what |
 /// |---|---|
 /// | 2 | `VMLOGIMG`, version (2) |
-/// | 2 | write offset, boot count |
+/// | 2 | write offset, epoch |
 /// | 4 | numbers of boots, marks, line times; length of the tail |
 /// | 1 | marks ever written |
 /// | 2 | [identity](LogId), low half first; 0: none. Version 1 does not have these two words |
-/// | 4 each | boots: boot count, first offset, length of the head, 1 if the head may still grow |
-/// | 3 each | marks: offset, nanoseconds since 1970, boot count << 8 \| kind |
+/// | 4 each | boots: epoch, first offset, length of the head, 1 if the head may still grow |
+/// | 3 each | marks: offset, nanoseconds since 1970, epoch << 8 \| kind |
 /// | 3 each | line times: offset after the line, nanoseconds since 1970, 0 |
 /// | bytes | the heads in the order of the boots, then the tail |
 /// | 1 | FNV-1a of everything before |
@@ -57,13 +57,14 @@ pub(super) struct BootImage {
 }
 
 impl LogImage {
-    /// The offset of the first byte that will be written after this image is restored; tell it to clients.
+    /// The write offset: the first byte written after this image is restored has it. Clients resume
+    /// there.
     #[must_use]
     pub fn head(&self) -> u64 {
         self.written
     }
 
-    /// The boot count.
+    /// The epoch.
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.epoch
@@ -75,8 +76,8 @@ impl LogImage {
         self.id
     }
 
-    /// The same image without an identity, for a second guest that begins as a copy of the first: the two
-    /// logs differ from then on, so the log that this is restored into keeps its own identity.
+    /// The same image without an identity. Use it for a second guest that begins as a copy of the
+    /// first: the two logs differ from then on, so the second must keep the identity of its own.
     #[must_use]
     pub fn without_id(self) -> Self {
         Self { id: None, ..self }
@@ -118,10 +119,10 @@ impl LogImage {
         {
             rule_holds(
                 boot.epoch < next_epoch,
-                "boots must be in order, up to the boot count",
+                "boots must be in order, up to the epoch",
                 boot.epoch,
             )?;
-            // Not a sum: the offset is any number yet.
+            // Nothing bounds the offset yet, so it is not added to.
             rule_holds(
                 boot.start <= next_start,
                 "boots must begin in their order",
@@ -136,7 +137,7 @@ impl LogImage {
             let may_grow = boot.epoch == self.epoch && boot.start + len == self.written;
             rule_holds(
                 may_grow || !boot.open,
-                "only the head of the last boot may still grow, and only if it is all that was written",
+                "only the last head may still grow, and only if it holds all of its boot",
                 boot.epoch,
             )?;
         }
@@ -154,7 +155,7 @@ impl LogImage {
         for mark in &self.marks {
             rule_holds(
                 mark[2] >> 8 <= self.epoch,
-                "no mark may be above the boot count",
+                "no mark may be above the epoch",
                 mark[2] >> 8,
             )?;
         }

@@ -48,7 +48,8 @@ impl LogImage {
     ///
     /// # Errors
     /// [`LogError::NotAnImage`], [`Version`](LogError::Version), [`CutShort`](LogError::CutShort),
-    /// [`Damaged`](LogError::Damaged), or [`Inconsistent`](LogError::Inconsistent) with the rule that is broken.
+    /// [`Damaged`](LogError::Damaged), or [`Inconsistent`](LogError::Inconsistent) with the rule
+    /// that is broken.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, LogError> {
         let len = bytes.len() as u64;
         let mut rest = Words(bytes);

@@ -1,5 +1,5 @@
-//! Where everything is in the mapping: the same in memory and in a file. The table in the [module's page](super)
-//! is the specification.
+//! Where everything is in the mapping, in memory and in a file alike. The tables on the
+//! [module's page](super) are the specification.
 
 use super::config::LogConfig;
 use super::error::LogError;
@@ -34,7 +34,7 @@ pub(super) mod at {
 
 /// Bytes of the fixed part of the header, which the check sum at its end covers.
 pub(super) const FIXED: usize = 56;
-/// The table of marks: offset, time, boot count << 8 | kind.
+/// The table of marks: offset, time, epoch << 8 | kind.
 pub(super) const MARK_RECORDS: Records = Records {
     count: at::MARK_COUNT,
     at: at::MARK_TABLE,
@@ -46,16 +46,16 @@ pub(super) const LINE_TIME_RECORDS: Records = Records {
     at: at::LINE_TIME_TABLE,
     capacity: 4096,
 };
-/// The ring's writer announces what it will overwrite in steps of this many bytes.
+/// The reserved offset moves in steps of this many bytes.
 pub(super) const BLOCK: u64 = 4096;
 
-/// Where the words of boot-table entry `slot` are: boot count + 1, offset of the boot's first byte, how many of its
-/// first bytes are kept at most, 0.
+/// Where the words of boot-table entry `slot` are: epoch + 1, offset of the boot's first byte, size
+/// of its head at most, 0.
 pub(super) fn boot_entry(slot: u64) -> usize {
     at::BOOT_TABLE + slot as usize * 32
 }
 
-/// What guards boot-table entry `slot` and the head that belongs to it.
+/// The seal of boot-table entry `slot` and of the head that belongs to it.
 pub(super) fn boot_seal(slot: u64) -> Seal {
     Seal {
         at: boot_entry(slot),
@@ -88,18 +88,19 @@ impl Layout {
         }
     }
 
-    /// Bytes of one boot's head in the mapping: whole pages, so that an unused head costs no memory.
+    /// Bytes of one boot's head in the mapping. These are whole pages, so an unused head costs no
+    /// memory.
     fn head_room(&self) -> u64 {
         self.head_bytes.next_multiple_of(BLOCK)
     }
 
-    /// No more bytes than this can be kept at a time.
+    /// The most bytes that can be kept at a time.
     pub(super) fn most_kept(&self) -> u64 {
         self.tail + self.boots * self.head_bytes
     }
 
-    /// The ring is two blocks larger than the tail: one because the writer reserves a block ahead, one so that a
-    /// reader of the oldest bytes has that much time before they are gone.
+    /// The ring is two blocks larger than the tail. The writer reserves one of them ahead; the
+    /// other gives a reader of the oldest bytes some time before they are gone.
     fn ring_bytes(&self) -> u64 {
         self.tail.next_multiple_of(BLOCK) + 2 * BLOCK
     }
@@ -181,15 +182,15 @@ impl Layout {
     }
 }
 
-/// As much of `left` as fits into `room`. Where lengths have 32 bits, the low half of a longer `left` says
-/// nothing: it may be 0.
+/// As much of `left` as fits into `room`. Casting `left` would be wrong where lengths have 32 bits:
+/// the low half of a larger number may be 0.
 pub(super) fn fitting<L: Copy + Ord + TryFrom<u64>>(room: L, left: u64) -> L {
     L::try_from(left).map_or(room, |left| left.min(room))
 }
 
-/// No guest writes 2^62 bytes; offsets below it can be added to sizes without overflow.
+/// No guest writes 2^62 bytes, and offsets below that can be added to sizes without overflow.
 pub(super) const MAX_OFFSET: u64 = 1 << 62;
-/// The boot count shares a word with the kind of a mark.
+/// The epoch shares a word with the kind of a mark.
 pub(super) const MAX_EPOCH: u64 = 1 << 56;
 
 /// FNV-1a, 64 bits: enough to tell a damaged header from a whole one.
@@ -207,7 +208,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_fits_is_the_same_whatever_the_width_of_a_length_is(room: u32, left: u64, turns in 0_u32..32) {
+        fn a_length_fits_at_any_width(room: u32, left: u64, turns in 0_u32..32) {
             // Multiples of 2^32 among them.
             for left in [left, left >> turns, left & !u64::from(u32::MAX)] {
                 let expected = u64::from(room).min(left);

@@ -1,43 +1,45 @@
-//! How many newlines there are in each block of a log, as far as its readers have counted.
+//! The number of newlines in each segment of a log, as far as readers have counted.
 
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Smallest block: as much as is copied at a time.
-const LEAST_BLOCK: u64 = 16 << 10;
-/// In a larger log the blocks are larger instead, so that a walk over all of them stays short.
-const MOST_BLOCKS: u64 = 1 << 16;
+/// The smallest segment: as much as is copied at a time.
+const LEAST_SEGMENT: u64 = 16 << 10;
+/// A larger log has larger segments instead of more, so that a walk over all of them stays short.
+const MOST_SEGMENTS: u64 = 1 << 16;
 
-/// Remembers counts. Each byte of a log is written once and never changes, so a count that was once
-/// right stays right: readers share it without a lock, and the writer knows nothing of it.
+/// Remembers counts. A byte at an offset never changes once it is written, so a right count stays
+/// right. Readers therefore share the counts without a lock, and the writer does not know of them.
 ///
-/// It takes no memory before the first count, and then 8 bytes for each block.
+/// It takes no memory before the first count, and then 8 bytes for each segment.
 #[derive(Debug)]
 pub(super) struct LineCounts {
-    /// Binary logarithm of the bytes in a block.
-    block_bits: u32,
-    /// Binary logarithm of the number of slots; block `n` has slot `n` mod this number.
+    /// Binary logarithm of the bytes in a segment.
+    segment_bits: u32,
+    /// Binary logarithm of the number of slots; segment `n` has slot `n` mod this number.
     slot_bits: u32,
-    /// (1 + how often the slots went round) << (`block_bits` + 1) | newlines; 0: not counted.
+    /// (1 + number of the lap round the slots) << (`segment_bits` + 1) | newlines; 0: not counted.
     slots: OnceLock<Box<[AtomicU64]>>,
 }
 
 impl LineCounts {
-    /// For a log that keeps at most so many bytes.
+    /// Counts for a log that keeps at most this many bytes.
     pub(super) fn new(kept: u64) -> Self {
-        let block = (kept / MOST_BLOCKS).max(LEAST_BLOCK).next_power_of_two();
-        let slots = (kept / block + 2).next_power_of_two();
+        let segment = (kept / MOST_SEGMENTS)
+            .max(LEAST_SEGMENT)
+            .next_power_of_two();
+        let slots = (kept / segment + 2).next_power_of_two();
         Self {
-            block_bits: block.ilog2(),
+            segment_bits: segment.ilog2(),
             slot_bits: slots.ilog2(),
             slots: OnceLock::new(),
         }
     }
 
-    /// Bytes in a block; block `n` begins at the offset `n` times this.
-    pub(super) fn block(&self) -> u64 {
-        1 << self.block_bits
+    /// Bytes in a segment; segment `n` begins at the offset `n` times this.
+    pub(super) fn segment(&self) -> u64 {
+        1 << self.segment_bits
     }
 
     fn slot(&self, index: u64) -> Option<&AtomicU64> {
@@ -53,24 +55,27 @@ impl LineCounts {
         (index >> self.slot_bits) + 1
     }
 
-    /// The newlines in block `index`, if somebody counted them.
+    /// The newlines in segment `index`, if a reader has counted them.
     pub(super) fn get(&self, index: u64) -> Option<u64> {
         let found = self.slot(index)?.load(Relaxed);
-        let bits = self.block_bits + 1;
+        let bits = self.segment_bits + 1;
         (found >> bits == self.lap(index)).then_some(found & ((1 << bits) - 1))
     }
 
-    /// Remembers the newlines in block `index`, all of whose bytes were written and counted.
+    /// Remembers the newlines in segment `index`. All its bytes must have been written and counted.
     pub(super) fn set(&self, index: u64, newlines: u64) {
         if let Some(slot) = self.slot(index) {
-            slot.store(self.lap(index) << (self.block_bits + 1) | newlines, Relaxed);
+            slot.store(
+                self.lap(index) << (self.segment_bits + 1) | newlines,
+                Relaxed,
+            );
         }
     }
 }
 
 /// The newlines among `bytes`.
 pub(super) fn newlines(bytes: &[u8]) -> u64 {
-    // A byte holds the sum of 255, which lets the compiler add many at once.
+    // A sum of 255 fits a byte, so the compiler can add many at once.
     let few = |bytes: &[u8]| {
         bytes
             .iter()
@@ -85,17 +90,17 @@ mod tests {
     use crate::log::layout::MAX_OFFSET;
 
     #[test]
-    fn a_count_is_found_for_its_own_block_only() {
+    fn a_count_is_found_for_its_own_segment_only() {
         for kept in [1, 20_000, 1 << 26, 80 << 30] {
             let counts = LineCounts::new(kept);
-            let block = counts.block();
+            let segment = counts.segment();
             let slots = 1_u64 << counts.slot_bits;
-            assert!(slots * block >= kept + block && slots <= 2 * MOST_BLOCKS);
-            let last = MAX_OFFSET / block;
+            assert!(slots * segment >= kept + segment && slots <= 2 * MOST_SEGMENTS);
+            let last = MAX_OFFSET / segment;
             for index in [0, slots - 1, last] {
                 assert_eq!(counts.get(index), None);
-                counts.set(index, block);
-                assert_eq!(counts.get(index), Some(block), "every byte is a newline");
+                counts.set(index, segment);
+                assert_eq!(counts.get(index), Some(segment), "every byte is a newline");
                 assert_eq!(counts.get(index + slots), None);
                 counts.set(index, 0);
                 assert_eq!(counts.get(index), Some(0));

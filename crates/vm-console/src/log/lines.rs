@@ -1,34 +1,34 @@
-//! Finding the line that is so many lines before the end.
+//! The search for the beginning of a line, from the end of the log backwards.
 
 use super::line_counts::newlines;
 use super::reader::BootLog;
 
-/// A search from the end of a log back to the beginning of a line, a block at a time.
+/// A search from the end of a log back to the beginning of a line, a segment at a time.
 pub(super) struct LineSearch<'a> {
     log: &'a BootLog,
     /// The first offset from which nothing is missing.
     lowest: u64,
-    /// What is at and after this offset was looked through.
+    /// Everything from this offset on has been searched.
     end: u64,
     /// Newlines still to be found.
     left: u64,
 }
 
-/// What a step of the search came to.
+/// The result of a step.
 pub(super) enum Step {
     /// The line begins here.
     Found(u64),
-    /// There are fewer lines than asked for; the oldest byte that was looked through is here.
+    /// There are fewer lines than asked for. This is the oldest byte that was searched.
     Fewer(u64),
-    /// So many bytes were counted that nobody had counted before, and are remembered.
+    /// The search goes on. This many bytes were counted for the first time.
     Counted(u64),
 }
 
-/// Bytes copied and looked through at a time.
+/// Bytes copied and searched at a time.
 const CHUNK: u64 = 16 << 10;
 
 impl<'a> LineSearch<'a> {
-    /// For the line `count` lines before `written`, the write offset.
+    /// A search for the line that begins `count` lines before the write offset `written`.
     pub(super) fn new(log: &'a BootLog, written: u64, count: u64) -> Self {
         Self {
             log,
@@ -39,7 +39,7 @@ impl<'a> LineSearch<'a> {
         }
     }
 
-    /// Looks through another block, or takes its count from memory.
+    /// Searches another segment, or takes its count from memory.
     pub(super) fn step(&mut self) -> Step {
         if self.left == 0 {
             return Step::Found(self.end);
@@ -48,9 +48,9 @@ impl<'a> LineSearch<'a> {
             return Step::Fewer(self.lowest);
         }
         let counts = self.log.line_counts();
-        let index = (self.end - 1) / counts.block();
-        let begin = index * counts.block();
-        let is_whole = self.end == begin + counts.block();
+        let index = (self.end - 1) / counts.segment();
+        let begin = index * counts.segment();
+        let is_whole = self.end == begin + counts.segment();
         if let Some(known) = counts.get(index).filter(|_| is_whole)
             && known < self.left
         {
@@ -69,7 +69,7 @@ impl<'a> LineSearch<'a> {
         Step::Counted(0)
     }
 
-    /// Looks through everything down to `begin`; `None` if more lines are wanted.
+    /// Searches back to the offset `begin`; `None` if the line begins before it.
     fn look_back_to(&mut self, begin: u64) -> Option<Step> {
         let mut room = [0; CHUNK as usize];
         while self.end > begin {

@@ -10,8 +10,8 @@ use rustix::io::Errno;
 use super::error::LogError;
 use super::layout::{BLOCK, FIXED, Layout, MAGIC, fitting};
 
-/// Makes an empty log: header, then length. A writer killed in between leaves the header alone, which
-/// [`BootLog::in_file`] knows.
+/// Makes an empty log: header first, then length. A writer killed in between leaves only the
+/// header, and the next one finishes the work.
 pub(super) fn format(file: &File, layout: Layout) -> Result<(), LogError> {
     file.write_all_at(&layout.fixed_header(), 0)
         .map_err(|e| LogError::io("write", e))?;
@@ -20,8 +20,8 @@ pub(super) fn format(file: &File, layout: Layout) -> Result<(), LogError> {
     allocate(file, layout)
 }
 
-/// Allocates every block of the file, so that no store into the mapping can meet a full disk (SIGBUS). A file
-/// that was copied with holes gets them filled here too.
+/// Allocates every block of the file, so that no store into the mapping can meet a full disk
+/// (SIGBUS). This also fills the holes of a file that was copied with holes.
 pub(super) fn allocate(file: &File, layout: Layout) -> Result<(), LogError> {
     match fallocate(file, FallocateFlags::empty(), 0, layout.length()) {
         Ok(()) => Ok(()),

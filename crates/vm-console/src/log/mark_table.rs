@@ -6,24 +6,25 @@ use super::layout::{MARK_RECORDS, at};
 use super::marks::{Mark, MarkKind};
 use super::protocol::Cells;
 
-/// So many of the newest marks about the machine, and as many about its console, are replaced only by
-/// marks of the same sort: no number of attaches pushes out a boot's mark, and no number of resets an
-/// attach's.
+/// Marks are of two sorts: about the machine, and about its console. This many of the newest marks
+/// of each sort are replaced only by marks of the same sort. So attaches cannot push out the marks
+/// of boots, and a guest that resets in a loop cannot push out those of attaches.
 const SHARE: usize = 64;
 
-/// How many marks there ever were; while the writer leaves indices out, too few by these for an instant.
+/// How many marks there ever were. For an instant while a mark is added, the answer may be too
+/// small by the indices that are being left out.
 pub(super) fn written<C: Cells>(cells: &C) -> u64 {
     let indices = cells.load(MARK_RECORDS.count, Acquire);
     indices.saturating_sub(cells.load(at::MARKS_SKIPPED, Relaxed))
 }
 
-/// The kept marks as they are stored, oldest first.
+/// The words of the kept marks, oldest first.
 pub(super) fn kept<C: Cells>(cells: &C) -> Vec<[u64; 3]> {
     let count = cells.load(MARK_RECORDS.count, Acquire);
     let mut found: Vec<_> = (0..MARK_RECORDS.capacity)
         .filter_map(|entry| {
             let held = MARK_RECORDS.held(cells, entry)?;
-            // A mark made meanwhile is left to the next look.
+            // A mark added since is left to the next call.
             (held.0 < count).then_some(held)
         })
         .collect();
@@ -34,16 +35,17 @@ pub(super) fn kept<C: Cells>(cells: &C) -> Vec<[u64; 3]> {
 /// Adds marks. There is one for each log.
 #[derive(Debug, Default)]
 pub(super) struct MarkWriter {
-    /// For each sort, marks of a smaller index are not among the newest [`SHARE`]. Too small a number costs
-    /// another look at the table and nothing else.
+    /// For each sort, marks below this index are not among the newest [`SHARE`]. It is remembered
+    /// so that the table is rarely searched; a number that is too small only causes a search.
     replaceable_below: [u64; 2],
 }
 
 impl MarkWriter {
     /// Adds a mark.
     ///
-    /// A mark that keeps its place is not moved: the index that would replace it is left out, and the next
-    /// one is used. Versions that know of no such marks overlook them, and find all others.
+    /// A mark that must stay is not moved. Instead the index that would replace it is left out, and
+    /// the next one is used. Versions that do not know this rule overlook the mark and find all
+    /// others.
     pub(super) fn push<C: Cells>(&mut self, cells: &C, mark: Mark) {
         let count = cells.load(MARK_RECORDS.count, Relaxed);
         let skip = self.marks_that_stay(cells, count);
@@ -55,7 +57,8 @@ impl MarkWriter {
         MARK_RECORDS.push(cells, mark.to_words());
     }
 
-    /// How many entries, from that of the index `count` on, hold a mark that keeps its place.
+    /// How many entries in a row, beginning with that of the index `count`, hold a mark that must
+    /// stay.
     fn marks_that_stay<C: Cells>(&mut self, cells: &C, count: u64) -> u64 {
         let mut is_exact = [false; 2];
         let mut stays = |skip: &u64| {
@@ -70,7 +73,7 @@ impl MarkWriter {
             }
             index >= self.replaceable_below[sort]
         };
-        // Both shares together are less than the table, so this ends at a mark that may go.
+        // Both shares together are smaller than the table, so some mark may go.
         (0..MARK_RECORDS.capacity)
             .take_while(|skip| stays(skip))
             .count() as u64
@@ -93,7 +96,7 @@ fn oldest_that_stays<C: Cells>(cells: &C, sort: usize) -> u64 {
     }
 }
 
-/// The index of the mark in this entry, and its sort: 1 if it is about the machine. For the writer alone.
+/// The index of the mark in this entry, and its sort: 1 if it is about the machine.
 fn held<C: Cells>(cells: &C, entry: u64) -> Option<(u64, usize)> {
     let (index, [.., what]) = MARK_RECORDS.held(cells, entry)?;
     let about_machine = MarkKind::of_word(what).is_some_and(MarkKind::is_about_machine);

@@ -1,8 +1,8 @@
-//! What happened to the machine and to the console, and at which byte.
+//! Events of the machine and its console, each at a byte of the output.
 
 use super::time::UnixTime;
 
-/// What a mark tells.
+/// The event that a mark records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(u8)]
@@ -47,7 +47,8 @@ impl MarkKind {
             .find(|&kind| kind as u64 == word & 0xff)
     }
 
-    /// Whether it tells of the machine and its log, and not of its console and who uses it.
+    /// Whether the event is one of the machine or its log, and not one of the console and its
+    /// users.
     pub(super) fn is_about_machine(self) -> bool {
         match self {
             Self::PowerOn | Self::Reset | Self::PowerOff | Self::Imported | Self::Reopened => true,
@@ -59,13 +60,13 @@ impl MarkKind {
 /// One mark. A bounded number is kept: [`BootLog::MARKS`](super::BootLog::MARKS).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// What happened.
+    /// The event.
     pub kind: MarkKind,
-    /// The offset of the first byte written after it.
+    /// The offset of the first byte written after the event.
     pub offset: u64,
-    /// The boot it belongs to; a power-on or reset belongs to the boot it begins.
+    /// The boot that it belongs to. A power-on or reset belongs to the boot that it begins.
     pub epoch: u64,
-    /// When, as the owner's clock told.
+    /// The time by the owner's clock.
     pub at: UnixTime,
 }
 

@@ -11,7 +11,8 @@ use super::layout::Layout;
 use super::line_counts::LineCounts;
 use super::protocol::Cells;
 
-/// Which rustix has no name for; the same on all architectures that Linux runs virtual machines on, but MIPS.
+/// A flag that rustix has no name for. It has this value wherever Linux runs virtual machines,
+/// except on MIPS.
 const MAP_ANONYMOUS: i32 = 0x20;
 
 /// A mapping of exactly the length of its [`Layout`], zero-filled when new.
@@ -19,16 +20,17 @@ const MAP_ANONYMOUS: i32 = 0x20;
 pub(super) struct Memory {
     region: MmapRegion,
     pub(super) layout: Layout,
-    /// What readers in this process have counted of its content.
+    /// Counts that readers in this process have made of its content.
     pub(super) line_counts: LineCounts,
-    /// A mapping for reading only belongs to a file that another process may cut.
+    /// Whether another process may cut the file: true for a mapping for reading only.
     watched: bool,
 }
 
 impl Memory {
     pub(super) fn anonymous(layout: Layout) -> Result<Self, LogError> {
-        // STACK only keeps huge pages away, since Linux 6.7: where they are given to everybody, the first byte of a
-        // log would cost 2 MiB. Asking by madvise is not to be had without `unsafe`.
+        // Since Linux 6.7 STACK keeps huge pages away, and does nothing else. Where the kernel
+        // gives huge pages to everybody, the first byte of a log would cost 2 MiB. The usual way,
+        // madvise, needs `unsafe`.
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::STACK;
         let region = MmapRegion::build(
             None,
@@ -45,7 +47,7 @@ impl Memory {
         })
     }
 
-    /// Maps a file for its one writer. The file has the layout's length, and its blocks are allocated.
+    /// Maps a file for its one writer. The file must have the layout's length and all its blocks.
     pub(super) fn of_writer(file: File, layout: Layout) -> Result<Self, LogError> {
         let region = MmapRegion::from_file(FileOffset::new(file, 0), length(layout)?)
             .map_err(LogError::Map)?;
@@ -74,7 +76,7 @@ impl Memory {
         })
     }
 
-    /// False if the file behind the mapping has become shorter: the lost pages must not be touched.
+    /// False if the file behind the mapping has become shorter: its lost pages must not be touched.
     pub(super) fn is_whole(&self) -> bool {
         match self.region.file_offset() {
             Some(file) => file
@@ -85,7 +87,8 @@ impl Memory {
         }
     }
 
-    /// As [`is_whole`](Self::is_whole), but asks the system only where somebody else owns the file.
+    /// As [`is_whole`](Self::is_whole), but asks the system only if another process may cut the
+    /// file.
     pub(super) fn is_readable(&self) -> bool {
         !self.watched || self.is_whole()
     }

@@ -1,4 +1,5 @@
-//! The protocol under loom, which tries every interleaving and every value that a relaxed load may see.
+//! The protocol under loom, which tries every interleaving of the threads and every value that a
+//! relaxed load may return.
 
 use std::sync::atomic::Ordering::{self, Acquire};
 
@@ -51,8 +52,9 @@ fn append(writer: &mut RingWriter, cells: &Modelled, count: u64) {
     writer.append(cells, &bytes);
 }
 
-/// Starts with `before` bytes written; then writes `runs` while another thread reads everything that the ring can
-/// hold, `reads` times. Returns how many of all the reads, over all interleavings, were dropped, and how many not.
+/// Starts with `before` bytes written. Then writes `runs`, while another thread reads the whole
+/// ring `reads` times. Returns how many reads were dropped, and how many were not, over all
+/// interleavings.
 fn model_ring(before: u64, runs: &'static [u64], reads: usize) -> (usize, usize) {
     let dropped = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let valid = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
@@ -109,7 +111,7 @@ fn a_byte_at_a_time_is_as_safe() {
     assert!(dropped > 0 && valid > 0);
 }
 
-/// A log that is restored is published with its last store; here with a floor beside the ring.
+/// A restored log is published with its last store. Here a floor is stored beside the ring.
 #[test]
 fn a_restored_ring_is_seen_whole_or_not_at_all() {
     const FLOOR: usize = 32;
@@ -170,8 +172,8 @@ fn records_are_never_mixed() {
     });
 }
 
-/// A boot's head: rewritten for the next boot while it is read. Its bytes come after the seal is closed, published
-/// by the write offset.
+/// The head of a boot is rewritten for the next boot while it is read. Its bytes come after the
+/// seal is closed, and the write offset publishes them.
 #[test]
 fn a_head_is_never_mixed_with_the_next_boots() {
     const WRITTEN: usize = 0;
@@ -191,7 +193,7 @@ fn a_head_is_never_mixed_with_the_next_boots() {
             move || {
                 let written = cells.load(WRITTEN, Acquire);
                 let number = SEAL.number(&*cells);
-                // As the table is read: a boot that begins where the write offset is has no bytes yet.
+                // As in the boot table: a boot that begins at the write offset has no bytes yet.
                 if number == 0 || number * 12 > written {
                     return;
                 }

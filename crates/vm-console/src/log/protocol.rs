@@ -1,31 +1,36 @@
-//! The order of loads and stores through which one writer and any number of readers share memory without a lock.
+//! The order of loads and stores by which one writer and any number of readers share memory without
+//! a lock.
 //!
-//! It is written over [`Cells`], an array of 64-bit atomic words, so that the same code runs on a mapping and in a
-//! model checker (see `model.rs`). All words are 64 bits wide and every access is atomic; nothing here is a data
-//! race.
+//! The code uses [`Cells`], an array of atomic 64-bit words, so it runs on a mapping and in a model
+//! checker (see `model.rs`) alike. Every access is atomic, so nothing here is a data race.
 //!
 //! **Ring.** The writer reserves before it overwrites, and publishes after it has written:
 //!
 //! | writer | reader |
 //! |---|---|
-//! | W1 `reserved` := end of the block it is about to write | R1 loads `head`, Acquire |
-//! | W2 fence(Release) | R2 copies bytes below that `head` |
+//! | W1 `reserved` := end of the block it is about to write | R1 loads `written`, Acquire |
+//! | W2 fence(Release) | R2 copies bytes before that offset |
 //! | W3 stores bytes | R3 fence(Acquire) |
-//! | W4 `head` := offset after them, Release | R4 loads `reserved`, and drops the copy if what it covers may be gone |
+//! | W4 `written` := offset after them, Release | R4 loads `reserved`: drops the copy, or not |
 //!
-//! *Only written bytes are seen:* R1 that reads a W4 happens after the W3 before it. *No later lap is taken for an
-//! earlier one:* if R2 saw a byte of a W3 that R1 did not cover, then the fences W2 and R3 order the W1 before it
-//! ahead of R4, so R4 sees that `reserved`, which is more than a whole ring beyond the byte: the copy is dropped.
-//! *After SIGKILL at any instant:* stores of a killed process are visible in its program order, so whatever `head`
-//! is found, the bytes below it are there, and nothing above it is ever read.
+//! - *Readers see only written bytes.* If R1 reads the value of a W4, it happens after the W3
+//!   before it.
+//! - *Readers never take a byte of a later lap for one of an earlier lap.* Suppose R2 read a byte
+//!   of a W3 that came after R1's value. The fences W2 and R3 then order the W1 before this W3
+//!   ahead of R4. So R4 sees a `reserved` that is more than a whole ring after the byte, and the
+//!   copy is dropped.
+//! - *It holds after SIGKILL at any instant.* The stores of a killed process are visible in program
+//!   order. So all bytes before `written` are there, whatever its value, and no byte after it is
+//!   ever read.
 //!
-//! **Records, boots and their heads** are seqlocks ([`Seal`]): their writer opens the seal, rewrites, and closes it with
-//! a number that is never used twice; a reader drops what it read unless the number is the same before and after. The
-//! fences pair as W2 and R3 do.
+//! **Records, boots and their heads** are seqlocks ([`Seal`]). The writer opens the seal, rewrites,
+//! and closes the seal with a number that is never used twice. A reader drops its copy unless the
+//! number is the same before and after. The fences pair like W2 and R3.
 
 use std::sync::atomic::Ordering::{self, Acquire, Relaxed, Release};
 
-/// An array of 64-bit atomic words, addressed by byte offset (a multiple of 8). Little-endian in memory.
+/// An array of atomic 64-bit words, addressed by byte offset (a multiple of 8). They are
+/// little-endian in memory.
 pub(super) trait Cells {
     fn load(&self, at: usize, order: Ordering) -> u64;
     fn store(&self, at: usize, value: u64, order: Ordering);
@@ -35,21 +40,22 @@ pub(super) trait Cells {
 /// Where a ring and its two counters are.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ring {
-    /// The word that says how many bytes were ever written.
+    /// Where the write offset is.
     pub(super) written: usize,
-    /// The word that says up to where bytes may be overwritten by now.
+    /// Where the reserved offset is.
     pub(super) reserved: usize,
     /// First byte of the ring; a multiple of 8.
     pub(super) at: usize,
     /// A multiple of `block`.
     pub(super) bytes: u64,
-    /// The step of `reserved`; a multiple of 8.
+    /// The step of the reserved offset; a multiple of 8.
     pub(super) block: u64,
 }
 
 impl Ring {
-    /// Copies the bytes at `from` and after; `from + buf.len()` must not exceed a `head` loaded with Acquire, nor
-    /// `buf` the ring. False if they were, or may have been, overwritten meanwhile: then `buf` holds garbage.
+    /// Copies the bytes from the offset `from` on. They must end at or before a write offset that
+    /// was loaded with Acquire, and must not be more than the ring holds. False if they may have
+    /// been overwritten meanwhile: `buf` holds garbage then.
     #[must_use]
     pub(super) fn copy<C: Cells>(&self, cells: &C, from: u64, buf: &mut [u8]) -> bool {
         let position = from % self.bytes;
@@ -68,18 +74,20 @@ pub(super) struct RingWriter {
     ring: Ring,
     written: u64,
     reserved: u64,
-    /// `head + base` is where the next byte goes. Changes where the ring wraps; wrapping arithmetic.
+    /// `written + base`, in wrapping arithmetic, is where the next byte goes. It changes where the
+    /// ring wraps.
     base: u64,
 }
 
 impl RingWriter {
-    /// Goes on at the offset `head`; the counters in memory become the same.
+    /// Goes on at the offset `written`; the counters in memory become the same.
     pub(super) fn resume<C: Cells>(ring: Ring, cells: &C, written: u64) -> Self {
         Self::resume_after(ring, cells, written, &[])
     }
 
-    /// As [`resume`](Self::resume), with `last` as the bytes before `head`, no more than the ring holds.
-    /// Readers see all of them at once, and everything stored before.
+    /// As [`resume`](Self::resume), with `last` as the bytes before `written`; these must not be
+    /// more than the ring holds. Readers see all of them at once, and everything that was stored
+    /// before.
     pub(super) fn resume_after<C: Cells>(ring: Ring, cells: &C, written: u64, last: &[u8]) -> Self {
         let reserved = written.next_multiple_of(ring.block);
         let mut writer = Self {
@@ -89,7 +97,8 @@ impl RingWriter {
             base: 0,
         };
         writer.locate();
-        // A killed writer may have reserved more than it wrote, and begun to overwrite it: `reserved` never falls.
+        // A killed writer may have reserved more than it wrote, and begun to overwrite that. So the
+        // reserved offset never falls.
         if cells.load(ring.reserved, Relaxed) < reserved {
             cells.store(ring.reserved, reserved, Relaxed);
             cells.fence(Release);
@@ -114,7 +123,7 @@ impl RingWriter {
     #[cold]
     #[inline(never)]
     fn reserve<C: Cells>(&mut self, cells: &C) {
-        // Blocks divide the ring, so a wrap can only be here.
+        // A block never wraps, so the ring wraps only here.
         self.locate();
         self.reserved = self.written + self.ring.block;
         cells.store(self.ring.reserved, self.reserved, Relaxed);
@@ -150,7 +159,8 @@ impl RingWriter {
     }
 }
 
-/// Replaces `count` (1 to 8) bytes at byte offset `at`, all in one word, by the low bytes of `value`.
+/// Replaces `count` (1 to 8) bytes at byte offset `at` by the low bytes of `value`. All are in one
+/// word.
 #[inline]
 fn merge<C: Cells>(cells: &C, at: usize, value: u64, count: usize) {
     let word = at & !7;
@@ -174,10 +184,11 @@ fn whole(bytes: [u8; 8]) -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-/// Stores bytes at byte offset `at`. Only the one writer calls it, after it has reserved the place.
+/// Stores bytes at byte offset `at`. Only the writer calls it, after it has reserved the place.
 #[inline]
 pub(super) fn put<C: Cells>(cells: &C, mut at: usize, mut bytes: &[u8]) {
-    // Where the run begins or ends inside a word, eight bytes are loaded at once if there are as many.
+    // The run may begin or end inside a word. Eight bytes are loaded at once if there are that
+    // many.
     let begin = bytes.len().min((8 - (at & 7)) & 7);
     if begin != 0 {
         let value = bytes
@@ -225,30 +236,32 @@ pub(super) fn get<C: Cells>(cells: &C, mut at: usize, buf: &mut [u8]) {
     }
 }
 
-/// A word that guards others: 0 while they are rewritten, else a number that is never used twice.
+/// A word that guards others. It is 0 while they are rewritten, and else a number that is never
+/// used twice.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seal {
     pub(super) at: usize,
 }
 
 impl Seal {
-    /// Before the guarded words are rewritten. Only the one writer calls it.
+    /// The writer calls it before it rewrites the guarded words.
     pub(super) fn open<C: Cells>(self, cells: &C) {
         cells.store(self.at, 0, Relaxed);
         cells.fence(Release);
     }
 
-    /// After they were rewritten. What is stored after that is guarded too, but needs another word that publishes it.
+    /// The writer calls it after it has rewritten them. Later stores are guarded too, but something
+    /// else must publish them.
     pub(super) fn close<C: Cells>(self, cells: &C, number: u64) {
         cells.store(self.at, number, Release);
     }
 
-    /// Before they are read.
+    /// A reader calls it before it reads the guarded words.
     pub(super) fn number<C: Cells>(self, cells: &C) -> u64 {
         cells.load(self.at, Acquire)
     }
 
-    /// After they were read: whether all that was read belongs to this number.
+    /// A reader calls it afterwards: true if all that it read belongs to this number.
     #[must_use]
     pub(super) fn holds<C: Cells>(self, cells: &C, number: u64) -> bool {
         cells.fence(Acquire);
@@ -259,7 +272,7 @@ impl Seal {
 /// A bounded table of records of three words; the newest `capacity` are kept.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Records {
-    /// The word that says how many were ever written.
+    /// Where the number of records ever written is.
     pub(super) count: usize,
     /// First byte of the table: `capacity` entries of four words.
     pub(super) at: usize,
@@ -271,7 +284,7 @@ impl Records {
         self.at + (index % self.capacity) as usize * 32
     }
 
-    /// Adds a record. Only the one writer calls it.
+    /// Adds a record. Only the writer calls it.
     pub(super) fn push<C: Cells>(&self, cells: &C, fields: [u64; 3]) {
         let index = cells.load(self.count, Relaxed);
         let seal = Seal {
@@ -285,7 +298,8 @@ impl Records {
         cells.store(self.count, index.wrapping_add(1), Release);
     }
 
-    /// The record in this entry, whichever it is, and its index; `None` if it is being rewritten.
+    /// The record in this entry and its index. `None` if there is none, or if it is being
+    /// rewritten.
     pub(super) fn held<C: Cells>(&self, cells: &C, entry: u64) -> Option<(u64, [u64; 3])> {
         let at = self.entry(entry);
         let index = Seal { at }.number(cells).checked_sub(1)?;

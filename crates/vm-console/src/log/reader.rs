@@ -1,4 +1,4 @@
-//! Reading a log: the handle, and what is kept.
+//! The handle for reading a log, and which bytes are kept.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
@@ -13,7 +13,8 @@ use super::marks::Mark;
 use super::memory::Memory;
 use super::protocol::{Cells, get};
 
-/// A handle for reading a log: cheap to clone, usable from any thread, and never in the writer's way.
+/// A handle for reading a log. It is cheap to clone, can be used from any thread, and never
+/// disturbs the writer.
 ///
 /// The writer may be in the same process, in another one, or gone.
 #[derive(Clone, Debug)]
@@ -21,7 +22,7 @@ pub struct BootLog {
     memory: Arc<Memory>,
 }
 
-/// How many bytes there were, and what became of them; `written = kept + overwritten`, always.
+/// How many bytes were written, and what became of them. Always `written = kept + overwritten`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Accounting {
     /// Bytes ever written.
@@ -32,22 +33,22 @@ pub struct Accounting {
     pub overwritten: u64,
 }
 
-/// A boot of which the beginning is kept.
+/// A boot whose head is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Boot {
-    /// The boot count when it ran.
+    /// Its number.
     pub epoch: u64,
     /// The offset of its first byte.
     pub start: u64,
-    /// The offset after the last of its bytes kept as its head.
+    /// The offset after the last byte of its head.
     pub head_end: u64,
 }
 
-/// What is at an offset.
+/// The result of a look at an offset.
 pub(super) enum Fetch {
-    /// So many bytes were copied; at least one.
+    /// This many bytes were copied; at least one, unless there was no room for any.
     Bytes(usize),
-    /// Nothing before this offset is left.
+    /// From the offset asked for to this one, nothing is left.
     GoneUntil(u64),
     /// Nothing was written there yet.
     NotYet,
@@ -55,13 +56,13 @@ pub(super) enum Fetch {
     Cut,
 }
 
-/// Bytes copied at a time: a copy that the writer overtakes is lost as a whole.
+/// Bytes copied at a time. If the writer overtakes a copy, all of it is lost.
 pub(super) const COPY: usize = 16 << 10;
 
 impl BootLog {
-    /// How many marks are kept. The next one replaces the oldest that may go: of those about the machine
-    /// (power, boots, where the log came from) and of those about its console (holders, gaps, BREAKs), the
-    /// newest 64 each stay, however many of the other sort follow.
+    /// How many marks are kept. The next mark replaces an old one. Marks are of two sorts: about
+    /// the machine (power, boots, the log's origin), and about its console (holders, gaps, BREAKs).
+    /// The newest 64 of each sort are never replaced by marks of the other.
     pub const MARKS: u64 = MARK_RECORDS.capacity;
 
     pub(super) fn cells(&self) -> &Memory {
@@ -76,14 +77,15 @@ impl BootLog {
         Self { memory }
     }
 
-    /// The offset of the next byte: how many bytes were ever written.
+    /// The write offset: the offset of the next byte, which is also the number of bytes ever
+    /// written.
     #[must_use]
     pub fn head(&self) -> u64 {
         // A damaged or hostile file must not make later sums overflow.
         self.memory.load(at::WRITTEN, Acquire).min(MAX_OFFSET)
     }
 
-    /// The oldest byte that can still be read; equals [`head`](Self::head) if there is none.
+    /// The offset of the oldest byte that can still be read; [`head`](Self::head) if there is none.
     #[must_use]
     pub fn oldest(&self) -> u64 {
         let written = self.head();
@@ -96,14 +98,14 @@ impl BootLog {
             .map_or(ring, |entry| entry.start.min(ring))
     }
 
-    /// How many times the machine was started.
+    /// The epoch: how many times the machine was started.
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.memory.load(at::EPOCH, Acquire)
     }
 
-    /// Which log this is: offsets of another one mean nothing here. `None` only for a file of an older
-    /// version that no writer has opened since; the next one gives it an identity.
+    /// The log's identity. Offsets of a log with another one mean nothing here. It is `None` only
+    /// for a file of an older version, until a writer opens the file and gives it one.
     #[must_use]
     pub fn id(&self) -> Option<LogId> {
         match id::load(&*self.memory) {
@@ -112,14 +114,14 @@ impl BootLog {
         }
     }
 
-    /// Its sizes: those it was made with. A file keeps them, whatever
-    /// [`open_or_create_file`](Self::open_or_create_file) asks for later.
+    /// The sizes that the log was made with. A file keeps them, even if
+    /// [`open_or_create_file`](Self::open_or_create_file) asks for others later.
     #[must_use]
     pub fn config(&self) -> LogConfig {
         self.memory.layout.config()
     }
 
-    /// The boots of which the beginning is kept, oldest first.
+    /// The boots whose heads are kept, oldest first.
     #[must_use]
     pub fn boots(&self) -> Vec<Boot> {
         let table = self.boot_table(self.head());
@@ -131,12 +133,13 @@ impl BootLog {
         table.entries().iter().map(boot).collect()
     }
 
-    /// What was written, what of it is left and what is gone.
+    /// How many bytes were written, are kept and have been overwritten.
     ///
     /// ```
     /// use vm_console::{BootLog, LogConfig};
     ///
-    /// let (mut writer, log) = BootLog::in_memory(LogConfig { tail: 10, head: 3, ..LogConfig::default() })?;
+    /// let config = LogConfig { tail: 10, head: 3, ..LogConfig::default() };
+    /// let (mut writer, log) = BootLog::in_memory(config)?;
     /// writer.append(&[b'.'; 100]);
     /// let now = log.accounting();
     /// assert_eq!((now.written, now.kept, now.overwritten), (100, 13, 87));
@@ -171,39 +174,41 @@ impl BootLog {
         marks
     }
 
-    /// How many marks there ever were, those that are not kept any more included.
+    /// How many marks there ever were, including those that were replaced.
     #[must_use]
     pub fn marks_written(&self) -> u64 {
         mark_table::written(&*self.memory)
     }
 
-    /// True as long as the file behind the log has its full length; always for a log in memory. Somebody who may
-    /// write the file can cut it, and touching the part cut off kills the process with SIGBUS; see the
-    /// [module's page](super).
+    /// True as long as the file behind the log has its full length. A log in memory always has it.
+    /// A file can be cut by anybody who may write it, and touching the missing part kills the
+    /// process with SIGBUS; see the [module's page](super).
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.memory.is_whole()
     }
 
-    /// The oldest offset that the ring holds when `head` is written.
+    /// The oldest offset that the ring holds when the write offset is `written`.
     pub(super) fn ring_oldest(&self, written: u64) -> u64 {
         written
             .saturating_sub(self.memory.layout.tail)
             .max(self.memory.load(at::FLOOR, Relaxed).min(written))
     }
 
-    /// The boot table as it is; nothing in it reaches beyond `head`.
+    /// The boot table as it is now; nothing in it reaches beyond `written`.
     pub(super) fn boot_table(&self, written: u64) -> BootTable {
         BootTable::read(&self.memory, written)
     }
 
-    /// Copies what is at `offset`; fewer bytes than `buf` holds where what is kept ends, or for a long `buf`.
+    /// Copies bytes from `offset` on. They may be fewer than `buf` holds: where a kept run ends,
+    /// and if `buf` is longer than [`COPY`].
     pub(super) fn fetch(&self, offset: u64, buf: &mut [u8]) -> Fetch {
         let memory = &*self.memory;
         if !memory.is_readable() {
             return Fetch::Cut;
         }
-        // Each turn but the first means that the writer was faster; it cannot be so often in a log that is whole.
+        // Another turn means that the writer was faster. In a sound log that cannot happen many
+        // times.
         for _ in 0..16 {
             let written = self.head();
             if offset >= written {
@@ -238,7 +243,7 @@ impl BootLog {
         Fetch::NotYet
     }
 
-    /// The first offset from which nothing is missing up to `head`.
+    /// The first offset from which nothing is missing up to `written`.
     pub(super) fn newest_run(&self, written: u64) -> u64 {
         let ring = self.ring_oldest(written);
         let table = self.boot_table(written);
@@ -257,7 +262,7 @@ impl BootLog {
             .fold(ring, reaching)
     }
 
-    /// Copies exactly what is at `offset`; false if any of it is gone.
+    /// Fills `buf` with the bytes from `offset` on; false if any of them is gone.
     pub(super) fn fill(&self, mut offset: u64, mut buf: &mut [u8]) -> bool {
         while !buf.is_empty() {
             let Fetch::Bytes(count) = self.fetch(offset, buf) else {

@@ -5,24 +5,25 @@ use super::reader::{BootLog, Fetch};
 
 /// Where a reader of the log begins: a [`Cursor`](super::Cursor), a client at attach, a log read.
 ///
-/// [`BootLog::locate`] says which offset that is, and whether it is what was asked for.
+/// [`BootLog::locate`] answers which offset that is, and whether it is the one asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Start {
-    /// At the oldest byte that is kept.
+    /// At the oldest byte kept.
     #[default]
     Oldest,
-    /// So many bytes before the end, or at the oldest byte from which nothing is missing.
+    /// This many bytes before the end, or at the oldest byte from which nothing is missing.
     Newest(u64),
-    /// At this offset, kept or not; at the end if it was not written yet.
+    /// At this offset, kept or not; at the end if the offset was not written yet.
     Offset(u64),
-    /// So many lines before the end, or at the oldest byte from which nothing is missing. An unfinished last line
-    /// counts as a line.
+    /// This many lines before the end, or at the oldest byte from which nothing is missing. An
+    /// unfinished last line counts as a line.
     Lines(u64),
-    /// At the first byte of this boot, or of the next one that is kept; at the end if there is none.
+    /// At the first byte of the boot with this epoch, or of the next boot whose head is kept; at
+    /// the end if there is none.
     Boot(u64),
     /// At the first byte of the boot that is running.
     ThisBoot,
-    /// At the end: nothing of what was printed before.
+    /// At the end: only output that comes from now on.
     Now,
 }
 
@@ -31,24 +32,27 @@ pub enum Start {
 pub struct Located {
     /// The offset at which a cursor with this start begins.
     pub offset: u64,
-    /// Whether that is what was asked for.
+    /// Whether it is the place asked for.
     pub fit: Fit,
 }
 
-/// Whether reading at a [`Located`] offset gives what was asked for.
+/// Whether reading at a [`Located`] offset gives the output asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fit {
-    /// It does, from the first byte.
+    /// It does, from the first byte on.
     Exact,
     /// The first byte asked for is not kept any more.
     ///
-    /// - [`Offset`](Start::Offset): the offset is the one asked for, and a cursor there tells how much is gone.
+    /// - [`Offset`](Start::Offset): the offset is the one asked for. A cursor there reports the
+    ///   gap.
     /// - [`Newest`](Start::Newest), [`Lines`](Start::Lines): fewer are left than were asked for.
-    /// - [`Boot`](Start::Boot): it printed nothing, or was too long ago to be in the table of
-    ///   [boots](BootLog::boots); reading begins with a later boot. Or it is in the table and its first byte is
-    ///   gone, which can be only where no [`head`](super::LogConfig::head) is kept; a cursor tells how much is gone.
+    /// - [`Boot`](Start::Boot): the boot printed nothing, or is too old to be among the
+    ///   [boots](BootLog::boots). Reading begins with a later boot. If no heads are kept
+    ///   ([`head`](super::LogConfig::head) is 0), the boot may be among them although its first
+    ///   byte is gone; a cursor then begins there and reports the gap.
     Gone,
-    /// It was not written yet: an offset beyond the end, or a boot that has not begun. Reading begins at the end.
+    /// It was not written yet: the offset is beyond the end, or the boot has not begun. Reading
+    /// begins at the end.
     NotYet,
 }
 
@@ -59,13 +63,13 @@ impl Located {
 }
 
 impl BootLog {
-    /// A budget for [`locate_within`](Self::locate_within) that suits a thread which serves others too: 512 KiB, which
-    /// take some 150 µs to look through.
+    /// A budget for [`locate_within`](Self::locate_within) on a thread that serves others too: 512
+    /// KiB. They take some 150 µs to search.
     pub const LOOKUP_BUDGET: u64 = 512 << 10;
 
-    /// Where `start` is, and whether that is what was asked for. A cursor with this start begins there.
+    /// The offset at which a cursor with this start begins, and whether it is the place asked for.
     ///
-    /// The first search for [`Lines`](Start::Lines) may look through the whole log; see
+    /// The first search for [`Lines`](Start::Lines) may go through the whole log. To bound it, use
     /// [`locate_within`](Self::locate_within).
     ///
     /// ```
@@ -97,13 +101,15 @@ impl BootLog {
         }
     }
 
-    /// As [`locate`](Self::locate), but looks through at most some `budget` bytes (one block more, which is 16 KiB in a
-    /// log of up to 1 GiB). `None` if that was not enough: ask again later.
+    /// As [`locate`](Self::locate), but searches no more than about `budget` bytes; `None` if that
+    /// was not enough. Ask again later: the search then goes on where it ended.
     ///
-    /// Only [`Lines`](Start::Lines) needs to look through bytes. Newlines once counted are remembered for this handle
-    /// and all its clones, so a search that is asked for again goes on where it ended, and each byte of a log is looked
-    /// through about once, however many ask. The next search costs a look at each block's count and at less than three
-    /// blocks' bytes: some 25 µs in a log of 64 MiB.
+    /// Only [`Lines`](Start::Lines) needs a search. It counts newlines by segments (16 KiB each in
+    /// a log of up to 1 GiB) and remembers the counts for all handles of this log in the process.
+    /// So each byte is searched about once, no matter how many callers ask. A call may exceed its
+    /// budget by less than three segments: the newest, which is not full, the one in which the line
+    /// is, and the one that crosses the limit. If all counts are known, a call takes some 25 µs in
+    /// a log of 64 MiB.
     ///
     /// ```
     /// use vm_console::{BootLog, LogConfig, Start};
@@ -144,7 +150,7 @@ impl BootLog {
         }
     }
 
-    /// Where any start but [`Lines`](Start::Lines) is.
+    /// The place of any start except [`Lines`](Start::Lines).
     fn place(&self, start: Start, written: u64) -> Located {
         match start {
             Start::Oldest => Located::new(self.oldest().min(written), Fit::Exact),
@@ -183,11 +189,11 @@ impl BootLog {
     }
 }
 
-/// What a search for lines has found, once it has.
+/// The place that a search for lines has found; `None` if it goes on.
 fn found(step: &Step) -> Option<Located> {
     match *step {
         Step::Found(offset) => Some(Located::new(offset, Fit::Exact)),
-        // All that was ever written is what was asked for, however few lines that are.
+        // There are fewer lines, but nothing is missing.
         Step::Fewer(0) => Some(Located::new(0, Fit::Exact)),
         Step::Fewer(offset) => Some(Located::new(offset, Fit::Gone)),
         Step::Counted(_) => None,

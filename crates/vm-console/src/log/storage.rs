@@ -20,7 +20,7 @@ use super::reader::BootLog;
 use super::writer::{LogWriter, WriterLock};
 
 impl BootLog {
-    /// A log in this process's memory. Pages that were never written cost nothing.
+    /// Makes a log in this process's memory. Pages that were never written cost nothing.
     ///
     /// # Errors
     /// [`LogError::Size`] for a size out of range, [`LogError::Map`] if no address space is left,
@@ -32,10 +32,12 @@ impl BootLog {
         Ok(with_reader(LogWriter::resume(Arc::new(memory), None)))
     }
 
-    /// A log in a new file, of mode 0600, all of whose blocks are allocated now. If this fails, no file is left.
+    /// Makes a log in a new file of mode 0600, and allocates all its blocks. If this fails, no file
+    /// is left.
     ///
     /// # Errors
-    /// [`LogError::Size`]; [`LogError::Io`] if the file exists, its directory does not, or the disk is full.
+    /// [`LogError::Size`]; [`LogError::Io`] if the file exists, its directory does not, or the disk
+    /// is full.
     pub fn create_file(
         path: impl AsRef<Path>,
         config: LogConfig,
@@ -50,18 +52,19 @@ impl BootLog {
         format(&file, Layout::new(&config))
             .and_then(|()| resume(file, lock, None))
             .map_err(|error| {
-                // Only its maker can come here: the lock was taken on a file that did not exist before.
+                // The file is ours: it did not exist before, and its lock was free.
                 let _ = fs::remove_file(path);
                 error.at(path)
             })
     }
 
-    /// Takes up a log that an earlier writer left in a file: offsets, boot count and marks go on. Its sizes are
-    /// those it was created with; see [`config`](Self::config).
+    /// Opens a log that an earlier writer left in a file: offsets, epochs and marks go on. The log
+    /// keeps the sizes it was made with; see [`config`](Self::config).
     ///
-    /// The file becomes private again, with mode 0600, if it is not and belongs to this process's user; both this and a
-    /// file of another user that others may open are told as a warning in the `log` crate. Whoever lets others read it
-    /// passes them a descriptor, or changes the mode while the writer lives.
+    /// If the file's mode lets others open it, and the file belongs to this process's user, the
+    /// mode becomes 0600. If it belongs to another user, it stays. A warning through the `log`
+    /// crate reports either. To let others read the log, pass them a descriptor, or change the mode
+    /// while the writer lives.
     ///
     /// ```
     /// use vm_console::{BootLog, LogConfig, MarkKind, UnixTime};
@@ -81,8 +84,8 @@ impl BootLog {
     /// ```
     ///
     /// # Errors
-    /// Every variant of [`LogError`]: the file is checked before a byte of it is relied on, and left as it is if
-    /// anything is wrong.
+    /// [`LogError`], in nearly every variant. The file is checked before a byte of it is relied on.
+    /// If anything is wrong, it is left as it is.
     pub fn open_file(path: impl AsRef<Path>) -> Result<(LogWriter, Self), LogError> {
         let path = path.as_ref();
         let file = options()
@@ -92,11 +95,12 @@ impl BootLog {
         resume(file, lock, Some(path)).map_err(|e| e.at(path))
     }
 
-    /// [`open_file`](Self::open_file) if there is one, else [`create_file`](Self::create_file). An empty file, and one
-    /// whose creation was interrupted, are made anew.
+    /// [Opens the file](Self::open_file) if there is one, else [creates it](Self::create_file). An
+    /// empty file, and one whose creation was interrupted, are made anew.
     ///
-    /// A file that is there keeps its own sizes. If they are not those of `config`, a warning in the `log` crate tells
-    /// both, and [`config`](Self::config) tells those that hold; to change them, move the file away.
+    /// An existing log keeps its sizes. If they differ from `config`, a warning through the `log`
+    /// crate reports both, and [`config`](Self::config) answers those that the log has. To change
+    /// them, move the file away.
     ///
     /// # Errors
     /// As those two.
@@ -115,8 +119,8 @@ impl BootLog {
         }
     }
 
-    /// A log in a file that was opened by somebody else, for reading and writing: made there if the file is empty
-    /// or its making was interrupted, taken up if not. A memfd will do.
+    /// As [`open_or_create_file`](Self::open_or_create_file), in a file that somebody else has
+    /// opened for reading and writing. Its mode is left alone. The file may be a memfd.
     ///
     /// # Errors
     /// As [`open_file`](Self::open_file).
@@ -125,16 +129,16 @@ impl BootLog {
         open_or_format(file, config, None)
     }
 
-    /// A log for reading only, while its writer lives or after. It needs no permission to write, takes no lock,
-    /// and is never noticed by the writer. To follow a live writer, read again after a while: nothing rings across
-    /// processes.
+    /// Opens a log for reading only, while its writer lives or afterwards. This needs no permission
+    /// to write and takes no lock, and the writer does not notice it. To follow a live writer, read
+    /// again after a while, because no doorbell rings across processes.
     ///
     /// # Errors
     /// As [`open_file`](Self::open_file), but never [`LogError::InUse`].
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, LogError> {
         let path = path.as_ref();
         let mut options = OpenOptions::new();
-        // Opening a FIFO must not wait for its other end.
+        // Opening a FIFO must not wait for the other end.
         options
             .read(true)
             .custom_flags(OFlags::NONBLOCK.bits().cast_signed());
@@ -184,8 +188,8 @@ fn with_reader(writer: LogWriter) -> (LogWriter, BootLog) {
     (writer, log)
 }
 
-/// Takes a log up, or makes it in a file that is empty or whose making was interrupted. The path is that by which
-/// the file was opened here.
+/// Opens the log in this file, or makes it if the file is empty or its making was interrupted.
+/// `path` is given if the file was opened here by name.
 fn open_or_format(
     file: File,
     config: LogConfig,
@@ -195,12 +199,12 @@ fn open_or_format(
     let len = regular_len(&file)?;
     if len == 0 {
         if let Err(error) = format(&file, Layout::new(&config)) {
-            // As empty as it was. A second error would add nothing.
+            // The file is empty again. A second error would add nothing.
             let _ = file.set_len(0);
             return Err(error);
         }
     } else if len == FIXED as u64 {
-        // `format` writes this much before it gives the file its length.
+        // `format` was interrupted after the header.
         let layout = fixed_header(&file, len)?;
         format(&file, layout)?;
     }
@@ -235,7 +239,8 @@ fn resume(
     Ok(with_reader(LogWriter::resume(Arc::new(memory), Some(lock))))
 }
 
-/// Takes the file's access from all but its owner. The log goes on if that cannot be done: it is told.
+/// Lets nobody but its owner open the file. If that cannot be done, a warning must suffice: the log
+/// is needed more than its privacy.
 fn make_private(file: &File, path: &Path) {
     let Ok(meta) = file.metadata() else { return };
     let mode = meta.mode() & 0o7777;
@@ -251,8 +256,8 @@ fn make_private(file: &File, path: &Path) {
     }
 }
 
-/// Gives the log an identity, unless it has one: the log is new, or older than identities, or its maker
-/// was killed before the identity was whole.
+/// Gives the log an identity if it has none: it is new, or of an older version, or its maker was
+/// killed before the identity was whole.
 fn identify(memory: &Memory) -> Result<(), LogError> {
     if id::load(memory) == id::Stored::None {
         id::store(memory, LogId::random()?);

@@ -1,4 +1,4 @@
-//! The complete output in files of bounded size, for those who keep more than a log does.
+//! The complete output in files of bounded size, for owners who keep more than a log can.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -13,13 +13,13 @@ use super::reader::BootLog;
 use super::start::Start;
 use super::writer::WriterLock;
 
-/// Bounds of a [`StreamFiles`].
+/// Bounds of [`StreamFiles`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamLimits {
     /// Most bytes in one file; at least 1, 16 MiB by default.
     pub file_bytes: u64,
-    /// How many full files are kept beside the one being written: `NAME.1`, the newest, to `NAME.9`, say. 9 by
-    /// default; with 0, a full file is deleted.
+    /// How many full files are kept beside the one being written, 9 by default: `NAME.1`, the
+    /// newest, to `NAME.9`. With 0, a full file is deleted.
     pub full_files: u32,
 }
 
@@ -32,19 +32,22 @@ impl Default for StreamLimits {
     }
 }
 
-/// Copies everything that is written to a log to `NAME`, which becomes `NAME.1` when it is full, and so on.
+/// Copies all of a log's output to the file `NAME`, which becomes `NAME.1` when it is full, and so
+/// on.
 ///
-/// Each byte is in the files once, in order. It is a reader like any other: [`pump`](Self::pump) may block and fail,
-/// belongs on a thread that may, and never reaches the guest. What the log no longer holds when it comes to it is
-/// counted in [`lost`](Self::lost).
+/// The files hold each byte once, in order. This is a reader like any other, and the guest never
+/// waits for it: [`pump`](Self::pump) may block and fail, so call it on a thread that may. Bytes
+/// that the log has overwritten before they were copied are counted in [`lost`](Self::lost).
 ///
-/// Beside them, `NAME.offset` says at which offset of the log the newest file began, its inode number and the
-/// [identity](super::LogId) of the log. From it and the file's length a later process finds where to go on,
-/// after SIGKILL at any step too; with another log, it goes on at that log's beginning.
+/// Beside these files, `NAME.offset` holds the offset of the log at which the newest file began,
+/// its inode number, and the [identity](super::LogId) of the log. From these and the file's length
+/// a later process finds where to go on, even after SIGKILL at any step. With another log, it goes
+/// on at that log's beginning.
 ///
-/// The files have one owner at a time, who holds a lock on `NAME.lock`. A handle opened meanwhile writes nothing: its
-/// [`pump`](Self::pump) fails with [`LogError::StreamInUse`] until the owner is gone, and then goes on where that
-/// one ended. So a VMM that is restarted, or replaces its handle, need not wait for the old one.
+/// The files have one owner at a time, which holds a lock on `NAME.lock`. A handle that is opened
+/// meanwhile writes nothing: its [`pump`](Self::pump) fails with [`LogError::StreamInUse`] until
+/// the owner is gone, and then goes on where the owner ended. So a VMM that is restarted, or
+/// replaces its handle, need not wait for the old one.
 ///
 /// ```
 /// use vm_console::{BootLog, LogConfig, StreamFiles, StreamLimits};
@@ -73,7 +76,8 @@ pub struct StreamFiles {
     /// Read from the log, not yet written to a file: `waiting[done..]`.
     waiting: Vec<u8>,
     done: usize,
-    /// A gap moved the offset at which the newest file would have begun; to be noted before more is written.
+    /// A gap has changed the offset at which the newest file would have begun. Note it before
+    /// writing more.
     note_due: bool,
     errors: u64,
 }
@@ -82,11 +86,11 @@ pub struct StreamFiles {
 const CHUNK: usize = 64 << 10;
 
 impl StreamFiles {
-    /// Opens `name`, or makes it with mode 0600, and goes on where an earlier process ended: at the beginning of the
-    /// log if there was none, or if the log is younger than the files.
+    /// Opens `name`, or makes it with mode 0600, and goes on where an earlier process ended. If
+    /// there was none, or it copied another log, this begins at the beginning of the log.
     ///
     /// # Errors
-    /// [`LogError::Size`] for a limit of 0 bytes, [`LogError::Io`] for what the system refuses.
+    /// [`LogError::Size`] for a limit of 0 bytes, [`LogError::Io`] if the system refuses a step.
     pub fn open(
         name: impl AsRef<Path>,
         limits: StreamLimits,
@@ -131,12 +135,13 @@ impl StreamFiles {
         Ok(())
     }
 
-    /// Writes what the log has by now. If this fails, nothing is lost or written twice, and the next call goes on;
-    /// meanwhile the log goes on too, and may overwrite what was not read.
+    /// Copies all that was written to the log before this call. If it fails, nothing is lost or
+    /// written twice, and the next call goes on. But the log goes on too, and may overwrite bytes
+    /// that were not read.
     ///
     /// # Errors
-    /// [`LogError::Io`], or [`LogError::StreamInUse`] as long as the files have another owner; counted in
-    /// [`errors`](Self::errors) as well.
+    /// [`LogError::Io`], or [`LogError::StreamInUse`] while the files have another owner. Both are
+    /// counted in [`errors`](Self::errors).
     pub fn pump(&mut self) -> Result<(), LogError> {
         let result = self.pump_all();
         self.errors += u64::from(result.is_err());
@@ -152,7 +157,7 @@ impl StreamFiles {
             };
             self.own(lock)?;
         }
-        // A guest that writes faster than the disk must not keep this call from returning.
+        // This call must return even if the guest writes faster than the disk.
         let head = self.cursor.log().head();
         loop {
             self.flush()?;
@@ -205,7 +210,7 @@ impl StreamFiles {
         Ok(())
     }
 
-    /// Each step leaves a state from which the whole can be done again.
+    /// Begins a new file. After each step, the whole can be done again.
     fn rotate(&mut self) -> Result<(), LogError> {
         if is_same(&self.name, &self.file) {
             self.shift().map_err(|error| self.failed("rotate", error))?;
@@ -233,8 +238,8 @@ impl StreamFiles {
         fs::rename(&self.name, numbered(&self.name, 1))
     }
 
-    /// Writes down at which offset the newest file began, had it no gaps: where it ends is where to go on. Returns its
-    /// length.
+    /// Notes the offset at which the newest file would have begun if it had no gaps: this plus its
+    /// length is the offset to go on at. Returns the length.
     fn note_offset(&self, file: &File) -> Result<u64, LogError> {
         let meta = file
             .metadata()
@@ -258,7 +263,7 @@ impl StreamFiles {
         self.cursor.offset() - (self.waiting.len() - self.done) as u64
     }
 
-    /// Bytes that the log had overwritten before they were read.
+    /// Bytes that the log overwrote before they were read.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.cursor.lost()
@@ -300,12 +305,13 @@ fn open_append(name: &Path) -> Result<File, LogError> {
         .map_err(|error| LogError::io("open", error).at(name))
 }
 
-/// What an earlier process noted, as the offset of this log up to which it wrote; `None` if it wrote another.
+/// The offset up to which an earlier process copied this log, by its note; `None` if it copied
+/// another.
 fn written_until(name: &Path, id: Option<LogId>) -> Option<u64> {
     let note = fs::read_to_string(with_suffix(name, ".offset")).ok()?;
     let mut words = note.split_whitespace();
     let (begin, inode): (u64, u64) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-    // Older versions noted no identity, and older logs have none.
+    // A note of an older version has no identity, and an older log has none.
     let noted = words
         .next()
         .and_then(|word| LogId::new(u128::from_str_radix(word, 16).ok()?));

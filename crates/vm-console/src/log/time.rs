@@ -1,4 +1,4 @@
-//! Wall-clock time as a value: the log never asks a clock.
+//! Wall-clock time as a value. The log itself never reads a clock.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -31,7 +31,7 @@ impl UnixTime {
         self.0
     }
 
-    /// The span between two times, whichever is the later.
+    /// The span between two times, in either order.
     #[must_use]
     pub const fn abs_diff(self, other: Self) -> Duration {
         Duration::from_nanos(self.0.abs_diff(other.0))

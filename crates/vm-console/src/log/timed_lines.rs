@@ -1,15 +1,16 @@
-//! The log with the time before each line, made when it is read.
+//! A view of the log with the time before each line.
 
 use super::cursor::{Cursor, Read};
 use super::layout::LINE_TIME_RECORDS;
 use super::reader::BootLog;
 use super::time::UnixTime;
 
-/// Reads a log with the time of each line before it. The log itself holds no times among its bytes.
+/// Reads a log and puts the time of each line before it. The log keeps the times apart from its
+/// bytes.
 ///
-/// A line has the newest time that was [stamped](super::LogWriter::stamp) up to its end, which is right to within the
-/// writer's resolution; an unfinished line has the newest one so far. Where that is no longer kept,
-/// or never was, it says so, in the same width.
+/// The time of a line is the newest one that was [stamped](super::LogWriter::stamp) up to its end,
+/// which is right to within the writer's resolution. An unfinished line gets the newest time so
+/// far. If the time is not kept any more, or never was, the view says so in the same width.
 ///
 /// ```
 /// use std::time::Duration;
@@ -42,7 +43,8 @@ pub struct TimedLines {
 const CHUNK: usize = 4096;
 
 impl TimedLines {
-    /// The view of what this cursor will read. Where it begins, a line is taken to begin.
+    /// A view of all that this cursor will read. It takes the cursor's place for the beginning of a
+    /// line.
     #[must_use]
     pub fn new(cursor: Cursor) -> Self {
         Self {
@@ -51,8 +53,8 @@ impl TimedLines {
         }
     }
 
-    /// Adds the next part to `out` and returns what the cursor read: the count is of the log's own bytes, at most
-    /// 4096. In the worst case, each a newline, 27 times as many are added.
+    /// Adds the next part to `out`, and returns the cursor's result. It counts bytes of the log, at
+    /// most 4096; `out` may grow by 28 times as many if each is a line of its own.
     pub fn read(&mut self, out: &mut Vec<u8>) -> Read {
         let mut chunk = [0; CHUNK];
         let mut offset = self.cursor.offset();
@@ -61,7 +63,7 @@ impl TimedLines {
         match read {
             Read::Bytes(count) => {
                 if self.cursor.lost() != lost {
-                    // A silent gap: what follows is a line of its own.
+                    // After a gap that the cursor did not report, a new line begins.
                     self.break_line(out);
                     offset = self.cursor.offset() - count as u64;
                 }
@@ -112,7 +114,7 @@ impl BootLog {
             let middle = low + (high - low) / 2;
             match LINE_TIME_RECORDS.get(cells, middle) {
                 Some([at, ..]) if at > offset => high = middle,
-                // A record overwritten meanwhile was older than all that are kept.
+                // A record that was overwritten meanwhile is older than all others.
                 found => {
                     newest = found.or(newest);
                     low = middle + 1;

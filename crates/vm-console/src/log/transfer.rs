@@ -1,4 +1,4 @@
-//! Taking everything that a log keeps out of it, and putting it into a new one.
+//! A log's content as an image: taken out of one log, put into another.
 
 use std::sync::atomic::Ordering::Release;
 
@@ -14,7 +14,7 @@ use super::reader::BootLog;
 use super::writer::{AdoptedBoot, LogWriter};
 
 impl LogWriter {
-    /// Everything that is kept, as of now.
+    /// Everything that the log keeps now.
     #[must_use]
     pub fn export(&self) -> LogImage {
         let log = self.log();
@@ -27,7 +27,8 @@ impl LogWriter {
             open: entry.epoch == self.epoch() && entry.head_end == written,
         };
         let cells = log.cells();
-        // A kind that this version does not know cannot be written by it; leave out what is damaged.
+        // The writer knows all kinds that it writes. A mark of another kind is damaged, or of a
+        // newer version; the image is without it.
         let marks: Vec<_> = mark_table::kept(cells)
             .into_iter()
             .filter(|words| Mark::from_words(*words).is_some())
@@ -47,12 +48,13 @@ impl LogWriter {
         }
     }
 
-    /// Takes over an image: identity, offsets, boot count and marks go on where it ended. What the sizes of this log have no
-    /// room for is overwritten, as if it had been written here. The log must be new.
+    /// Takes over an image: the identity becomes that of the image, and offsets, epochs and marks
+    /// go on where it ended. If this log is too small for all of it, the oldest bytes count as
+    /// overwritten. The log must be new.
     ///
-    /// Readers see a new log until all of it is there, and then the whole of it at once.
+    /// Readers see an empty log until everything is there, and then all of it at once.
     ///
-    /// If the process is killed meanwhile, a log in a file is left with a part of it, and refused when it is
+    /// If the process is killed meanwhile, a log in a file is unusable, and refused when it is
     /// opened: make it anew.
     ///
     /// # Errors
@@ -64,7 +66,7 @@ impl LogWriter {
         if self.head() != 0 || self.epoch() != 0 || log.marks_written() != 0 {
             return Err(LogError::NotEmpty);
         }
-        // No such floor is valid: what a killed process leaves is no log.
+        // This floor is not valid, so the file of a process that is killed now will be refused.
         cells.store(at::FLOOR, u64::MAX, Release);
         if let Some(id) = image.id {
             id::store(cells, id);
@@ -94,7 +96,7 @@ impl LogWriter {
     }
 }
 
-/// The boots of `image` for a log that keeps `head_bytes` of each; the last is the current one.
+/// The boots of `image`, for a log with heads of `head_bytes`. The last is the current one.
 fn adopted_boots(image: &LogImage, head_bytes: u64) -> Vec<AdoptedBoot<'_>> {
     let mut boots: Vec<_> = image
         .boots
@@ -102,7 +104,7 @@ fn adopted_boots(image: &LogImage, head_bytes: u64) -> Vec<AdoptedBoot<'_>> {
         .map(|boot| adopted(boot, head_bytes))
         .collect();
     if boots.last().is_none_or(|last| last.epoch != image.epoch) {
-        // As at any new boot, one that wrote nothing makes room.
+        // As at every new boot: a boot that wrote nothing gives its place away.
         boots.pop_if(|last| last.start == image.written);
         boots.push(AdoptedBoot {
             epoch: image.epoch,
@@ -117,7 +119,8 @@ fn adopted_boots(image: &LogImage, head_bytes: u64) -> Vec<AdoptedBoot<'_>> {
 fn adopted(boot: &BootImage, head_bytes: u64) -> AdoptedBoot<'_> {
     let fits = boot.bytes.len() as u64 <= head_bytes;
     let kept = &boot.bytes[..fitting(boot.bytes.len(), head_bytes)];
-    // The head of a boot that wrote more is complete, whatever room there is here.
+    // If the boot wrote more than its head in the image, this head is complete, even if there is
+    // room.
     let limit = if boot.open && fits {
         head_bytes
     } else {
@@ -132,7 +135,7 @@ fn adopted(boot: &BootImage, head_bytes: u64) -> AdoptedBoot<'_> {
 }
 
 impl BootLog {
-    /// The bytes between two offsets, all of which are kept; only while nobody writes.
+    /// The bytes between two offsets. All must be kept, and nobody may write meanwhile.
     fn copy_of(&self, start: u64, end: u64) -> Vec<u8> {
         let mut bytes = vec![0; (end - start) as usize];
         let whole = self.fill(start, &mut bytes);

@@ -15,9 +15,9 @@ use super::protocol::{Cells, RingWriter, put};
 use super::reader::BootLog;
 use super::time::UnixTime;
 
-/// Appends to a log. There is one for each log; it belongs to whoever holds the port's lock.
+/// Appends to a log. Each log has one writer, which belongs to the holder of the port's lock.
 ///
-/// Appending never fails, blocks or allocates, and makes no system call unless a reader sleeps.
+/// Appending never fails, blocks or allocates. It makes no system call unless a reader sleeps.
 ///
 /// ```
 /// use vm_console::{BootLog, LogConfig};
@@ -32,7 +32,7 @@ use super::time::UnixTime;
 pub struct LogWriter {
     memory: Arc<Memory>,
     ring: RingWriter,
-    /// The next byte needs more than the ring: a reader sleeps, or the boot's head is still being kept.
+    /// Whether the next byte goes the longer way: a reader sleeps, or the head still grows.
     watched: bool,
     armed: bool,
     boot: CurrentBoot,
@@ -47,7 +47,7 @@ pub struct LogWriter {
 struct CurrentBoot {
     epoch: u64,
     start: u64,
-    /// How many of its first bytes are kept at most.
+    /// The size of its head at most.
     limit: u64,
     /// Its entry in the boot table.
     slot: u64,
@@ -58,28 +58,29 @@ struct CurrentBoot {
 pub(super) struct AdoptedBoot<'a> {
     pub(super) epoch: u64,
     pub(super) start: u64,
-    /// How many of its first bytes are kept at most.
+    /// The size of its head at most.
     pub(super) limit: u64,
-    /// Those there are.
+    /// Its head.
     pub(super) kept: &'a [u8],
 }
 
-/// Holds the lock on a file that says: it has a writer. Readers may keep the file open for longer.
+/// The lock on a file that has a writer. It ends with the writer, even if readers keep the file
+/// open.
 #[derive(Debug)]
 pub(super) struct WriterLock(pub(super) File);
 
 impl Drop for WriterLock {
     fn drop(&mut self) {
-        // An error leaves the lock to the closing of the file.
+        // If this fails, the lock ends when the file is closed.
         let _ = self.0.unlock();
     }
 }
 
 impl LogWriter {
-    /// [`stamp`](Self::stamp) stores at most one time in this span, unless told otherwise: 100 ms.
+    /// [`stamp`](Self::stamp) stores at most one time in this span by default: 100 ms.
     pub const LINE_TIME_RESOLUTION: Duration = Duration::from_millis(100);
 
-    /// Takes up a log whose header has been checked: one just made, or one that another writer left.
+    /// Goes on with a log that has been checked: a new one, or one that another writer left.
     pub(super) fn resume(memory: Arc<Memory>, lock: Option<WriterLock>) -> Self {
         let written = memory.load(at::WRITTEN, Acquire);
         let epoch = memory.load(at::EPOCH, Relaxed);
@@ -112,7 +113,7 @@ impl LogWriter {
                     slot: entry.slot,
                 }
             }
-            // A new log, or the last writer was killed while it began this boot.
+            // The log is new, or its last writer was killed while it began this boot.
             None => writer.enter_boot(epoch, written, writer.memory.layout.head_bytes),
         }
         writer
@@ -124,14 +125,16 @@ impl LogWriter {
         BootLog::of(Arc::clone(&self.memory))
     }
 
-    /// The offset of the next byte: how many bytes were ever written.
+    /// The write offset: the offset of the next byte, which is also the number of bytes ever
+    /// written.
     #[must_use]
     #[inline]
     pub fn head(&self) -> u64 {
         self.ring.written()
     }
 
-    /// How many times the machine was started; 0 before the first [`begin_boot`](Self::begin_boot).
+    /// The epoch: how many times the machine was started; 0 before the first
+    /// [`begin_boot`](Self::begin_boot).
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.boot.epoch
@@ -177,24 +180,25 @@ impl LogWriter {
         if self.armed && !bytes.is_empty() {
             self.armed = false;
             if let Some(doorbell) = &self.doorbell {
-                // The one error is a counter that is full, and a full counter wakes the reader just as well.
+                // The only possible error is a full counter, which wakes the reader just as well.
                 let _ = doorbell.write(1);
             }
         }
         self.watched = self.armed || room > bytes.len() as u64;
     }
 
-    /// Chooses the eventfd that is written when bytes arrive while [armed](Self::arm). It should be non-blocking.
+    /// Sets the doorbell: an eventfd that is written when bytes arrive while it is
+    /// [armed](Self::arm). It should be non-blocking.
     pub fn set_doorbell(&mut self, doorbell: impl Into<Arc<EventFd>>) {
         self.doorbell = Some(doorbell.into());
     }
 
-    /// Asks for one ring of the doorbell when a byte is written at or after `seen`, the offset up to which the
-    /// caller has read. True if armed: the caller may sleep. False if there are such bytes already: read them
-    /// first, nothing will ring.
+    /// Asks for one ring of the doorbell when a byte is written at or after `seen`, the offset up
+    /// to which the caller has read. True if the doorbell is armed: the caller may sleep. False if
+    /// such bytes are there already: the caller must read them, because nothing will ring.
     ///
-    /// No wakeup is lost: this and `append` exclude each other (`&mut self`), so a byte is either here now, or is
-    /// appended later and finds the doorbell armed.
+    /// No wakeup is lost. This and `append` exclude each other (`&mut self`), so a byte is either
+    /// there now, or is appended later and finds the doorbell armed.
     ///
     /// ```
     /// use vm_console::{BootLog, LogConfig};
@@ -218,7 +222,7 @@ impl LogWriter {
         self.armed
     }
 
-    /// Notes an event at the present offset.
+    /// Records an event at the present offset.
     pub fn mark(&mut self, kind: MarkKind, at: UnixTime) {
         let mark = Mark {
             kind,
@@ -230,11 +234,11 @@ impl LogWriter {
     }
 
     /// Begins another boot at the present offset, and marks it with `kind`, usually
-    /// [`PowerOn`](MarkKind::PowerOn) or [`Reset`](MarkKind::Reset). Returns the new boot count.
+    /// [`PowerOn`](MarkKind::PowerOn) or [`Reset`](MarkKind::Reset). Returns its epoch.
     ///
-    /// The head of the oldest kept boot is given up if there are as many as [`LogConfig::boots`](
-    /// super::LogConfig::boots), unless the boot that ends wrote nothing: a machine that resets in a loop before
-    /// it prints does not push out the heads of those that did.
+    /// If there are [`boots`](super::LogConfig::boots) heads already, the oldest is given up. But
+    /// if the boot that ends here wrote nothing, the new boot takes its place instead. So a machine
+    /// that resets in a loop before it prints does not push out the heads of boots that printed.
     pub fn begin_boot(&mut self, kind: MarkKind, at: UnixTime) -> u64 {
         let epoch = (self.boot.epoch + 1).min(MAX_EPOCH - 1);
         self.memory.store(at::EPOCH, epoch, Release);
@@ -258,7 +262,8 @@ impl LogWriter {
         self.write_boot(slot.unwrap_or(0), epoch, start, limit, &[]);
     }
 
-    /// Makes entry `slot` of the boot table that of the current boot, whose bytes begin with `kept`.
+    /// Writes entry `slot` of the boot table for a boot whose head begins with `kept`; it becomes
+    /// the current boot.
     fn write_boot(&mut self, slot: u64, epoch: u64, start: u64, limit: u64, kept: &[u8]) {
         let memory = &*self.memory;
         let entry = boot_entry(slot);
@@ -277,9 +282,9 @@ impl LogWriter {
         self.watched = true;
     }
 
-    /// Replaces the boot table by boots of another log, oldest first and at most as many as it has
-    /// entries; the last becomes the current one. Only before anything is published: the entries reach
-    /// beyond the write offset until [`publish`](Self::publish).
+    /// Replaces the boot table by boots of another log, oldest first and no more than it has
+    /// entries. The last becomes the current boot. Call it only while the log is empty to readers,
+    /// because the entries lie beyond the write offset until [`publish`](Self::publish).
     pub(super) fn replace_boots(&mut self, boots: &[AdoptedBoot<'_>]) {
         for slot in 0..self.memory.layout.boots {
             self.memory.store(boot_entry(slot), 0, Release);
@@ -289,21 +294,21 @@ impl LogWriter {
         }
     }
 
-    /// Goes on at `offset` after `last`, of which no head is kept. Readers see this and all that was stored
-    /// before at once.
+    /// Goes on at `offset`, with `last` as the bytes before it. Readers see these bytes, and all
+    /// that was stored before, at once.
     pub(super) fn publish(&mut self, offset: u64, last: &[u8]) {
         self.ring =
             RingWriter::resume_after(self.memory.layout.ring(), &*self.memory, offset, last);
     }
 
-    /// Chooses another resolution for [`stamp`](Self::stamp) than
-    /// [`LINE_TIME_RESOLUTION`](Self::LINE_TIME_RESOLUTION); zero stores every time.
+    /// Sets the resolution of [`stamp`](Self::stamp), which is
+    /// [`LINE_TIME_RESOLUTION`](Self::LINE_TIME_RESOLUTION) at first; zero stores every time.
     pub fn set_line_time_resolution(&mut self, resolution: Duration) {
         self.resolution = resolution;
     }
 
-    /// Notes the time of the line that has just ended; call it after each newline. The time is stored only if it
-    /// differs from the last one stored by the resolution or more.
+    /// Records the time of the line that has just ended. Call it after each newline. The time is
+    /// stored only if it differs from the last stored time by the resolution or more.
     pub fn stamp(&mut self, now: UnixTime) {
         if self
             .last_line_time
