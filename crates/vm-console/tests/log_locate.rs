@@ -65,6 +65,30 @@ fn few_lines_at_the_end_are_found_at_once() {
 }
 
 #[test]
+fn every_number_of_lines_is_found_with_and_without_known_counts() {
+    // Lines of 64 bytes: each segment holds 256 of them, and begins with one.
+    let line = [&[b'.'; 63][..], b"\n"].concat();
+    let (mut writer, log) = full_log(&line);
+    let check = |log: &BootLog, lines: u64| {
+        let kept = TAIL / 64;
+        let expected = Located {
+            offset: log.head() - 64 * lines.min(kept),
+            fit: if lines > kept { Fit::Gone } else { Fit::Exact },
+        };
+        assert_eq!(log.locate(Start::Lines(lines)), expected, "{lines} lines");
+    };
+    for _ in 0..3 {
+        // Every number near the limits of the first segments, and some of the others.
+        let near = (0..20).flat_map(|segments| (segments * 256..).take(3));
+        let rest = (0..TAIL / 64 + 300).step_by(1009);
+        for lines in near.chain(rest) {
+            check(&log, lines);
+        }
+        writer.append(&line);
+    }
+}
+
+#[test]
 fn a_boot_is_found_or_told_to_be_gone_or_not_begun() {
     let (mut writer, log) = BootLog::in_memory(LogConfig::default()).unwrap();
     for boot in 1..=20_u64 {

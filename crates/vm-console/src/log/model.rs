@@ -7,6 +7,8 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU64, fence};
 use loom::thread;
 
+use super::id::{self, LogId};
+use super::layout::at;
 use super::protocol::{Cells, Records, Ring, RingWriter, Seal, get, put};
 
 struct Modelled(Vec<AtomicU64>);
@@ -109,6 +111,27 @@ fn bytes_of_a_later_lap_are_never_taken_for_earlier_ones() {
 fn a_byte_at_a_time_is_as_safe() {
     let (dropped, valid) = model_ring(14, &[1, 1, 1, 1], 1);
     assert!(dropped > 0 && valid > 0);
+}
+
+/// A restored log takes over the identity of the image while readers look at its own.
+#[test]
+fn an_identity_is_never_mixed_with_another() {
+    let [own, other] = [1 << 64 | 1, 2 << 64 | 2].map(|value| LogId::new(value).unwrap());
+    loom::model(move || {
+        let cells = Modelled::new(at::ID_CHECK + 8);
+        id::store(&*cells, own);
+        let reader = thread::spawn({
+            let cells = cells.clone();
+            move || match id::load(&*cells) {
+                id::Stored::None => {}
+                id::Stored::Id(found) => assert!(found == own || found == other),
+                id::Stored::Damaged(check) => panic!("check sum {check:x}"),
+            }
+        });
+        id::store(&*cells, other);
+        reader.join().unwrap();
+        assert_eq!(id::load(&*cells), id::Stored::Id(other));
+    });
 }
 
 /// A restored log is published with its last store. Here a floor is stored beside the ring.

@@ -64,8 +64,8 @@ pub(super) struct AdoptedBoot<'a> {
     pub(super) kept: &'a [u8],
 }
 
-/// The lock on a file that has a writer. It ends with the writer, even if readers keep the file
-/// open.
+/// The lock on a file that has a writer. It ends with the writer, even if a reader keeps the file
+/// open, or a child process that was just forked.
 #[derive(Debug)]
 pub(super) struct WriterLock(pub(super) File);
 
