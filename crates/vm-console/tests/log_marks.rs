@@ -68,6 +68,24 @@ fn a_machine_that_resets_in_a_loop_does_not_push_out_the_boot_that_printed() {
     assert_eq!(log.boots().len(), 2);
 }
 
+/// The word counts indices that were left out; here it is damaged, and more than all indices.
+#[test]
+fn a_log_with_a_damaged_count_of_marks_can_still_move() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let (mut writer, _) = BootLog::create_file(&path, LogConfig::default()).unwrap();
+    writer.mark(MarkKind::Attach, at(1));
+    writer.mark(MarkKind::Detach, at(2));
+    drop(writer);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[136..144].fill(0xff);
+    std::fs::write(&path, bytes).unwrap();
+    let (writer, log) = BootLog::open_file(&path).unwrap();
+    let (mut moved, new) = BootLog::in_memory(LogConfig::default()).unwrap();
+    moved.restore(&writer.export()).unwrap();
+    assert_eq!((new.marks().len(), new.marks()), (2, log.marks()));
+}
+
 /// Of each sort, so many of the newest stay.
 const SHARE: usize = 64;
 

@@ -104,8 +104,6 @@ fn adopted_boots(image: &LogImage, head_bytes: u64) -> Vec<AdoptedBoot<'_>> {
         .map(|boot| adopted(boot, head_bytes))
         .collect();
     if boots.last().is_none_or(|last| last.epoch != image.epoch) {
-        // As at every new boot: a boot that wrote nothing gives its place away.
-        boots.pop_if(|last| last.start == image.written);
         boots.push(AdoptedBoot {
             epoch: image.epoch,
             start: image.written,
@@ -117,11 +115,10 @@ fn adopted_boots(image: &LogImage, head_bytes: u64) -> Vec<AdoptedBoot<'_>> {
 }
 
 fn adopted(boot: &BootImage, head_bytes: u64) -> AdoptedBoot<'_> {
-    let fits = boot.bytes.len() as u64 <= head_bytes;
     let kept = &boot.bytes[..fitting(boot.bytes.len(), head_bytes)];
     // If the boot wrote more than its head in the image, this head is complete, even if there is
     // room.
-    let limit = if boot.open && fits {
+    let limit = if boot.open {
         head_bytes
     } else {
         kept.len() as u64
