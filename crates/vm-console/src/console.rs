@@ -54,6 +54,7 @@ pub struct ConsoleConfig {
     /// Takes terminal queries out of replays to raw clients; see [`replay_guard`](crate::replay_guard). Default: on.
     pub guard_replay: bool,
     /// What a client sees where output was overwritten before it could read it. Default: a note.
+    /// Clients of a control socket are sent a gap frame in any case.
     pub gaps: GapPolicy,
     /// Tells raw clients in one line each what happens to their session: warnings, and why it ends. Off: nothing but
     /// console bytes; refusals are told all the same. Default: on.

@@ -12,8 +12,8 @@ use super::stream::Stream;
 /// Somewhere that clients come in. Nothing has a default: each transport has to decide.
 pub(crate) trait Accepts: fmt::Debug + Send {
     /// The descriptor that is readable when [`accept`](Self::accept) may have something to say. It
-    /// may be another one after [`release`](Self::release).
-    fn descriptor(&self) -> RawFd;
+    /// may be another one after [`release`](Self::release), and none if that failed.
+    fn descriptor(&self) -> Option<RawFd>;
 
     /// Looks once whether a client has come, without waiting.
     fn accept(&mut self) -> Came;
@@ -22,7 +22,8 @@ pub(crate) trait Accepts: fmt::Debug + Send {
     /// farewell.
     fn closes_at_shut_down(&self) -> bool;
 
-    /// The client that [`accept`](Self::accept) gave is gone, for `how`.
+    /// The client that [`accept`](Self::accept) gave is gone, for `how`. If this fails it is to be
+    /// called again, before anything else.
     fn release(&mut self, how: Release) -> io::Result<()>;
 }
 

@@ -37,7 +37,9 @@ const SETTLE: Duration = Duration::from_millis(150);
 #[derive(Debug)]
 pub struct Pty {
     link: PathBuf,
-    pair: Pair,
+    device: PathBuf,
+    /// `None` when another one could not be had yet.
+    pair: Option<Pair>,
     /// Last, so that the symlink is gone when another owner may make it.
     _claim: LinkClaim,
     /// A client of it was accepted and not released.
@@ -74,7 +76,8 @@ impl Pty {
         point(link, &pair.device).map_err(|source| error("cannot make the symlink", source))?;
         Ok(Self {
             link: link.to_owned(),
-            pair,
+            device: pair.device.clone(),
+            pair: Some(pair),
             _claim: claim,
             is_served: false,
         })
@@ -83,19 +86,22 @@ impl Pty {
     /// The device that the symlink leads to at present.
     #[must_use]
     pub fn device(&self) -> &Path {
-        &self.pair.device
+        &self.device
     }
 }
 
 impl Accepts for Pty {
-    fn descriptor(&self) -> RawFd {
-        self.pair.watch.as_raw_fd()
+    fn descriptor(&self) -> Option<RawFd> {
+        self.pair.as_ref().map(|pair| pair.watch.as_raw_fd())
     }
 
     fn accept(&mut self) -> Came {
-        match (self.pair.is_open(), self.is_served) {
+        let Some(pair) = &self.pair else {
+            return Came::Nobody;
+        };
+        match (pair.is_open(), self.is_served) {
             (false, true) => Came::Left,
-            (true, false) => match self.pair.master.try_clone() {
+            (true, false) => match pair.master.try_clone() {
                 Ok(master) => {
                     self.is_served = true;
                     Came::Client(Accepted {
@@ -119,28 +125,27 @@ impl Accepts for Pty {
 
     fn release(&mut self, how: Release) -> io::Result<()> {
         self.is_served = false;
-        match how {
-            Release::Left => {
-                // What the last client left unread is not for the next, unless that is there
-                // already. An error leaves it what there is.
-                if !self.pair.is_open() {
-                    let _ = self.pair.drop_unread();
-                }
+        if let (Release::Left, Some(pair)) = (how, &self.pair) {
+            // What the last client left unread is not for the next, unless that is there already.
+            // An error leaves it what there is.
+            if !pair.is_open() {
+                let _ = pair.drop_unread();
             }
-            Release::LetGo => {
-                // Closing the pty hangs its client up; another one takes its place.
-                let pair = Pair::new()?;
-                point(&self.link, &pair.device)?;
-                self.pair = pair;
-            }
+            return Ok(());
         }
+        // Closing the pty hangs its client up, whether or not another one can be had already.
+        self.pair = None;
+        let pair = Pair::new()?;
+        point(&self.link, &pair.device)?;
+        self.device.clone_from(&pair.device);
+        self.pair = Some(pair);
         Ok(())
     }
 }
 
 impl Drop for Pty {
     fn drop(&mut self) {
-        if std::fs::read_link(&self.link).is_ok_and(|target| target == self.pair.device) {
+        if std::fs::read_link(&self.link).is_ok_and(|target| target == self.device) {
             // A symlink that stays behind is replaced next time.
             let _ = std::fs::remove_file(&self.link);
         }

@@ -279,8 +279,8 @@ impl From<UnixListener> for UnixSocket {
 }
 
 impl Accepts for UnixSocket {
-    fn descriptor(&self) -> RawFd {
-        self.socket.as_fd().as_raw_fd()
+    fn descriptor(&self) -> Option<RawFd> {
+        Some(self.socket.as_fd().as_raw_fd())
     }
 
     fn accept(&mut self) -> Came {

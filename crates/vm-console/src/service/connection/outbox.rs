@@ -195,7 +195,8 @@ impl Outbox {
                 self.forward(to, framing, offset, &pass.scratch[..len])
             }
             Next::Gap { from, to } => {
-                framing.gap(from, to, &mut self.pending);
+                let is_noted = view.notes_gaps();
+                framing.gap(from, to, is_noted, &mut self.pending);
                 None
             }
             Next::UpToDate => Some(Sent::All),

@@ -47,7 +47,9 @@ pub(super) enum Next {
 impl View {
     pub(super) fn new(log: &BootLog, show: Show) -> Self {
         let live_from = log.head();
-        let cursor = log.cursor(show.start).with_gap_policy(show.gaps);
+        let cursor = log
+            .cursor(show.start)
+            .with_gap_policy(cursor_policy(show.gaps));
         let start = cursor.offset();
         Self {
             guard: (show.guarded && start < live_from).then(ReplayGuard::default),
@@ -58,6 +60,11 @@ impl View {
             observer: show.observer,
             gaps: show.gaps,
         }
+    }
+
+    /// Whether raw clients are told of gaps.
+    pub(super) fn notes_gaps(&self) -> bool {
+        self.gaps != GapPolicy::Silent
     }
 
     pub(super) fn live_from(&self) -> u64 {
@@ -154,7 +161,7 @@ impl View {
         self.delivered_to = self.live_from;
         self.cursor = log
             .cursor(Start::Offset(self.live_from))
-            .with_gap_policy(self.gaps);
+            .with_gap_policy(cursor_policy(self.gaps));
         if let Some(guard) = self.guard.take() {
             counters.guarded.add(guard.removed());
         }
@@ -185,5 +192,14 @@ impl View {
             counters.output_delivered.add(seen);
             counters.output_lost.add(missed);
         }
+    }
+}
+
+/// Gaps are never silent in here: a read that jumped over one could begin or end elsewhere than it
+/// seems, in replay or in live output.
+fn cursor_policy(gaps: GapPolicy) -> GapPolicy {
+    match gaps {
+        GapPolicy::Note | GapPolicy::Silent => GapPolicy::Note,
+        GapPolicy::Disconnect => GapPolicy::Disconnect,
     }
 }

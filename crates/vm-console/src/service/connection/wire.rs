@@ -153,8 +153,10 @@ impl Framing {
         }
     }
 
-    pub(super) fn gap(self, from: u64, to: u64, out: &mut Vec<u8>) {
+    /// Output is missing. Frames have to say so, as each goes on where the last one ended.
+    pub(super) fn gap(self, from: u64, to: u64, is_noted: bool, out: &mut Vec<u8>) {
         match self {
+            Self::Raw { .. } if !is_noted => {}
             Self::Raw { .. } => {
                 out.extend(format!("\r\n[{} bytes of output lost]\r\n", to - from).as_bytes());
             }

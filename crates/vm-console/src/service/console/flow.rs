@@ -12,6 +12,9 @@ use super::port::Port;
 /// finds.
 const INTERVAL: Duration = Duration::from_millis(4);
 
+/// How long a doorbell goes unheard that could not be watched.
+const RETRY: Duration = Duration::from_secs(1);
+
 #[derive(Debug, Default)]
 pub(super) struct Flow {
     /// The doorbell will ring for the next output.
@@ -20,6 +23,8 @@ pub(super) struct Flow {
     flows: bool,
     /// The next look, in place of the doorbell.
     look_again: Option<Duration>,
+    /// When to try again to watch the doorbell, if that failed.
+    watch_at: Option<Duration>,
 }
 
 impl Flow {
@@ -50,8 +55,18 @@ impl Flow {
         self.look_again.take_if(|at| *at <= now);
     }
 
+    /// Watching the doorbell failed, and is tried again a little later.
+    pub(super) fn could_not_watch(&mut self, now: Duration) {
+        self.watch_at = Some(now.saturating_add(RETRY));
+    }
+
+    /// Whether it is time to try again to watch the doorbell.
+    pub(super) fn wants_to_watch(&mut self, now: Duration) -> bool {
+        self.watch_at.take_if(|at| *at <= now).is_some()
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Duration> {
-        self.look_again
+        [self.look_again, self.watch_at].into_iter().flatten().min()
     }
 }
 

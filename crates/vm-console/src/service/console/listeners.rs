@@ -18,7 +18,17 @@ pub(super) struct Listeners {
 
 struct Slot {
     listener: Listener,
-    paused_until: Option<Duration>,
+    state: State,
+}
+
+enum State {
+    Watched,
+    /// Not watched until then. A hang-up would be told all the same, for ever.
+    Paused {
+        until: Duration,
+        /// Its client is gone, and it could not be made ready for another yet.
+        release: Option<Release>,
+    },
 }
 
 impl Listeners {
@@ -30,14 +40,11 @@ impl Listeners {
     }
 
     pub(super) fn open(&mut self, listener: Listener, turn: &mut Turn<'_>) {
-        let fd = listener.source.descriptor();
-        let what = Watched::Console(self.console, Part::Listener(self.slots.len()));
-        if turn.watch(fd, what, Interest::READABLE).is_some() {
-            self.slots.push(Some(Slot {
-                listener,
-                paused_until: None,
-            }));
-        }
+        let until = turn.now();
+        let release = None;
+        let state = State::Paused { until, release };
+        self.slots.push(Some(Slot { listener, state }));
+        self.resume_slot(self.slots.len() - 1, turn);
     }
 
     /// Closes those that are of no use once the console is being shut down.
@@ -52,31 +59,32 @@ impl Listeners {
     fn close_if(&mut self, condition: impl Fn(&Listener) -> bool, turn: &mut Turn<'_>) {
         for slot in &mut self.slots {
             if let Some(closed) = slot.take_if(|slot| condition(&slot.listener)) {
-                turn.unwatch(closed.listener.source.descriptor());
+                closed.unwatch(turn);
             }
-        }
-    }
-
-    /// Looks once whether a client has come in through `slot`, and for what it is to be taken.
-    pub(super) fn accept(&mut self, slot: usize) -> Option<(Came, Kind)> {
-        let slot = self.slots.get_mut(slot)?.as_mut()?;
-        Some((slot.listener.source.accept(), slot.listener.kind))
-    }
-
-    /// Descriptors have run out. The client stays in the backlog, and asking again at once would
-    /// only burn time.
-    pub(super) fn pause(&mut self, slot: usize, turn: &mut Turn<'_>) {
-        if let Some(slot) = self.slots.get_mut(slot).and_then(Option::as_mut) {
-            slot.paused_until = Some(turn.now().saturating_add(PAUSE));
-            // Not only watched for nothing: a hang-up would be told all the same, for ever.
-            turn.unwatch(slot.listener.source.descriptor());
         }
     }
 
     /// Nobody can come in through `slot` any more.
     pub(super) fn close(&mut self, slot: usize, turn: &mut Turn<'_>) {
         if let Some(closed) = self.slots.get_mut(slot).and_then(Option::take) {
-            turn.unwatch(closed.listener.source.descriptor());
+            closed.unwatch(turn);
+        }
+    }
+
+    /// Looks once whether a client has come in through `slot`, and for what it is to be taken.
+    pub(super) fn accept(&mut self, slot: usize) -> Option<(Came, Kind)> {
+        let slot = self.slots.get_mut(slot)?.as_mut()?;
+        match slot.state {
+            State::Watched => Some((slot.listener.source.accept(), slot.listener.kind)),
+            State::Paused { .. } => None,
+        }
+    }
+
+    /// Descriptors have run out. The client stays in the backlog, and asking again at once would
+    /// only burn time.
+    pub(super) fn pause(&mut self, slot: usize, turn: &mut Turn<'_>) {
+        if let Some(slot) = self.slots.get_mut(slot).and_then(Option::as_mut) {
+            slot.pause(None, turn);
         }
     }
 
@@ -90,40 +98,68 @@ impl Listeners {
     }
 
     fn resume_if(&mut self, condition: impl Fn(Duration) -> bool, turn: &mut Turn<'_>) {
-        for (index, slot) in self.slots.iter_mut().enumerate() {
-            if let Some(slot) = slot
-                && slot
-                    .paused_until
-                    .take_if(|until| condition(*until))
-                    .is_some()
-            {
-                let what = Watched::Console(self.console, Part::Listener(index));
-                let fd = slot.listener.source.descriptor();
-                if turn.watch(fd, what, Interest::READABLE).is_none() {
-                    slot.paused_until = Some(turn.now().saturating_add(PAUSE));
-                }
+        for index in 0..self.slots.len() {
+            let state = self.slots[index].as_ref().map(|slot| &slot.state);
+            if matches!(state, Some(State::Paused { until, .. }) if condition(*until)) {
+                self.resume_slot(index, turn);
             }
+        }
+    }
+
+    fn resume_slot(&mut self, index: usize, turn: &mut Turn<'_>) {
+        let what = Watched::Console(self.console, Part::Listener(index));
+        let Some(slot) = self.slots.get_mut(index).and_then(Option::as_mut) else {
+            return;
+        };
+        let State::Paused { release, .. } = &mut slot.state else {
+            return;
+        };
+        if let Some(how) = *release {
+            if let Err(error) = slot.listener.source.release(how) {
+                turn.warn(|| format!("cannot make a listener ready for its next client: {error}"));
+                return slot.pause(Some(how), turn);
+            }
+            *release = None;
+        }
+        let descriptor = slot.listener.source.descriptor();
+        let is_watched =
+            descriptor.is_some_and(|fd| turn.watch(fd, what, Interest::READABLE).is_some());
+        if is_watched {
+            slot.state = State::Watched;
+        } else {
+            slot.pause(None, turn);
         }
     }
 
     pub(super) fn next_deadline(&self) -> Option<Duration> {
         let slots = self.slots.iter().flatten();
-        slots.filter_map(|slot| slot.paused_until).min()
+        let pauses = slots.filter_map(|slot| match slot.state {
+            State::Watched => None,
+            State::Paused { until, .. } => Some(until),
+        });
+        pauses.min()
     }
 
     /// The one client of `slot` is gone.
     pub(super) fn release(&mut self, slot: usize, how: Release, turn: &mut Turn<'_>) {
-        let what = Watched::Console(self.console, Part::Listener(slot));
-        let Some(slot) = self.slots.get_mut(slot).and_then(Option::as_mut) else {
-            return;
-        };
-        let source = &mut slot.listener.source;
-        // It may be another descriptor afterwards.
-        turn.unwatch(source.descriptor());
-        if let Err(error) = source.release(how) {
-            turn.warn(|| format!("cannot make a listener ready for its next client: {error}"));
+        if let Some(slot) = self.slots.get_mut(slot).and_then(Option::as_mut) {
+            // It may be watched by another descriptor afterwards.
+            slot.pause(Some(how), turn);
         }
-        turn.watch(source.descriptor(), what, Interest::READABLE);
-        slot.paused_until = None;
+        self.resume_slot(slot, turn);
+    }
+}
+
+impl Slot {
+    fn pause(&mut self, release: Option<Release>, turn: &mut Turn<'_>) {
+        self.unwatch(turn);
+        let until = turn.now().saturating_add(PAUSE);
+        self.state = State::Paused { until, release };
+    }
+
+    fn unwatch(&self, turn: &mut Turn<'_>) {
+        if let (State::Watched, Some(fd)) = (&self.state, self.listener.source.descriptor()) {
+            turn.unwatch(fd);
+        }
     }
 }

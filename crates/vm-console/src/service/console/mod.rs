@@ -100,13 +100,20 @@ impl ServedConsole {
             console,
             port,
         };
-        let bell = served.console.bell.as_raw_fd();
-        turn.watch(bell, Watched::Console(id, Part::Bell), Interest::READABLE);
+        served.watch_bell(turn);
         served.carrier.start(&served.port);
         for listener in listeners {
             served.listen(listener, turn);
         }
         served
+    }
+
+    fn watch_bell(&mut self, turn: &mut Turn<'_>) {
+        let bell = self.console.bell.as_raw_fd();
+        let what = Watched::Console(self.id, Part::Bell);
+        if turn.watch(bell, what, Interest::READABLE).is_none() {
+            self.flow.could_not_watch(turn.now());
+        }
     }
 
     pub(super) fn listen(&mut self, listener: Listener, turn: &mut Turn<'_>) {
@@ -121,16 +128,16 @@ impl ServedConsole {
         let ended = self.session.shut_down(turn.now());
         self.session_over(ended, turn);
         let until = turn.now().saturating_add(self.console.config.linger);
-        for (_, connection) in self.connections.iter_mut() {
+        self.each_connection(turn, |served, id, turn| {
+            let Some(connection) = served.connections.get_mut(id) else {
+                return;
+            };
             match connection.standing.role() {
                 Role::Guest { .. } => connection.standing.close(until),
-                Role::Observer => {
-                    let head = self.console.log.head();
-                    connection.end_session(EndReason::ShuttingDown, head, until);
-                }
+                Role::Observer => served.end_session(id, EndReason::ShuttingDown, turn),
                 Role::Holder(_) | Role::Leaving { .. } => {}
             }
-        }
+        });
     }
 
     pub(super) fn is_done(&self) -> bool {

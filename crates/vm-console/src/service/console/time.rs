@@ -13,6 +13,9 @@ impl ServedConsole {
     pub(super) fn on_time(&mut self, turn: &mut Turn<'_>) {
         let now = turn.now();
         self.flow.on_time(now);
+        if self.flow.wants_to_watch(now) {
+            self.watch_bell(turn);
+        }
         while let Some(tick) = self.session.tick(now) {
             match tick {
                 Tick::End(ended) => self.session_over(Some(ended), turn),
