@@ -133,9 +133,13 @@ impl Accepts for Pty {
             }
             return Ok(());
         }
-        // Closing the pty hangs its client up, whether or not another one can be had already.
-        self.pair = None;
-        let pair = Pair::new()?;
+        // Closing the pty hangs its client up. The next one is made first, so that the symlink
+        // leads somewhere at all times. If it cannot be had, the client is hung up all the same, and
+        // that may free the descriptors for it.
+        let pair = Pair::new().or_else(|_| {
+            self.pair = None;
+            Pair::new()
+        })?;
         point(&self.link, &pair.device)?;
         self.device.clone_from(&pair.device);
         self.pair = Some(pair);
