@@ -1,6 +1,4 @@
-//! How a sequence of the table is recognised.
-
-use super::sequences::SEQUENCES;
+//! The forms that sequences have, and whether one fits.
 
 /// What the sequences of one row have in common.
 #[derive(Clone, Copy, Debug)]
@@ -64,165 +62,8 @@ pub(super) enum Body {
     Contains(&'static [u8]),
 }
 
-/// Whether a terminal answers the escape sequence, ESC included.
-pub(super) fn is_answered_escape(sequence: &[u8]) -> bool {
-    let rest = sequence.get(1..).unwrap_or_default();
-    SEQUENCES
-        .iter()
-        .any(|row| matches!(row.form, Form::Escape(begin) if rest.starts_with(begin)))
-}
-
-/// Whether a terminal answers the control sequence, given without its introducer, or whether it is
-/// so malformed that terminals may differ in what they take it for.
-pub(super) fn is_answered_csi(body: &[u8]) -> bool {
-    let Some(csi) = Csi::parse(body) else {
-        return true;
-    };
-    let Some(rows) = ROWS_BY_FINAL.get(usize::from(csi.last)).copied() else {
-        return false;
-    };
-    if rows == 0 || csi.is_plain() && PLAIN_FINALS >> csi.last & 1 == 0 {
-        return false;
-    }
-    let Some(numbers) = Numbers::read(csi.parameters) else {
-        return true;
-    };
-    forms(rows).any(|form| match form {
-        Form::Csi(private, parameters, intermediates, _) => {
-            private.fits(csi.private)
-                && parameters.fits(numbers.as_slice())
-                && intermediates.fits(csi.intermediates)
-        }
-        _ => false,
-    })
-}
-
-/// Whether a terminal answers the operating system command, given without introducer and end.
-pub(super) fn is_answered_osc(body: &[u8]) -> bool {
-    let border = body.iter().position(|byte| *byte == b';');
-    let number = number(&body[..border.unwrap_or(body.len())]);
-    forms(OSC_ROWS).any(|form| match form {
-        Form::Osc(wanted, part) => wanted.fits(number) && part.fits(body),
-        _ => false,
-    })
-}
-
-/// The forms of the rows whose bits are set.
-fn forms(mut rows: u128) -> impl Iterator<Item = &'static Form> {
-    std::iter::from_fn(move || {
-        let at = rows.trailing_zeros() as usize;
-        rows &= rows.wrapping_sub(1);
-        SEQUENCES.get(at).map(|row| &row.form)
-    })
-}
-
-/// One bit for each row that is an operating system command.
-const OSC_ROWS: u128 = {
-    let mut rows = 0;
-    let mut at = 0;
-    while at < SEQUENCES.len() {
-        if let Form::Osc(..) = SEQUENCES[at].form {
-            rows |= 1 << at;
-        }
-        at += 1;
-    }
-    rows
-};
-
-/// For each final byte, one bit for each row of the table that has it.
-const ROWS_BY_FINAL: [u128; 128] = {
-    assert!(SEQUENCES.len() <= 128, "one bit for each row");
-    let mut rows = [0; 128];
-    let mut at = 0;
-    while at < SEQUENCES.len() {
-        if let Form::Csi(_, _, _, last) = SEQUENCES[at].form {
-            rows[last as usize] |= 1 << at;
-        }
-        at += 1;
-    }
-    rows
-};
-
-/// Final bytes of the rows that fit control sequences without private marker and intermediate
-/// bytes, one bit each: nearly all control sequences are of this kind, and ask nothing.
-const PLAIN_FINALS: u128 = {
-    let mut finals = 0;
-    let mut at = 0;
-    while at < SEQUENCES.len() {
-        if let Form::Csi(
-            Private::Any | Private::None,
-            _,
-            Intermediates::Any | Intermediates::Are([]),
-            last,
-        ) = SEQUENCES[at].form
-        {
-            finals |= 1 << last;
-        }
-        at += 1;
-    }
-    finals
-};
-
-struct Csi<'a> {
-    private: Option<u8>,
-    parameters: &'a [u8],
-    intermediates: &'a [u8],
-    last: u8,
-}
-
-impl<'a> Csi<'a> {
-    /// ECMA-48, 5.4: parameter bytes, intermediate bytes, a final byte. DEC puts a private marker
-    /// first, and nowhere else. Of two intermediate bytes, which no sequence in use has, a terminal
-    /// may keep either.
-    fn parse(body: &'a [u8]) -> Option<Self> {
-        let (&last, front) = body.split_last()?;
-        let (private, front) = match front.split_first() {
-            Some((marker @ b'<'..=b'?', rest)) => (Some(*marker), rest),
-            _ => (None, front),
-        };
-        let border = front.iter().position(|byte| !matches!(byte, b'0'..=b';'));
-        let (parameters, intermediates) = front.split_at(border.unwrap_or(front.len()));
-        matches!(intermediates, [] | [0x20..=0x2f]).then_some(Self {
-            private,
-            parameters,
-            intermediates,
-            last,
-        })
-    }
-
-    fn is_plain(&self) -> bool {
-        self.private.is_none() && self.intermediates.is_empty()
-    }
-}
-
-/// The parameters of a control sequence as numbers.
-struct Numbers {
-    numbers: [u32; Self::LIMIT],
-    count: usize,
-}
-
-impl Numbers {
-    /// No terminal reads more than some thirty (xterm 30, VTE 32).
-    const LIMIT: usize = 32;
-
-    /// `None` if there are more than terminals read.
-    fn read(parameters: &[u8]) -> Option<Self> {
-        let mut numbers = [0; Self::LIMIT];
-        let mut count = 0;
-        for field in parameters.split(|byte| matches!(byte, b';' | b':')) {
-            *numbers.get_mut(count)? = number(field);
-            count += 1;
-        }
-        Some(Self { numbers, count })
-    }
-
-    fn as_slice(&self) -> &[u32] {
-        &self.numbers[..self.count]
-    }
-}
-
 /// The digits of `field` as a number. A terminal may let a long one overflow, so this does as well.
-fn number(field: &[u8]) -> u32 {
+pub(super) fn number(field: &[u8]) -> u32 {
     field
         .iter()
         .filter(|byte| byte.is_ascii_digit())
@@ -243,7 +84,7 @@ fn within(number: u32, low: u32, high: u32) -> bool {
 }
 
 impl Private {
-    fn fits(self, marker: Option<u8>) -> bool {
+    pub(super) fn fits(self, marker: Option<u8>) -> bool {
         match self {
             Self::Any => true,
             Self::None => marker.is_none(),
@@ -253,7 +94,7 @@ impl Private {
 }
 
 impl Parameters {
-    fn fits(self, numbers: &[u32]) -> bool {
+    pub(super) fn fits(self, numbers: &[u32]) -> bool {
         match self {
             Self::Any => true,
             Self::Include(wanted) => numbers.iter().any(|number| is(*number, wanted)),
@@ -268,7 +109,7 @@ impl Parameters {
 }
 
 impl Intermediates {
-    fn fits(self, intermediates: &[u8]) -> bool {
+    pub(super) fn fits(self, intermediates: &[u8]) -> bool {
         match self {
             Self::Any => true,
             Self::Are(wanted) => intermediates == wanted,
@@ -277,7 +118,7 @@ impl Intermediates {
 }
 
 impl Number {
-    fn fits(self, number: u32) -> bool {
+    pub(super) fn fits(self, number: u32) -> bool {
         match self {
             Self::Any => true,
             Self::Is(wanted) => is(number, wanted),
@@ -286,7 +127,7 @@ impl Number {
 }
 
 impl Body {
-    fn fits(self, body: &[u8]) -> bool {
+    pub(super) fn fits(self, body: &[u8]) -> bool {
         match self {
             Self::Any => true,
             Self::Asks => body

@@ -1,6 +1,6 @@
 //! What introduces a sequence, and how that is written.
 
-use super::form::is_answered_osc;
+use super::answered::is_answered_osc;
 use super::{BEL, ESC};
 
 /// How a control function above 0x7F is written.

@@ -1,26 +1,10 @@
 //! The guard's state machine: which bytes belong together, and what becomes of them.
 
-use super::form::{is_answered_csi, is_answered_escape};
+use super::answered::{is_answered_csi, is_answered_escape};
 use super::introducer::{Coding, Introducer};
-use super::string::Reading;
+use super::state::{Reading, State};
 use super::utf8::Utf8;
 use super::{CAN, CSI_LIMIT, ENQ, ESC, ReplayGuard, SUB};
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum State {
-    #[default]
-    Ground,
-    /// After `C2`, which may begin an 8-bit control or a letter.
-    C2,
-    /// After ESC, intermediate bytes included.
-    Escape,
-    Csi,
-    String(Reading),
-    /// In a string that carries more than is held. It is taken out as it comes.
-    Payload {
-        escape: bool,
-    },
-}
 
 impl ReplayGuard {
     pub(super) fn step(&mut self, byte: u8, shown: &mut Vec<u8>) {

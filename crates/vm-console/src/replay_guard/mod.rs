@@ -68,18 +68,19 @@
 //! pass: none makes a terminal send. Modes that are taken out of a replay leave a full-screen
 //! program that still runs without mouse or extended keys until it sets them again.
 
+mod answered;
 mod form;
 mod introducer;
 mod machine;
 mod sequences;
+mod state;
 mod string;
 mod utf8;
 
 pub use sequences::{SEQUENCES, Sequence};
 
 use introducer::{Coding, Introducer};
-use machine::State;
-use string::Reading;
+use state::{Reading, State};
 use utf8::Utf8;
 
 /// Bytes of one sequence that are held back at most, until it is known what they are.
@@ -177,7 +178,7 @@ impl ReplayGuard {
         let (taken, is_shown) = if let plain @ 1.. = plain_prefix(rest) {
             (plain, true)
         } else if let Some(sequence) = complete_csi(rest) {
-            (sequence.len(), !form::is_answered_csi(&sequence[2..]))
+            (sequence.len(), !answered::is_answered_csi(&sequence[2..]))
         } else if let letters @ 1.. = letter_prefix(rest) {
             (letters, true)
         } else {

@@ -1,19 +1,9 @@
 //! The states within a command string: where it ends, and whether it is one.
 
 use super::introducer::{Coding, Introducer};
-use super::machine::State;
+use super::state::{Reading, State};
 use super::utf8::Utf8;
 use super::{BEL, CAN, ENQ, ESC, ReplayGuard, STRING_LIMIT, SUB, prefix};
-
-/// How far a string has been read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Reading {
-    utf8: Utf8,
-    /// The last byte was an ESC, which may begin the end. It is not held.
-    pub(super) escape: bool,
-    /// A byte was seen that payload does not contain.
-    is_text: bool,
-}
 
 impl ReplayGuard {
     pub(super) fn string(&mut self, byte: u8, reading: Reading, shown: &mut Vec<u8>) {

@@ -4,34 +4,17 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use vmm_sys_util::eventfd::EventFd;
 
+use super::command::{Added, Command};
 use super::console::ServedConsole;
-use super::handle::{Added, Command};
 use super::kernel::{ConsoleId, Interest, Kernel, Readiness, Watched};
+use super::progress::Progress;
 use super::turn::{Shared, Turn};
 use crate::audit::AuditEvent;
-
-/// What is told to other threads without asking.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    is_finished: AtomicBool,
-    longest_turn: AtomicU64,
-}
-
-impl Progress {
-    pub(super) fn is_finished(&self) -> bool {
-        self.is_finished.load(Ordering::Acquire)
-    }
-
-    pub(super) fn longest_turn(&self) -> Duration {
-        Duration::from_nanos(self.longest_turn.load(Ordering::Relaxed))
-    }
-}
 
 pub(super) struct Desk {
     shared: Shared,
@@ -113,11 +96,8 @@ impl Desk {
             self.kick();
         }
         self.set_alarm(started, kernel);
-        let took = kernel.now().saturating_sub(started).as_nanos();
-        let took = u64::try_from(took).unwrap_or(u64::MAX);
-        self.progress
-            .longest_turn
-            .fetch_max(took, Ordering::Relaxed);
+        let took = kernel.now().saturating_sub(started);
+        self.progress.turn_took(took);
     }
 
     /// Whether it was told to shut down, and all is done.
@@ -141,7 +121,7 @@ impl Desk {
         self.consoles.clear();
         self.waiting.clear();
         // First, so that a command that is sent from now on is dropped by its sender.
-        self.progress.is_finished.store(true, Ordering::Release);
+        self.progress.finish();
         self.commands.try_iter().for_each(drop);
     }
 

@@ -7,49 +7,17 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use vmm_sys_util::eventfd::EventFd;
 
-use super::desk::Progress;
+use super::command::{Added, Command, Outcome};
 use super::kernel::ConsoleId;
+use super::progress::Progress;
 use crate::audit::AuditEvent;
 use crate::console::Console;
 use crate::log::MarkKind;
 use crate::port::GuestPort;
 use crate::protocol::Status;
-use crate::session::{EndReason, Refused};
+use crate::session::EndReason;
 use crate::transport::Listener;
 use crate::transport::stdio::FdClient;
-
-pub(super) enum Command {
-    Add(ConsoleId, Box<Added>),
-    Remove(ConsoleId),
-    Listen(ConsoleId, Listener),
-    Attach(ConsoleId, Box<FdClient>, Sender<Outcome>),
-    Disconnect(ConsoleId, EndReason),
-    BootLog(ConsoleId, bool),
-    Status(ConsoleId, Sender<Status>),
-    ShutDown,
-}
-
-/// A console that is to be served.
-pub(super) struct Added {
-    pub(super) console: Console,
-    pub(super) port: Arc<dyn GuestPort>,
-    pub(super) listeners: Vec<Listener>,
-}
-
-impl Command {
-    /// The console that it is for, once that was added.
-    pub(super) fn console(&self) -> Option<ConsoleId> {
-        match self {
-            Self::Add(..) | Self::ShutDown => None,
-            Self::Remove(id)
-            | Self::Listen(id, _)
-            | Self::Attach(id, ..)
-            | Self::Disconnect(id, _)
-            | Self::BootLog(id, _)
-            | Self::Status(id, _) => Some(*id),
-        }
-    }
-}
 
 /// The service as seen from other threads. Cheap to clone. Everything here returns at once, save where it says that it
 /// waits.
@@ -229,15 +197,6 @@ impl ConsoleHandle {
     pub fn wait_removed(&self, patience: Duration) -> bool {
         self.console.serving.wait_released(patience)
     }
-}
-
-/// What became of an attach.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// There was no session.
-    Refused(Refused),
-    /// There was one, and it is over.
-    Ended(EndReason),
 }
 
 /// An attached pair of descriptors.

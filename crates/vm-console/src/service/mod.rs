@@ -37,12 +37,14 @@
 
 mod agenda;
 mod audit_trail;
+mod command;
 mod connection;
 mod console;
 mod desk;
 mod event_loop;
 mod handle;
 mod kernel;
+mod progress;
 mod turn;
 mod warnings;
 
@@ -54,11 +56,13 @@ use std::thread::JoinHandle;
 use event_manager::{EventManager, EventOps, Events, MutEventSubscriber, SubscriberOps};
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
-use self::desk::{Desk, Progress};
+use self::desk::Desk;
 use self::event_loop::{EventLoop, RealKernel, readiness};
+use self::progress::Progress;
 use crate::audit::AUDIT_LIMIT;
 
-pub use self::handle::{Attachment, ConsoleHandle, Outcome, ServiceHandle};
+pub use self::command::Outcome;
+pub use self::handle::{Attachment, ConsoleHandle, ServiceHandle};
 
 /// Serves consoles; see the [module](self).
 pub struct Service {

@@ -34,7 +34,7 @@ use crate::rate::TokenBucket;
 use crate::session::{EndReason, Identity};
 use crate::transport::stream::Stream;
 
-use super::handle::Outcome;
+use super::command::Outcome;
 use super::kernel::{ConnectionId, Interest, Watched};
 use super::turn::Turn;
 

@@ -7,7 +7,7 @@
 //! | file | what |
 //! |---|---|
 //! | `listeners`, `entrance` | the ways in; what becomes of a client that comes |
-//! | `connections` | who is connected |
+//! | `connections`, `departures` | who is connected, and how they go |
 //! | `admission`, `sessions` | who is let in; how sessions begin and end |
 //! | `requests`, `attaching`, `log_read` | what clients of a control socket ask for |
 //! | `asked`, `place` | how they asked, and what they are answered; where they want to begin |
@@ -22,6 +22,7 @@ mod asked;
 mod attaching;
 mod carrier;
 mod connections;
+mod departures;
 mod entrance;
 mod flow;
 mod input;
@@ -45,15 +46,14 @@ use self::listeners::Listeners;
 use self::lossless::Lossless;
 use self::machine::Machine;
 use self::port::Port;
+use super::command::Added;
 use super::connection::Role;
-use super::handle::Added;
 use super::kernel::{ConnectionId, ConsoleId, Interest, Part, Readiness, Watched};
 use super::turn::Turn;
 use crate::audit::Audited;
 use crate::console::Console;
 use crate::session::{EndReason, Session};
 use crate::transport::Listener;
-use crate::transport::accept::Release;
 
 pub(super) struct ServedConsole {
     id: ConsoleId,
@@ -222,46 +222,6 @@ impl ServedConsole {
         self.reap(turn);
         let at = self.next_deadline(turn.now());
         turn.shared.agenda.wake_at(self.id, at);
-    }
-
-    /// Takes out who is gone.
-    fn reap(&mut self, turn: &mut Turn<'_>) {
-        while let Some(id) = self.connections.gone() {
-            self.remove_connection(id, turn);
-        }
-    }
-
-    fn remove_connection(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
-        // It may have lost its descriptor and not its session.
-        let connection = self.connections.get(id);
-        if connection.is_some_and(|connection| connection.standing.has_session()) {
-            let why = EndReason::Error("its descriptor cannot be watched".into());
-            self.end_session(id, why, turn);
-        }
-        let Some(mut connection) = self.connections.remove(id) else {
-            return;
-        };
-        connection.outbox.stop_showing(&self.console.counters);
-        connection.unwatch(turn);
-        while let Some(passed) = self.connections.passed_by(id) {
-            self.finish(passed, EndReason::ClientClosed, turn);
-            self.remove_connection(passed, turn);
-        }
-        if let Some(slot) = connection.slot {
-            let how = if connection.standing.peer_left() {
-                Release::Left
-            } else {
-                Release::LetGo
-            };
-            // The descriptor first: the listener may need it.
-            drop(connection);
-            self.listeners.release(slot, how, turn);
-            // Somebody may have come while it was taken, and nothing tells that again.
-            self.on_listener(slot, turn);
-            turn.want_another(self.id);
-        }
-        // A descriptor is free now: whoever waited for one may try again.
-        self.listeners.resume(turn);
     }
 
     fn watch(&mut self, turn: &mut Turn<'_>) {
