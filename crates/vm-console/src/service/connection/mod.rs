@@ -28,8 +28,6 @@ use self::outbox::Outbox;
 use self::pace::Pace;
 use self::standing::Standing;
 use self::watch::{Watch, Watching};
-use crate::counters::Counters;
-use crate::log::BootLog;
 use crate::rate::TokenBucket;
 use crate::session::{EndReason, Identity};
 use crate::transport::stream::Stream;
@@ -184,12 +182,6 @@ impl Connection {
     pub(super) fn prepare_last_words(&mut self) {
         self.standing.stop_draining();
         self.stream.make_room();
-    }
-
-    /// Shows it live output only, from now on.
-    pub(super) fn stop_replay(&mut self, log: &BootLog, counters: &Counters) {
-        let framing = self.wire.framing();
-        self.outbox.stop_replay(log, framing, counters);
     }
 
     /// Sends what there is, for one turn.

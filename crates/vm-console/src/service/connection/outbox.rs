@@ -77,13 +77,9 @@ impl Outbox {
     }
 
     /// Leaves out what is left of the replay.
-    pub(super) fn stop_replay(&mut self, log: &BootLog, framing: Framing, counters: &Counters) {
-        if let Some((from, to)) = self
-            .view
-            .as_mut()
-            .and_then(|view| view.stop_replay(log, counters))
-        {
-            framing.withheld(from, to, &mut self.pending);
+    pub(in crate::service) fn stop_replay(&mut self) {
+        if let Some(view) = &mut self.view {
+            view.stop_replay();
         }
     }
 
@@ -197,6 +193,11 @@ impl Outbox {
             Next::Gap { from, to } => {
                 let is_noted = view.notes_gaps();
                 framing.gap(from, to, is_noted, &mut self.pending);
+                None
+            }
+            Next::Withheld { from, to } => {
+                let is_noted = view.notes_gaps();
+                framing.withheld(from, to, is_noted, &mut self.pending);
                 None
             }
             Next::UpToDate => Some(Sent::All),

@@ -27,6 +27,7 @@ pub(super) struct View {
     counted: (u64, u64),
     observer: bool,
     gaps: GapPolicy,
+    replay_is_over: bool,
 }
 
 /// What there is to show next.
@@ -37,6 +38,11 @@ pub(super) enum Next {
         len: usize,
     },
     Gap {
+        from: u64,
+        to: u64,
+    },
+    /// Output that may not be seen any more.
+    Withheld {
         from: u64,
         to: u64,
     },
@@ -59,6 +65,7 @@ impl View {
             counted: (0, 0),
             observer: show.observer,
             gaps: show.gaps,
+            replay_is_over: false,
         }
     }
 
@@ -107,6 +114,9 @@ impl View {
     /// Reads on, but not beyond `until`, nor across the border between replay and live output.
     pub(super) fn read(&mut self, until: u64, buffer: &mut [u8]) -> Next {
         let offset = self.cursor.offset();
+        if self.replay_is_over && self.is_replay(offset) {
+            return self.skip_replay();
+        }
         let border = if self.is_replay(offset) {
             self.live_from.min(until)
         } else {
@@ -150,22 +160,23 @@ impl View {
         Some(held)
     }
 
-    /// Goes on at live output, and answers what is left out, if anything.
-    pub(super) fn stop_replay(&mut self, log: &BootLog, counters: &Counters) -> Option<(u64, u64)> {
-        let from = self.cursor.offset();
-        if !self.is_replay(from) {
-            return None;
-        }
-        self.all_delivered(counters);
+    /// Shows live output only, from the next read on.
+    pub(super) fn stop_replay(&mut self) {
+        self.replay_is_over = true;
+    }
+
+    /// Jumps over what is left of the replay; everything before was delivered and counted.
+    fn skip_replay(&mut self) -> Next {
+        let (from, to) = (self.cursor.offset(), self.live_from);
+        let log = self.cursor.log().clone();
+        let policy = cursor_policy(self.gaps);
+        self.cursor = log.cursor(Start::Offset(to)).with_gap_policy(policy);
         self.counted = (0, 0);
-        self.delivered_to = self.live_from;
-        self.cursor = log
-            .cursor(Start::Offset(self.live_from))
-            .with_gap_policy(cursor_policy(self.gaps));
-        if let Some(guard) = self.guard.take() {
-            counters.guarded.add(guard.removed());
+        self.delivered_to = to;
+        if let Some(guard) = &mut self.guard {
+            guard.interrupt();
         }
-        Some((from, self.live_from))
+        Next::Withheld { from, to }
     }
 
     /// Counts what is not counted yet.

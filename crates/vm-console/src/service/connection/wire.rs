@@ -164,11 +164,13 @@ impl Framing {
         }
     }
 
-    /// Output is left out that was to be replayed. Raw clients are not told, as they are not told of
-    /// what else was printed before.
-    pub(super) fn withheld(self, from: u64, to: u64, out: &mut Vec<u8>) {
+    /// Output is left out that was to be replayed, as it may not be seen any more.
+    pub(super) fn withheld(self, from: u64, to: u64, is_noted: bool, out: &mut Vec<u8>) {
         match self {
-            Self::Raw { .. } => {}
+            Self::Raw { .. } if !is_noted => {}
+            Self::Raw { .. } => {
+                out.extend(format!("\r\n[{} bytes of output withheld]\r\n", to - from).as_bytes());
+            }
             Self::Control => ServerFrame::Gap { from, to }.encode(out),
         }
     }

@@ -38,6 +38,11 @@ impl Carrier {
         }
     }
 
+    /// Nobody serves the console any more: no session holds the carrier up.
+    pub(super) fn end(&self, port: &Port) {
+        self.start(port);
+    }
+
     /// Whether typed input may go to the guest, or waits until it has seen the carrier fall.
     pub(super) fn lets_input_in(&self) -> bool {
         self.low_until.is_none()

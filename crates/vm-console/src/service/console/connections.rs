@@ -84,6 +84,17 @@ impl Connections {
             .map(|(id, _)| id)
     }
 
+    /// The one that has been there longest without a session, but not `except`. One whose session has
+    /// just ended is to be told why, so it comes last.
+    pub(super) fn dispensable(&self, except: Option<ConnectionId>) -> Option<ConnectionId> {
+        let without = self
+            .iter()
+            .filter(|(id, connection)| !connection.standing.has_session() && Some(*id) != except);
+        without
+            .min_by_key(|(id, connection)| (connection.standing.is_leaving(), *id))
+            .map(|(id, _)| id)
+    }
+
     /// One that is to be taken out.
     pub(super) fn gone(&self) -> Option<ConnectionId> {
         let mut all = self.iter();

@@ -1,5 +1,7 @@
 //! How clients come in: through listeners, or handed over by the owner.
 
+use std::fmt;
+
 use crossbeam_channel::Sender;
 
 use super::ServedConsole;
@@ -9,7 +11,7 @@ use crate::protocol::AttachRequest;
 use crate::rate::TokenBucket;
 use crate::service::command::Outcome;
 use crate::service::connection::{Connection, Wire};
-use crate::service::kernel::ConnectionId;
+use crate::service::kernel::{ConnectionId, Readiness};
 use crate::service::turn::Turn;
 use crate::session::{EndReason, Identity, Transport};
 use crate::transport::Kind;
@@ -21,7 +23,7 @@ use crate::transport::stream::Stream;
 const ACCEPTS_A_TURN: usize = 16;
 
 impl ServedConsole {
-    pub(super) fn on_listener(&mut self, slot: usize, turn: &mut Turn<'_>) {
+    pub(super) fn on_listener(&mut self, slot: usize, ready: Readiness, turn: &mut Turn<'_>) {
         for _ in 0..ACCEPTS_A_TURN {
             let Some((came, kind)) = self.listeners.accept(slot) else {
                 return;
@@ -29,6 +31,10 @@ impl ServedConsole {
             match came {
                 Came::Client(accepted) => self.admit(slot, kind, accepted, turn),
                 Came::Lost => {}
+                Came::Nobody if ready.hung_up => {
+                    // Somebody shut it down, and it would say so again and again.
+                    return self.close_listener(slot, "it was shut down", turn);
+                }
                 Came::Nobody => return,
                 Came::Left => {
                     if let Some(id) = self.connections.of_slot(slot) {
@@ -36,11 +42,7 @@ impl ServedConsole {
                     }
                     return;
                 }
-                Came::Dead(error) => {
-                    self.listeners.close(slot, turn);
-                    let name = &self.console.name;
-                    return turn.warn(|| format!("console {name}: a listener is gone: {error}"));
-                }
+                Came::Dead(error) => return self.close_listener(slot, &error, turn),
                 Came::Exhausted(error) => {
                     self.listeners.pause(slot, turn);
                     self.console.counters.listener_pauses.add(1);
@@ -50,6 +52,12 @@ impl ServedConsole {
                 }
             }
         }
+    }
+
+    fn close_listener(&mut self, slot: usize, why: impl fmt::Display, turn: &mut Turn<'_>) {
+        self.listeners.close(slot, turn);
+        let name = &self.console.name;
+        turn.warn(|| format!("console {name}: a listener is gone: {why}"));
     }
 
     fn admit(&mut self, slot: usize, kind: Kind, accepted: Accepted, turn: &mut Turn<'_>) {
@@ -126,11 +134,7 @@ impl ServedConsole {
         if self.connections.len() < self.console.config.max_connections {
             return true;
         }
-        let oldest = self
-            .connections
-            .iter()
-            .find(|(id, connection)| !connection.standing.has_session() && Some(*id) != except);
-        let Some((id, _)) = oldest else {
+        let Some(id) = self.connections.dispensable(except) else {
             return false;
         };
         self.console.counters.connections_turned_away.add(1);

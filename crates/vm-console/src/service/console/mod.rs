@@ -155,7 +155,7 @@ impl ServedConsole {
     pub(super) fn dispatch(&mut self, part: Part, ready: Readiness, turn: &mut Turn<'_>) {
         match part {
             Part::Bell => self.on_bell(turn),
-            Part::Listener(slot) => self.on_listener(slot, turn),
+            Part::Listener(slot) => self.on_listener(slot, ready, turn),
             Part::Connection(id) => self.on_connection(id, ready, turn),
         }
     }
@@ -192,7 +192,7 @@ impl ServedConsole {
         if !on {
             // What was printed before is nobody's to see any more.
             for (_, connection) in self.connections.iter_mut() {
-                connection.stop_replay(&self.console.log, &self.console.counters);
+                connection.outbox.stop_replay();
             }
         }
     }
@@ -258,6 +258,7 @@ impl Drop for ServedConsole {
     fn drop(&mut self) {
         let lossless = &mut self.lossless;
         self.port.line(|line| lossless.release(line));
+        self.carrier.end(&self.port);
         self.console.serving.release();
     }
 }
