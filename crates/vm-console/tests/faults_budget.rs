@@ -2,11 +2,8 @@
 
 mod support;
 
-use std::io::Write;
-use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use support::control::{Control, encode, hello, log_read, named};
+use support::control::{Control, hello, log_read, named};
+use support::flood::Flood;
 use support::{Client, Rig, wait_until};
 use vm_console::Start;
 use vm_console::protocol::{AttachRequest, ClientFrame, ServerFrame};
@@ -86,18 +83,6 @@ fn attaches_that_search_the_whole_log_do_not_stop_the_service() {
     serves(&rig, &beside, &mut neighbour);
 }
 
-/// Sends `flood` again and again until told to stop, however slowly it is taken.
-fn flood(mut stream: UnixStream, frame: ClientFrame, stop: &AtomicBool) {
-    let bytes = encode(&[frame]).repeat(1000);
-    while !stop.load(Ordering::Relaxed) {
-        // It may be disconnected for it.
-        if stream.write(&bytes).is_err() {
-            return;
-        }
-    }
-    let _ = stream.shutdown(std::net::Shutdown::Both);
-}
-
 #[test]
 fn a_flood_of_breaks_neither_stops_the_service_nor_buries_the_boots() {
     let rig = Rig::new();
@@ -114,21 +99,16 @@ fn a_flood_of_breaks_neither_stops_the_service_nor_buries_the_boots() {
     assert_eq!(boots(&rig), 1);
     let mut control = Control::connect(&rig);
     control.attach(&named("ada"));
-    let stop = AtomicBool::new(false);
-    let stream = control.stream.try_clone().unwrap();
-    std::thread::scope(|scope| {
-        let flood = scope.spawn(|| flood(stream, ClientFrame::Break, &stop));
-        let took_all = || rig.counters().input_taken >= 20_000;
-        // While the guest takes them ...
-        wait_until("many breaks have come", || {
-            rig.take_input();
-            took_all() || flood.is_finished()
-        });
-        // ... and while it does not.
-        serves(&rig, &beside, &mut neighbour);
-        stop.store(true, Ordering::Relaxed);
-        let _ = control.stream.shutdown(std::net::Shutdown::Both);
+    let flood = Flood::on(&control, &[ClientFrame::Break]);
+    // While the guest takes them ...
+    wait_until("many breaks have come", || {
+        rig.take_input();
+        rig.counters().input_taken >= 20_000 || flood.is_over()
     });
+    // ... and while it does not.
+    serves(&rig, &beside, &mut neighbour);
+    drop(flood);
     assert_eq!(boots(&rig), 1, "the boot is still to be found");
-    assert_eq!(rig.log.boots().len(), 2);
+    let newest = rig.log.boots().last().map(|boot| boot.epoch);
+    assert_eq!(newest, Some(rig.log.epoch()));
 }

@@ -2,13 +2,11 @@
 
 mod support;
 
-use std::io::Write;
 use std::num::NonZeroU32;
-use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use support::control::{Control, encode, log_read, named};
+use support::control::{Control, log_read, named};
+use support::flood::Flood;
 use support::{Rig, pattern, resident, wait_until};
 use vm_console::Start;
 use vm_console::protocol::{ClientFrame, ServerFrame};
@@ -16,35 +14,6 @@ use vm_console::{ConsoleConfig, RateLimit};
 
 /// More than any number of buffers in use, and less than what a leak of a run's bytes comes to.
 const ROOM: usize = 16 << 20;
-
-/// Sends `frame` as fast as it is taken while `act` runs.
-fn while_flooding(mut stream: UnixStream, frame: ClientFrame, act: impl FnOnce()) {
-    let stop = AtomicBool::new(false);
-    let moment = Some(Duration::from_millis(100));
-    stream.set_write_timeout(moment).unwrap();
-    let bytes = encode(&[frame]).repeat(1000);
-    std::thread::scope(|scope| {
-        // Also if what it does fails.
-        let _stop = Stop(&stop);
-        scope.spawn(|| {
-            let mut sent = 0;
-            while !stop.load(Ordering::Relaxed) {
-                // What is not taken is sent on where it was cut.
-                sent += stream.write(&bytes[sent..]).unwrap_or(0);
-                sent %= bytes.len();
-            }
-        });
-        act();
-    });
-}
-
-struct Stop<'a>(&'a AtomicBool);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
 
 fn check(what: &str, before: usize) {
     let grown = resident().saturating_sub(before);
@@ -97,11 +66,9 @@ fn reads_of_the_log_under_a_rate_limit() {
     let mut control = Control::connect(&rig);
     take_first(&mut control);
     let before = resident();
-    let sender = control.stream.try_clone().unwrap();
-    while_flooding(sender, read(), || {
-        take(&mut control, 4 * ROOM, || {});
-        check("log reads under a rate limit", before);
-    });
+    let _flood = Flood::on(&control, &[read()]);
+    take(&mut control, 4 * ROOM, || {});
+    check("log reads under a rate limit", before);
 }
 
 fn reads_of_the_log_by_a_slow_reader() {
@@ -110,13 +77,11 @@ fn reads_of_the_log_by_a_slow_reader() {
     let mut control = Control::connect(&rig);
     take_first(&mut control);
     let before = resident();
-    let sender = control.stream.try_clone().unwrap();
-    while_flooding(sender, read(), || {
-        take(&mut control, 2 * ROOM, || {
-            std::thread::sleep(Duration::from_millis(2));
-        });
-        check("log reads of a slow reader", before);
+    let _flood = Flood::on(&control, &[read()]);
+    take(&mut control, 2 * ROOM, || {
+        std::thread::sleep(Duration::from_millis(2));
     });
+    check("log reads of a slow reader", before);
 }
 
 /// One answer, so that what is needed once is there.
@@ -132,16 +97,14 @@ fn requests_of_a_holder_that_reads_nothing(frame: ClientFrame) {
     control.attach(&named("ada"));
     rig.prompt_status();
     let before = resident();
-    let sender = control.stream.try_clone().unwrap();
-    while_flooding(sender, frame, || {
-        for _ in 0..100 {
-            rig.prompt_status();
-            rig.take_input();
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        check(&what, before);
-    });
-    drop(control);
+    let flood = Flood::on(&control, &[frame]);
+    for _ in 0..100 {
+        rig.prompt_status();
+        rig.take_input();
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    check(&what, before);
+    drop((flood, control));
     wait_until("the console is free", || {
         rig.take_input();
         rig.prompt_status().holder.is_none()

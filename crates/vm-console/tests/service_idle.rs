@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use support::service_thread::activity;
 use support::{Client, resident, wait_until};
 use vm_console::service::Service;
 use vm_console::transport::{Listener, unix::UnixSocket};
@@ -65,32 +66,4 @@ fn idle_consoles_take_no_time_and_little_memory() {
     });
     service.shut_down();
     thread.join().unwrap();
-}
-
-/// How often the service's thread has gone to sleep, and for how long it has run, in ticks: one that never sleeps does
-/// not switch, either.
-fn activity() -> (u64, u64) {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
-    let task = tasks
-        .map(|task| task.path())
-        .find(|task| {
-            std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == "vm-console")
-        })
-        .expect("the service's thread");
-    let switches = field(
-        &std::fs::read_to_string(task.join("status")).unwrap(),
-        "voluntary_ctxt_switches:",
-    );
-    let stat = std::fs::read_to_string(task.join("stat")).unwrap();
-    let after_name = stat.rsplit_once(") ").unwrap().1;
-    let ticks = after_name.split(' ').skip(11).take(2);
-    (switches, ticks.map(|n| n.parse::<u64>().unwrap()).sum())
-}
-
-fn field(status: &str, name: &str) -> u64 {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix(name))
-        .unwrap();
-    line.split_whitespace().next().unwrap().parse().unwrap()
 }

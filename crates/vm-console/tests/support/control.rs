@@ -133,15 +133,18 @@ pub fn encode(frames: &[ClientFrame]) -> Vec<u8> {
 
 /// Sends bytes, and descriptors along with the first of them.
 pub fn pass(stream: &UnixStream, bytes: &[u8], along: &[BorrowedFd<'_>]) {
+    assert_eq!(try_pass(stream, bytes, along).unwrap(), bytes.len());
+}
+
+/// As [`pass`], to a service that may have closed the connection.
+pub fn try_pass(
+    stream: &UnixStream,
+    bytes: &[u8],
+    along: &[BorrowedFd<'_>],
+) -> rustix::io::Result<usize> {
     let mut space = vec![MaybeUninit::uninit(); 2048];
     let mut message = SendAncillaryBuffer::new(&mut space);
     assert!(message.push(SendAncillaryMessage::ScmRights(along)));
-    let sent = rustix::net::sendmsg(
-        stream,
-        &[IoSlice::new(bytes)],
-        &mut message,
-        SendFlags::NOSIGNAL,
-    )
-    .unwrap();
-    assert_eq!(sent, bytes.len());
+    let slices = [IoSlice::new(bytes)];
+    rustix::net::sendmsg(stream, &slices, &mut message, SendFlags::NOSIGNAL)
 }

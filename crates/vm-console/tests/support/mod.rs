@@ -5,10 +5,14 @@
     reason = "each test binary uses a part of it"
 )]
 
+pub mod clinging;
 pub mod control;
+pub mod flood;
 pub mod gate;
 #[path = "../numbered/mod.rs"]
 mod numbered;
+pub mod own_loop;
+pub mod service_thread;
 pub mod watchdog;
 
 use std::io::{ErrorKind, Read, Write};

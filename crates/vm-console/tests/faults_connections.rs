@@ -1,0 +1,103 @@
+//! Connections that do nothing lock nobody out.
+
+mod support;
+
+use std::io::Read;
+
+use support::control::{Control, encode, named};
+use support::{Rig, wait_until};
+use vm_console::protocol::{AttachRequest, ClientFrame};
+
+/// As many connections as a console takes by default.
+const CONNECTIONS: usize = 64;
+
+#[derive(Clone, Copy, Debug)]
+enum Says {
+    Nothing,
+    Hello,
+    HalfAFrame,
+}
+
+fn silent(rig: &Rig, says: Says) -> Control {
+    match says {
+        Says::Nothing => Control::silent(rig),
+        Says::Hello => Control::connect(rig),
+        Says::HalfAFrame => {
+            let mut control = Control::connect(rig);
+            let frame = encode(&[ClientFrame::Attach(named("never"))]);
+            std::io::Write::write_all(&mut control.stream, &frame[..9]).unwrap();
+            control
+        }
+    }
+}
+
+#[test]
+fn silent_connections_lock_out_neither_status_nor_a_forced_attach() {
+    for says in [Says::Nothing, Says::Hello, Says::HalfAFrame] {
+        let rig = Rig::new();
+        let mut holder = rig.attach("raw");
+        let mut watcher = rig.connect("watch");
+        rig.print(b"before");
+        watcher.read_until("before");
+        let mut quiet: Vec<_> = (0..3 * CONNECTIONS).map(|_| silent(&rig, says)).collect();
+        rig.prompt_status();
+
+        let mut client = rig.control();
+        assert!(client.status().unwrap().holder.is_some(), "{says:?}");
+        let force = AttachRequest {
+            force: true,
+            ..named("ada")
+        };
+        client.attach(&force).unwrap();
+        assert!(holder.read_to_end().contains("taken over by ada"));
+        let mut raw = rig.attach("force");
+        // Whoever has a session keeps it, and the newest connection was not the one to go.
+        rig.carries(&mut raw, "after");
+        watcher.read_until("after");
+        client.status().unwrap();
+        // The oldest of them have gone.
+        let first = &mut quiet[0];
+        while first.next().is_some() {}
+    }
+}
+
+#[test]
+fn connections_of_sessions_are_not_let_go_for_others() {
+    let rig = Rig::new();
+    let mut holder = Control::connect(&rig);
+    holder.attach(&named("ada"));
+    let mut watchers: Vec<_> = (0..16).map(|_| rig.connect("watch")).collect();
+    wait_until("all watch", || rig.status().observers == 16);
+    let _quiet: Vec<_> = (0..3 * CONNECTIONS)
+        .map(|_| Control::silent(&rig))
+        .collect();
+    rig.prompt_status();
+    rig.print(b"still here");
+    for watcher in &mut watchers {
+        watcher.read_until("still here");
+    }
+    holder.send(&[ClientFrame::Data(b"me too".to_vec())]);
+    assert_eq!(rig.read_input(6), b"me too");
+    assert_eq!(rig.counters().attaches, 1);
+}
+
+/// Where all have sessions nobody is let go, and who comes is told.
+#[test]
+fn who_finds_only_sessions_is_turned_away() {
+    let mut config = vm_console::ConsoleConfig::named("vm");
+    config.max_connections = 3;
+    let rig = Rig::with(config);
+    let mut sessions = vec![rig.attach("raw")];
+    for observers in 1..=2 {
+        sessions.push(rig.connect("watch"));
+        wait_until("it watches", || rig.status().observers == observers);
+    }
+    let mut away = rig.control_stream();
+    let mut end = Vec::new();
+    let _ = away.read_to_end(&mut end);
+    rig.print(b"all here");
+    for session in &mut sessions {
+        session.read_until("all here");
+    }
+    assert!(rig.counters().connections_turned_away > 0);
+}

@@ -1,0 +1,90 @@
+//! Why a session ended is told to a client that was not reading, if it reads in time.
+
+mod support;
+
+use std::time::Duration;
+
+use support::control::{Control, named};
+use support::{Client, Rig};
+use vm_console::ConsoleConfig;
+use vm_console::protocol::{EndCode, ServerFrame};
+use vm_console::session::EndReason;
+
+fn rig() -> Rig {
+    let mut config = ConsoleConfig::named("vm");
+    config.linger = Duration::from_mins(1);
+    Rig::with(config)
+}
+
+/// A raw holder whose socket is full.
+fn stopped(rig: &Rig) -> Client {
+    let holder = rig.attach("raw");
+    rig.fill_socket();
+    holder
+}
+
+/// Reads at last, to the end.
+fn is_told(client: &mut Client, why: &str) {
+    let seen = client.read_to_end();
+    let end = &seen[seen.len().saturating_sub(200)..];
+    assert!(end.contains(why), "{end}");
+}
+
+#[test]
+fn a_holder_whose_socket_was_full_is_told_who_took_over() {
+    let rig = rig();
+    let mut first = stopped(&rig);
+    let mut second = rig.attach("force");
+    rig.print(b"END");
+    second.read_until("END");
+    is_told(&mut first, "session over: taken over by uid");
+}
+
+#[test]
+fn one_that_may_read_nothing_more_is_told_why() {
+    let rig = rig();
+    let mut holder = stopped(&rig);
+    rig.console.disconnect(EndReason::Revoked);
+    rig.wait_until_free();
+    is_told(&mut holder, "session over: access was revoked");
+}
+
+#[test]
+fn so_is_one_on_a_control_socket() {
+    let rig = rig();
+    let mut first = Control::connect(&rig);
+    first.attach(&named("ada"));
+    rig.fill_socket();
+    let mut second = rig.attach("force");
+    rig.print(b"END");
+    second.read_until("END");
+    let why = first.next_that("the end", |frame| match frame {
+        ServerFrame::Ended(end) => Some(end.reason),
+        _ => None,
+    });
+    assert_eq!(why, EndCode::TakenOver);
+}
+
+#[test]
+fn so_is_one_that_was_too_slow() {
+    let mut config = ConsoleConfig::named("vm");
+    config.linger = Duration::from_mins(1);
+    config.max_behind = Some(200_000);
+    let rig = Rig::with(config);
+    let mut holder = stopped(&rig);
+    for _ in 0..100 {
+        rig.print(&support::pattern(0, 4096));
+    }
+    rig.wait_until_free();
+    is_told(&mut holder, "session over: the client was too slow");
+}
+
+#[test]
+fn so_is_one_when_the_service_shuts_down() {
+    let mut rig = rig();
+    let mut holder = stopped(&rig);
+    rig.service.shut_down();
+    is_told(&mut holder, "shutting down");
+    let ended = support::join("the service ends", rig.take_thread());
+    ended.expect("in time").expect("in order");
+}

@@ -1,0 +1,82 @@
+//! A console that is removed and added again while a client of the old one is still let read.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use support::{Client, Port, Rig, wait_until};
+use vm_console::ConsoleConfig;
+use vm_console::service::{ConsoleHandle, ServiceHandle};
+use vm_console::transport::{Listener, unix::UnixSocket};
+
+/// A console whose holder does not read what is left, and is let linger.
+fn lingering(linger: Duration) -> (Rig, Client) {
+    let mut config = ConsoleConfig::named("vm");
+    config.linger = linger;
+    let rig = Rig::with(config);
+    let holder = rig.attach("raw");
+    rig.fill_socket();
+    (rig, holder)
+}
+
+/// Serves the console of `rig` at `name`, in `service`.
+fn add(rig: &Rig, service: &ServiceHandle, name: &str) -> ConsoleHandle {
+    let port: Arc<Port> = rig.port.clone();
+    let socket = UnixSocket::bind(rig.path(name)).unwrap();
+    let console = rig.console.console().clone();
+    service.add(console, port, vec![Listener::raw(socket)])
+}
+
+/// Hears the guest after each time of silence.
+fn is_served(rig: &Rig) {
+    let mut client = rig.connect("again");
+    for round in 0..50 {
+        rig.carries(&mut client, &format!("round {round}\r\n"));
+        if round % 10 == 0 {
+            // Longer than the service looks by itself.
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+#[test]
+fn a_console_added_again_while_a_client_lingers_hears_its_guest() {
+    let (rig, mut old) = lingering(Duration::from_millis(500));
+    rig.console.remove();
+    let again = add(&rig, &rig.service, "again");
+    is_served(&rig);
+    // Until the old one is let go, and after.
+    let gone = |error: std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
+    wait_until("the old client is let go", || {
+        std::io::Write::write(&mut old.stream, b"x").is_err_and(gone)
+    });
+    again.status(support::PROMPT).unwrap();
+    wait_until("the console is free", || {
+        let status = again.status(support::PROMPT).unwrap();
+        status.holder.is_none()
+    });
+    is_served(&rig);
+}
+
+#[test]
+fn so_does_one_that_moves_to_another_service() {
+    let (rig, _old) = lingering(Duration::from_secs(20));
+    rig.console.remove();
+    let other = Rig::new();
+    let _again = add(&rig, &other.service, "again");
+    is_served(&rig);
+}
+
+#[test]
+fn a_console_removed_and_added_many_times_is_served_each_time() {
+    let rig = Rig::new();
+    let mut handle = rig.console.clone();
+    for round in 0..50 {
+        let name = round.to_string();
+        handle.remove();
+        handle = add(&rig, &rig.service, &name);
+        let mut client = rig.connect(&name);
+        rig.carries(&mut client, "again");
+    }
+}

@@ -1,0 +1,29 @@
+//! What the service's thread does, for a test that is alone in its process.
+
+/// How often it has gone to sleep, and for how long it has run, in ticks of 10 ms: one that never
+/// sleeps does not switch, either.
+pub fn activity() -> (u64, u64) {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let task = tasks
+        .map(|task| task.path())
+        .find(|task| {
+            std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == "vm-console")
+        })
+        .expect("the service's thread");
+    let switches = field(
+        &std::fs::read_to_string(task.join("status")).unwrap(),
+        "voluntary_ctxt_switches:",
+    );
+    let stat = std::fs::read_to_string(task.join("stat")).unwrap();
+    let after_name = stat.rsplit_once(") ").unwrap().1;
+    let ticks = after_name.split(' ').skip(11).take(2);
+    (switches, ticks.map(|n| n.parse::<u64>().unwrap()).sum())
+}
+
+fn field(status: &str, name: &str) -> u64 {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
