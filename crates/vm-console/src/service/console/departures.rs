@@ -1,7 +1,7 @@
 //! How connections are taken out.
 
 use super::ServedConsole;
-use crate::service::kernel::{ConnectionId, Readiness};
+use crate::service::kernel::ConnectionId;
 use crate::service::turn::Turn;
 use crate::session::EndReason;
 use crate::transport::accept::Release;
@@ -39,9 +39,6 @@ impl ServedConsole {
             // The descriptor first: the listener may need it.
             drop(connection);
             self.listeners.release(slot, how, turn);
-            // Somebody may have come while it was taken, and nothing tells that again.
-            self.on_listener(slot, Readiness::default(), turn);
-            turn.want_another(self.id);
         }
         // A descriptor is free now: whoever waited for one may try again.
         self.listeners.resume(turn);

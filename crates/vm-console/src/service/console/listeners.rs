@@ -14,6 +14,8 @@ pub(super) struct Listeners {
     console: ConsoleId,
     /// A slot is never used twice: an event may be under way for its last listener.
     slots: Vec<Option<Slot>>,
+    /// Slots at which somebody may have come while they were not watched.
+    unseen: Vec<usize>,
 }
 
 struct Slot {
@@ -36,6 +38,7 @@ impl Listeners {
         Self {
             console,
             slots: Vec::new(),
+            unseen: Vec::new(),
         }
     }
 
@@ -126,9 +129,20 @@ impl Listeners {
             descriptor.is_some_and(|fd| turn.watch(fd, what, Interest::READABLE).is_some());
         if is_watched {
             slot.state = State::Watched;
+            // Not every descriptor tells again what it told before.
+            self.unseen.push(index);
         } else {
             slot.pause(None, turn);
         }
+    }
+
+    /// A slot that has to be looked at though nothing tells.
+    pub(super) fn take_unseen(&mut self) -> Option<usize> {
+        self.unseen.pop()
+    }
+
+    pub(super) fn has_unseen(&self) -> bool {
+        !self.unseen.is_empty()
     }
 
     pub(super) fn next_deadline(&self) -> Option<Duration> {

@@ -215,11 +215,17 @@ impl ServedConsole {
     /// Draws all consequences: time, output, farewells, what is watched, the next alarm.
     pub(super) fn settle(&mut self, turn: &mut Turn<'_>) {
         self.on_time(turn);
+        while let Some(slot) = self.listeners.take_unseen() {
+            self.on_listener(slot, Readiness::default(), turn);
+        }
         self.send(turn);
         self.reap(turn);
         self.watch(turn);
         // Those that could not be watched.
         self.reap(turn);
+        if self.listeners.has_unseen() {
+            turn.want_another(self.id);
+        }
         let at = self.next_deadline(turn.now());
         turn.shared.agenda.wake_at(self.id, at);
     }
