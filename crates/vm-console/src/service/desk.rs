@@ -1,6 +1,6 @@
 //! The service without its event loop: it takes commands and events, and hands them to the consoles.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
@@ -18,9 +18,9 @@ use crate::audit::AuditEvent;
 
 pub(super) struct Desk {
     shared: Shared,
-    consoles: HashMap<ConsoleId, ServedConsole>,
+    consoles: BTreeMap<ConsoleId, ServedConsole>,
     /// Consoles that are still served elsewhere, and the commands for them, in their order.
-    waiting: HashMap<ConsoleId, (Added, Vec<Command>)>,
+    waiting: BTreeMap<ConsoleId, (Added, Vec<Command>)>,
     commands: Receiver<Command>,
     kick: Arc<EventFd>,
     progress: Arc<Progress>,
@@ -38,8 +38,8 @@ impl Desk {
     ) -> Self {
         Self {
             shared: Shared::new(audit),
-            consoles: HashMap::new(),
-            waiting: HashMap::new(),
+            consoles: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             commands,
             kick,
             progress,
@@ -50,6 +50,11 @@ impl Desk {
 
     pub(super) fn consoles(&self) -> usize {
         self.consoles.len()
+    }
+
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn served(&self) -> &BTreeMap<ConsoleId, ServedConsole> {
+        &self.consoles
     }
 
     /// Starts to watch the service's own descriptors.

@@ -45,6 +45,8 @@ mod event_loop;
 mod handle;
 mod kernel;
 mod progress;
+#[cfg(any(test, fuzzing))]
+mod simulation;
 mod turn;
 mod warnings;
 
@@ -63,6 +65,8 @@ use crate::audit::AUDIT_LIMIT;
 
 pub use self::command::Outcome;
 pub use self::handle::{Attachment, ConsoleHandle, ServiceHandle};
+#[cfg(fuzzing)]
+pub use self::simulation::run as simulate;
 
 /// Serves consoles; see the [module](self).
 pub struct Service {

@@ -72,4 +72,9 @@ impl Inbox {
     pub(in crate::service) fn discard(&mut self) -> u64 {
         std::mem::take(&mut self.typed).len() as u64
     }
+
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn waiting(&self) -> usize {
+        self.typed.len()
+    }
 }

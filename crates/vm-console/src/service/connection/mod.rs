@@ -11,6 +11,8 @@
 //! Nothing here knows a console.
 
 mod inbox;
+#[cfg(any(test, fuzzing))]
+mod inspection;
 mod outbox;
 mod pace;
 mod standing;
@@ -36,6 +38,8 @@ use super::command::Outcome;
 use super::kernel::{ConnectionId, Interest, Watched};
 use super::turn::Turn;
 
+#[cfg(any(test, fuzzing))]
+pub(super) use self::inspection::ConnectionState;
 pub(super) use self::outbox::{Pass, Sent};
 pub(super) use self::standing::Role;
 pub(super) use self::view::Show;

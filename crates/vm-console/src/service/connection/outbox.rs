@@ -287,6 +287,16 @@ impl Outbox {
             }
         }
     }
+
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn memory(&self) -> usize {
+        self.pending.capacity()
+    }
+
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn shown_from(&self) -> Option<u64> {
+        self.view.as_ref().map(View::started_at)
+    }
 }
 
 fn failure(error: &io::Error) -> EndReason {

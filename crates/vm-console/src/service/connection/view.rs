@@ -74,6 +74,11 @@ impl View {
         self.gaps != GapPolicy::Silent
     }
 
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn started_at(&self) -> u64 {
+        self.cursor.started_at()
+    }
+
     pub(super) fn live_from(&self) -> u64 {
         self.live_from
     }

@@ -26,6 +26,8 @@ mod departures;
 mod entrance;
 mod flow;
 mod input;
+#[cfg(any(test, fuzzing))]
+mod inspection;
 mod listeners;
 mod log_read;
 mod lossless;

@@ -1,0 +1,115 @@
+//! The seam to the simulated kernel.
+
+use std::io;
+use std::os::fd::RawFd;
+use std::time::{Duration, SystemTime};
+
+use rustix::io::Errno;
+use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
+
+use super::net::{Shared, lock};
+use crate::service::kernel::{Interest, Kernel, Readiness, Watched};
+
+/// Simulated descriptors, and the real doorbells beside them.
+pub(super) struct SimulatedKernel {
+    net: Shared,
+    /// For the eventfds, which are real: they cross to the guest's thread.
+    bells: Epoll,
+}
+
+impl SimulatedKernel {
+    pub(super) fn new(net: Shared) -> io::Result<Self> {
+        Ok(Self {
+            net,
+            bells: Epoll::new()?,
+        })
+    }
+
+    /// Asks for everything that is due, unless some of it was not handed over yet.
+    pub(super) fn collect(&mut self) {
+        let mut net = lock(&self.net);
+        if !net.batch.is_empty() {
+            return;
+        }
+        let mut rung = [EpollEvent::default(); 8];
+        // An error counts as nothing due, and the run then does not end as it should.
+        let count = self.bells.wait(0, &mut rung).unwrap_or(0);
+        let mut batch = Vec::new();
+        for (fd, (what, interest)) in &net.watched {
+            let ready = if net.node(*fd).is_some() {
+                net.readiness(*fd, *interest)
+            } else {
+                let readable = rung[..count].iter().any(|event| event.fd() == *fd);
+                Readiness {
+                    readable,
+                    ..Readiness::default()
+                }
+            };
+            if ready != Readiness::default() {
+                batch.push((*fd, *what, ready));
+            }
+        }
+        net.batch = batch;
+    }
+}
+
+impl Kernel for SimulatedKernel {
+    fn now(&self) -> Duration {
+        lock(&self.net).now
+    }
+
+    fn time_of_day(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + lock(&self.net).now
+    }
+
+    fn watch(&mut self, fd: RawFd, what: Watched, interest: Interest) -> io::Result<bool> {
+        let mut net = lock(&self.net);
+        net.called();
+        if net.failing_watches > 0 {
+            net.failing_watches -= 1;
+            return Err(Errno::NOSPC.into());
+        }
+        if net.is_always_ready(fd) {
+            return Ok(false);
+        }
+        if net.watched.contains_key(&fd) {
+            net.breaks(format!("descriptor {fd} is watched twice: {what:?}"));
+            return Err(Errno::EXIST.into());
+        }
+        if net.node(fd).is_none() {
+            let event = EpollEvent::new(EventSet::IN, u64::from(fd.unsigned_abs()));
+            self.bells.ctl(ControlOperation::Add, fd, event)?;
+        }
+        net.watched.insert(fd, (what, interest));
+        Ok(true)
+    }
+
+    fn rewatch(&mut self, fd: RawFd, interest: Interest) -> io::Result<()> {
+        let mut net = lock(&self.net);
+        net.called();
+        if let Some((_, watched)) = net.watched.get_mut(&fd) {
+            *watched = interest;
+            return Ok(());
+        }
+        net.breaks(format!("descriptor {fd} is rewatched, and is not watched"));
+        Err(Errno::NOENT.into())
+    }
+
+    fn unwatch(&mut self, fd: RawFd) -> io::Result<()> {
+        let mut net = lock(&self.net);
+        net.called();
+        if net.watched.remove(&fd).is_some() && net.node(fd).is_none() {
+            self.bells
+                .ctl(ControlOperation::Delete, fd, EpollEvent::default())?;
+        }
+        net.batch.retain(|(due, _, _)| *due != fd);
+        Ok(())
+    }
+
+    fn set_alarm(&mut self, at: Option<Duration>) -> io::Result<()> {
+        let mut net = lock(&self.net);
+        net.called();
+        net.alarm = at;
+        Ok(())
+    }
+}
