@@ -1,4 +1,6 @@
-//! What an auditor wants to know: every transition, as it happens.
+//! Audit events: one for every transition, as it happens.
+//!
+//! They arrive in [`ServiceHandle::audit`](crate::service::ServiceHandle::audit).
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -6,90 +8,93 @@ use std::time::{Duration, SystemTime};
 use crate::protocol::PowerAction;
 use crate::session::{EndReason, Identity, Limit, Refused};
 
-/// Events that wait for whoever receives them; beyond that they are counted as lost, never waited for.
+/// Most audit events that wait to be received, for all consoles of a service together. Further ones
+/// are counted in [`audit_lost`](crate::CounterValues::audit_lost) and dropped; the service never
+/// waits. So that one console cannot push out the events of others, each may send 256 events at
+/// once and 128 per second in the long run.
 pub const AUDIT_LIMIT: usize = 1024;
 
-/// Something happened on a console.
+/// One audit event of a console.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuditEvent {
-    /// On which.
+    /// The console's [name](crate::ConsoleConfig::name).
     pub console: Arc<str>,
-    /// When.
+    /// The time when the service noticed it, by the host's clock.
     pub at: SystemTime,
-    /// What.
+    /// What happened.
     pub what: Audited,
 }
 
-/// What happened.
+/// What happened on a console.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Audited {
     /// A session began.
     Attached {
-        /// Whose.
+        /// The holder.
         who: Identity,
-        /// Whether it asked to take the console by force.
+        /// Whether it asked to take the console by force, needed or not.
         forced: bool,
     },
     /// An attach was refused.
     Refused {
-        /// Whose.
+        /// The client.
         who: Identity,
-        /// Why.
+        /// The reason.
         why: Refused,
     },
     /// A session ended.
     Ended {
-        /// Whose.
+        /// The holder.
         who: Identity,
-        /// Why.
+        /// The reason.
         why: EndReason,
-        /// How long it lasted.
+        /// How long the session lasted.
         held_for: Duration,
     },
-    /// A read-only client came.
+    /// An observer (a read-only client) was let in.
     Observing {
-        /// Who.
+        /// The observer.
         who: Identity,
     },
-    /// A read-only client left, or was disconnected.
+    /// An observer left, or its session was ended.
     ObserverLeft {
-        /// Who.
+        /// The observer.
         who: Identity,
-        /// Why.
+        /// The reason.
         why: EndReason,
     },
-    /// The log was read.
+    /// A client read the log over a control socket.
     LogRead {
-        /// By whom.
+        /// The client.
         who: Identity,
-        /// First offset.
+        /// Offset of the first byte.
         from: u64,
-        /// Offset after the last.
+        /// Offset after the last byte.
         to: u64,
     },
     /// The holder was warned of a limit.
     Warned {
-        /// Which.
+        /// The limit.
         limit: Limit,
     },
-    /// A client sent BREAK.
+    /// The holder sent BREAK.
     Break {
-        /// Who.
+        /// The holder.
         who: Identity,
     },
-    /// The holder's window changed.
+    /// The holder's window has another size.
     Resized {
         /// Width in characters.
         columns: u16,
         /// Height in characters.
         rows: u16,
     },
-    /// A client asked for stop, start or restart.
+    /// A client's request to stop, start or restart the machine was passed on.
     Power {
-        /// Who.
+        /// The client.
         who: Identity,
-        /// What.
+        /// The request.
         action: PowerAction,
     },
     /// The machine was powered on.
@@ -98,14 +103,15 @@ pub enum Audited {
     PoweredOff,
     /// A new boot began.
     Boot {
-        /// Its number.
+        /// The number of the boot.
         epoch: u64,
     },
-    /// What one session typed and the guest had not taken was dropped, so that it does not reach the guest as another's.
+    /// A session began, and input of an earlier one that the guest had not taken was dropped.
+    /// Otherwise it would reach the guest as the new holder's.
     InputDiscarded {
-        /// How many characters.
+        /// The number of characters.
         characters: u64,
     },
-    /// A listener waits because descriptors or memory ran out.
+    /// A listener accepts nobody for a while, because descriptors or memory have run out.
     ListenerPaused,
 }

@@ -14,18 +14,21 @@ use crate::rate::RateLimit;
 use crate::serving::Serving;
 use crate::session::{Authorizer, Everyone, SessionPolicy, printable};
 
-/// Stop and restart beside the console, for the owner to implement. Called on the service's thread: pass the request on
-/// and return.
+/// Lets clients of a control socket stop, start and restart the machine. The owner implements it.
+///
+/// It is called on the service's thread, and every console waits for its return: pass the request
+/// on to another thread and return. Once the machine's power has changed, tell the
+/// [`ConsoleHandle`](crate::service::ConsoleHandle); these calls change nothing by themselves.
 pub trait PowerControl: Send + Sync {
-    /// Power the machine off.
+    /// A client asks to power the machine off.
     fn stop(&self);
-    /// Power it on.
+    /// A client asks to power the machine on.
     fn start(&self);
-    /// Reset it.
+    /// A client asks to reset the machine.
     fn restart(&self);
 }
 
-/// Longest name of a console that is kept, in bytes.
+/// Longest name of a console, in bytes. A longer one is cut at a character border.
 const NAME_LIMIT: usize = 255;
 
 /// The rules of one console.
@@ -41,56 +44,67 @@ const NAME_LIMIT: usize = 255;
 #[derive(Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "independent options")]
 pub struct ConsoleConfig {
-    /// Its name, as clients see it. Default: `console`.
+    /// The console's name, as clients see it. Control, invisible and unassigned characters become
+    /// `?`, and it is cut to 255 bytes. Default: `console`.
     pub name: String,
-    /// Who may hold it and for how long.
+    /// The limits of a session.
     pub session: SessionPolicy,
-    /// Who may attach, and who may read the log. Default: [`Everyone`] who can connect.
+    /// Decides who may attach, and who may read the log. Default: [`Everyone`] who can connect.
     pub authorizer: Arc<dyn Authorizer>,
-    /// Stop and restart, for clients that may attach. Default: not available.
+    /// Lets clients that may attach stop, start and restart the machine. Default: not available.
     pub power: Option<Arc<dyn PowerControl>>,
-    /// What a client is shown at attach that does not say. Default: everything kept.
+    /// Where the replay begins for a client that does not ask for a place. Default: the oldest byte
+    /// that is kept.
     pub replay: Start,
-    /// Takes terminal queries out of replays to raw clients; see [`replay_guard`](crate::replay_guard). Default: on.
+    /// Takes sequences that make a terminal type out of replays, unless a client asks for them; see
+    /// [`replay_guard`](crate::replay_guard). Default: on.
     pub guard_replay: bool,
     /// What a client sees where output was overwritten before it could read it. Default: a note.
     /// Clients of a control socket are sent a gap frame in any case.
     pub gaps: GapPolicy,
-    /// Tells raw clients in one line each what happens to their session: warnings, and why it ends. Off: nothing but
-    /// console bytes; refusals are told all the same. Default: on.
+    /// Sends raw clients a line for each warning and for the end of their session. If this is off,
+    /// they are sent console bytes only, and a line if they are refused. Default: on.
     pub notices: bool,
-    /// Read-only clients at one time. Default: 16.
+    /// Most observers (read-only clients) at one time. Default: 16.
     pub max_observers: usize,
-    /// Connections at one time, observers and those without a session included. Default: 64.
+    /// Most connections at one time, with or without a session. One more takes the place of the
+    /// oldest that has no session; if all have one, it is turned away. Clients that the owner
+    /// [attaches](crate::service::ConsoleHandle::attach) are let in all the same. Default: 64.
     pub max_connections: usize,
-    /// A limit on the output sent to each client. Default: none.
+    /// Limits the output sent to each client. Default: no limit.
     pub rate_limit: Option<RateLimit>,
-    /// Disconnects a client that is behind by more than this many bytes, those not counted that were written before it
-    /// attached. Default: never.
+    /// Ends the session of a holder or an observer that is more than this many bytes behind. Output
+    /// from before it attached does not count. Default: no limit.
     pub max_behind: Option<u64>,
     /// Holds the guest's output (THRE stays low) while the holder is more than
-    /// [`lossless_window`](Self::lossless_window) behind, for at most this long at a time. After that
-    /// the guest goes on, and the holder may miss output until it has caught up. Linux waits 10 ms
-    /// for each character: stay well below. Observers are never waited for. Default: never.
+    /// [`lossless_window`](Self::lossless_window) behind, for at most this long at a time. After
+    /// that the guest goes on, and the holder may miss output until it has caught up.
+    ///
+    /// Linux waits 10 ms for each character, so stay well below that. The guest never waits for
+    /// observers, nor for the holder to read its replay. Default: never.
     pub lossless: Option<Duration>,
-    /// How far the holder may be behind before [`lossless`](Self::lossless) holds output, in bytes. A
-    /// value above the log's [tail](crate::LogConfig::tail) means the tail. Default: 64 KiB.
+    /// How far the holder may be behind before [`lossless`](Self::lossless) holds output, in bytes.
+    /// A value above the log's [tail](crate::LogConfig::tail) means the tail. Default: 64 KiB.
     pub lossless_window: u64,
-    /// DCD and DSR follow the session, so that a getty hangs up when it ends and the next holder does not inherit a
-    /// shell. Between two sessions they stay low for [`CARRIER_PAUSE`](Self::CARRIER_PAUSE), during which input waits.
-    /// Default: off; both are always up.
+    /// Makes DCD and DSR follow the session: a getty hangs up when it ends, and the next holder
+    /// does not inherit a shell. After a session both stay low for
+    /// [`CARRIER_PAUSE`](Self::CARRIER_PAUSE) at least, and input waits for so long. Default: off,
+    /// so both are always high.
     pub carrier: bool,
-    /// Stores the time of each line beside the log, for a view of the log with times. Default: off.
+    /// Stores the time of each line in the log; [`TimedLines`](crate::TimedLines) shows them. Each
+    /// line then reads the clock. Default: off.
     pub line_times: bool,
-    /// How long a client may take to read what is left for it when its session has ended. Default: 5 s.
+    /// How long a client may take to read the rest of its output after its session has ended.
+    /// Default: 5 s.
     pub linger: Duration,
 }
 
 impl ConsoleConfig {
-    /// Long enough for a busy guest to see that DCD fell.
+    /// How long [`carrier`](Self::carrier) keeps DCD low between two sessions: 500 ms, long enough
+    /// for a busy guest to notice.
     pub const CARRIER_PAUSE: Duration = Duration::from_millis(500);
 
-    /// The defaults, under a name. Control characters in it become `?`.
+    /// The defaults, with this name.
     #[must_use]
     pub fn named(name: &str) -> Self {
         Self {
@@ -130,14 +144,15 @@ impl fmt::Debug for ConsoleConfig {
     }
 }
 
-/// One guest's console, before and while a service serves it.
+/// One guest's console: its rules, its log and its counters.
 ///
-/// It outlives the service: after a service was shut down, the same console can be added to another one, and log,
-/// offsets, boot count and counters go on.
+/// It outlives the service. After a service was shut down the same console can be added to another
+/// one, and the log, its offsets, the boot count and the counters go on. Clones are the same
+/// console.
 #[derive(Clone, Debug)]
 pub struct Console {
     pub(crate) config: Arc<ConsoleConfig>,
-    /// As in the configuration, in a form that many events can share.
+    /// The name from `config`, in a form that many events can share.
     pub(crate) name: Arc<str>,
     pub(crate) log: BootLog,
     pub(crate) bell: Arc<EventFd>,
@@ -146,15 +161,15 @@ pub struct Console {
 }
 
 impl Console {
-    /// A console over a log, and the line to put into the guest's port.
+    /// Makes a console on the log of `writer`, and the line to put into the guest's port.
     ///
     /// # Errors
-    /// No descriptor is left for the doorbell (`EMFILE`).
+    /// The doorbell's eventfd cannot be made, since no descriptor is left (`EMFILE`, `ENFILE`).
     pub fn new(
         mut config: ConsoleConfig,
         mut writer: LogWriter,
     ) -> io::Result<(ConsoleLine, Self)> {
-        // It may have been set without `named`.
+        // The field is public, so the name may not have come through `named`.
         config.name = printable(&config.name, NAME_LIMIT);
         let bell = Arc::new(EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?);
         writer.set_doorbell(Arc::clone(&bell));
@@ -179,25 +194,27 @@ impl Console {
         ))
     }
 
-    /// Its rules.
+    /// The rules it was made with.
     #[must_use]
     pub fn config(&self) -> &ConsoleConfig {
         &self.config
     }
 
-    /// Its log.
+    /// A handle for reading its log.
     #[must_use]
     pub fn log(&self) -> &BootLog {
         &self.log
     }
 
-    /// Its counters, now. Never waits for anything.
+    /// Reads its counters, without a lock and without waiting. They are read one after the other,
+    /// so two of them may differ by what happened in between.
     #[must_use]
     pub fn counters(&self) -> CounterValues {
         self.counters.values()
     }
 
-    /// Goes on counting from `values`, which came with the guest from another host.
+    /// Sets the counters to `values`, which came with the guest from another host; counting goes on
+    /// from there. [`resume`](Self::resume) does so by itself.
     pub fn restore_counters(&self, values: &CounterValues) {
         self.counters.restore(values);
     }

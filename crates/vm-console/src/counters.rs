@@ -1,11 +1,11 @@
-//! What happened on a console, counted: every transition, and every cause of loss.
+//! Counters of a console: one for every transition, and one for every cause of loss.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::session::{EndReason, Refused};
 
-/// One counter: written by few, read by anybody at any time, never a lock.
+/// One counter. Any thread may read it at any time, and no lock is taken.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 
@@ -35,7 +35,8 @@ macro_rules! counters {
             pub(crate) refused: [Counter; Refused::KINDS],
         }
 
-        /// A console's counters at one moment. [`Display`](fmt::Display) prints one line for each that is not zero.
+        /// The values of a console's counters. [`Display`](fmt::Display) prints one line for each
+        /// that is not zero.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct CounterValues {
             $($(#[$doc])+ pub $field: u64,)+
@@ -54,7 +55,7 @@ macro_rules! counters {
                 }
             }
 
-            /// Goes on from where another host stopped counting.
+            /// Sets all counters, to go on from where another host stopped counting.
             pub(crate) fn restore(&self, values: &CounterValues) {
                 let CounterValues { $($field,)+ ended, refused } = values;
                 $(self.$field.set(*$field);)+
@@ -64,7 +65,7 @@ macro_rules! counters {
         }
 
         impl CounterValues {
-            /// Takes the values in the order of [`iter`](Self::iter); what is missing is 0.
+            /// Takes the values in the order of [`iter`](Self::iter); missing ones are 0.
             pub(crate) fn from_values(values: impl Iterator<Item = u64>) -> Self {
                 let mut values = values.fuse();
                 let mut next = || values.next().unwrap_or(0);
@@ -75,7 +76,7 @@ macro_rules! counters {
                 }
             }
 
-            /// Every counter with the name an operator reads.
+            /// Every counter, zero or not, with its name for operators.
             pub fn iter(&self) -> impl Iterator<Item = (String, u64)> + '_ {
                 let fields = [$(($label, self.$field)),+].into_iter().map(|(name, value)| (name.to_owned(), value));
                 let ended = EndReason::NAMES.iter().zip(self.ended).map(|(why, n)| (format!("sessions ended: {why}"), n));
@@ -89,51 +90,55 @@ macro_rules! counters {
 counters! {
     /// Connections accepted on any listener.
     connections: "connections accepted",
-    /// Connections closed at once because there were too many, or because their user is not allowed.
+    /// Connections closed because there were too many (the new one, or an older one without a
+    /// session to make room for it), or because their user may not connect.
     connections_turned_away: "connections turned away",
-    /// Times a listener was paused because descriptors or memory ran out.
+    /// Times a listener was paused because descriptors or memory had run out.
     listener_pauses: "listener pauses",
-    /// Sessions granted.
+    /// Sessions granted to holders, with and without force.
     attaches: "sessions granted",
-    /// Sessions granted by force.
+    /// Sessions granted by force that ended another one.
     takeovers: "sessions granted by force",
     /// Read-only clients let in.
     observers: "observers let in",
-    /// Warnings given before a limit.
+    /// Warnings before a limit of a session. Raw clients without notices are not shown them.
     warnings: "warnings before a limit",
-    /// Output bytes handed to holders, those that the replay guard took out included.
+    /// Output bytes handed to holders, including those that the replay guard took out.
     output_delivered: "output bytes delivered to holders",
-    /// Output bytes that holders missed: overwritten before they read them. Each was told by its gap policy.
+    /// Output bytes that holders missed, because they were overwritten first. Each holder was told
+    /// as [`gaps`](crate::ConsoleConfig::gaps) says.
     output_lost: "output bytes lost to holders",
-    /// Output bytes handed to observers.
+    /// Output bytes handed to observers, including those that the replay guard took out.
     observed: "output bytes delivered to observers",
     /// Output bytes that observers missed.
     observed_lost: "output bytes lost to observers",
-    /// Bytes of terminal queries taken out of replays.
+    /// Bytes that the replay guard took out of replays.
     guarded: "replayed query bytes taken out",
     /// Times a client had to wait for its rate limit.
     throttled: "waits for the rate limit",
-    /// Input bytes accepted from holders.
+    /// Input bytes accepted from holders. A BREAK is not among them.
     input: "input bytes accepted",
-    /// Input characters that the guest's port has taken.
+    /// Input characters that the guest's port has taken, BREAKs included.
     input_taken: "input characters taken by the port",
-    /// Input characters dropped because the session that typed them ended, or typed when it might not.
+    /// Input characters dropped because their session ended before the guest took them, or because
+    /// they arrived after a limit.
     input_discarded: "input characters discarded",
-    /// BREAKs from clients.
+    /// BREAKs accepted from holders.
     breaks: "BREAKs sent",
     /// Times lossless mode held the guest's output.
     output_holds: "times output was held",
-    /// Times lossless mode gave up holding, because the client did not read before the deadline.
+    /// Times lossless mode let the guest go on, because the holder did not read before the
+    /// deadline.
     output_holds_expired: "times holding output was given up",
     /// Reads of the log over a control socket.
     log_reads: "log reads",
-    /// Frames that could not be understood.
+    /// Frames that were malformed or of an unknown type.
     bad_frames: "frames not understood",
-    /// Requests for stop, start or restart.
+    /// Requests to stop, start or restart the machine that were passed on.
     power_requests: "power requests",
-    /// Audit events that found the channel full.
+    /// Audit events lost, because the channel was full or the console had used up its share of it.
     audit_lost: "audit events lost",
-    /// Times this console woke the service.
+    /// Times this console's doorbell woke the service.
     wakeups: "wakeups by the guest",
 }
 

@@ -1,6 +1,6 @@
-//! The `Enter ~ .` escapes of an interactive client, as ssh and cu have them.
+//! The `Enter ~ .` escapes of an interactive client, as in `ssh` and `cu`.
 
-/// What a piece of typed input came to.
+/// A byte for the guest, or an escape, found in typed input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Typed {
     /// A byte for the guest.
@@ -15,9 +15,9 @@ pub enum Typed {
 
 /// Finds the escapes in what a person types.
 ///
-/// They are known only at the start of a line, that is after Enter (CR or LF) or at the very
-/// beginning. `~~` types one tilde. A tilde before anything else is typed as it is, and so is what
-/// follows it.
+/// An escape counts only at the start of a line: at the very beginning, and after Enter (CR or LF)
+/// or another escape. There `~~` types one tilde. A tilde before any other character is typed as it
+/// is, and so is that character.
 ///
 /// ```
 /// use vm_console::escape::{Escape, Typed};
@@ -42,7 +42,8 @@ enum State {
 }
 
 impl Escape {
-    /// Feeds typed bytes; `take` gets what they come to, in order.
+    /// Feeds typed bytes, and calls `take` for each byte or escape in them, in order. A tilde at
+    /// the start of a line waits for the byte after it.
     pub fn feed(&mut self, bytes: &[u8], mut take: impl FnMut(Typed)) {
         for &byte in bytes {
             match (self.state, byte) {

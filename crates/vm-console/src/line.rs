@@ -9,7 +9,8 @@ use vmm_sys_util::eventfd::EventFd;
 use crate::counters::Counters;
 use crate::log::{LogImage, LogWriter, MarkKind, UnixTime};
 
-/// Input characters that may wait for the guest. What does not fit stays with the sender, in the kernel's buffer.
+/// Input characters that may wait in the line for the guest. The service keeps about as many more;
+/// the rest stays in the kernel's socket buffer until the sender has to wait.
 pub const INPUT_LIMIT: usize = 4096;
 
 /// A character on its way to the guest.
@@ -23,9 +24,10 @@ pub enum Input {
 
 /// Where the guest's output ends and its input begins.
 ///
-/// It lives in the serial port, behind the port's lock: that lock is the only one on a byte's way, and it is what makes
-/// the doorbell safe without atomics. With the `vm-uart` feature this is a [`vm_uart::Line`]; without it, a device of
-/// another kind calls [`transmit`](Self::transmit) and [`receive`](Self::receive).
+/// It lives in the serial port, behind the port's lock. That lock is the only one on a byte's way,
+/// and it makes the doorbell safe without atomics. With the `vm-uart` feature this is a
+/// [`vm_uart::Line`]; without it, a device of another kind calls [`transmit`](Self::transmit) and
+/// [`receive`](Self::receive).
 #[derive(Debug)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -35,19 +37,20 @@ pub struct ConsoleLine {
     writer: LogWriter,
     input: VecDeque<Input>,
     bell: Arc<EventFd>,
-    /// The service has more input than fitted, and wants to know when there is room.
+    /// The service has more input than there was room for, and wants to know when there is room.
     room_wanted: bool,
-    /// Output must not go beyond this offset for now.
+    /// Output at and after this offset is refused for now.
     hold_at: Option<u64>,
     output_refused: bool,
-    /// Output was refused, and would be taken now.
+    /// Output was refused before, and can be taken now.
     retry_output: bool,
     line_times: bool,
     power: Power,
     counters: Arc<Counters>,
 }
 
-/// The machine's power as the line was told. A generation tells an off and on between two looks from none.
+/// The machine's power, as the owner last set it. `times_off` shows the service that the machine
+/// was off and on again since it last looked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Power {
     pub(crate) on: bool,
@@ -84,7 +87,9 @@ impl ConsoleLine {
         }
     }
 
-    /// Takes bytes that the guest has sent, and answers how many: all of them, unless lossless mode holds output.
+    /// Takes bytes that the guest has sent. Returns how many were taken: all of them, unless
+    /// [lossless](crate::ConsoleConfig::lossless) mode holds output. Send the rest again when
+    /// [`takes_output_again`](Self::takes_output_again) says so.
     #[inline]
     pub fn transmit(&mut self, bytes: &[u8]) -> usize {
         if self.hold_at.is_some() || self.line_times {
@@ -121,7 +126,7 @@ impl ConsoleLine {
         taken
     }
 
-    /// The next character for the guest.
+    /// Takes the next character for the guest out of the queue; `None` if it is empty.
     #[inline]
     pub fn receive(&mut self) -> Option<Input> {
         let next = self.input.pop_front()?;
@@ -133,7 +138,8 @@ impl ConsoleLine {
         Some(next)
     }
 
-    /// Queues typed bytes, and answers how many fitted.
+    /// Queues typed bytes for the guest, as far as there is [room](Self::input_room). Returns how
+    /// many were queued.
     pub fn type_bytes(&mut self, bytes: &[u8]) -> usize {
         let fitting = bytes.len().min(self.input_room());
         self.input
@@ -141,7 +147,8 @@ impl ConsoleLine {
         fitting
     }
 
-    /// Queues a break condition; `false` if there is no room.
+    /// Queues a break condition, and marks it in the log. Returns `false`, with no effect, if there
+    /// is no room.
     pub fn type_break(&mut self) -> bool {
         let fits = self.input_room() > 0;
         if fits {
@@ -151,34 +158,40 @@ impl ConsoleLine {
         fits
     }
 
-    /// How many characters the queue can take.
+    /// How many more characters the queue can take: 0 to [`INPUT_LIMIT`].
     #[must_use]
     pub fn input_room(&self) -> usize {
         INPUT_LIMIT.saturating_sub(self.input.len())
     }
 
-    /// Characters that wait for the guest.
+    /// How many characters wait for the guest: 0 to [`INPUT_LIMIT`].
     #[must_use]
     pub fn input_waiting(&self) -> usize {
         self.input.len()
     }
 
-    /// The offset of the next byte of output.
+    /// The log offset of the next byte of output.
     #[must_use]
     pub fn head(&self) -> u64 {
         self.writer.head()
     }
 
-    /// A machine started, was reset or rebooted itself: begins a new boot in the log. Returns the boot count.
+    /// Begins a new boot in the log, because a machine started, was reset or rebooted itself.
+    /// Returns the number of the new boot, which is the boot count (epoch) from now on.
     ///
-    /// Call it when the guest is reset, in order with its output; the service tells the clients.
+    /// Call it under the port's lock, after the last output of the old boot and before the first of
+    /// the new one. The service tells the clients. [`set_power`](Self::set_power) begins a boot by
+    /// itself.
     pub fn begin_boot(&mut self, kind: MarkKind) -> u64 {
         let epoch = self.writer.begin_boot(kind, now());
         self.ring();
         epoch
     }
 
-    /// The machine was powered off or on. Off ends the session; what was typed and not taken is void.
+    /// Records that the machine was powered on or off. No effect if that is known already.
+    ///
+    /// On begins a new boot in the log. Off ends the session, and drops the input that the guest
+    /// has not taken.
     pub fn set_power(&mut self, on: bool) {
         if self.power.on == on {
             return;
@@ -212,12 +225,12 @@ impl ConsoleLine {
         self.writer.arm(seen)
     }
 
-    /// Rings when half of the queue is free.
+    /// Has the doorbell rung once when half of the queue is free.
     pub(crate) fn want_room(&mut self) {
         self.room_wanted = true;
     }
 
-    /// Drops what was typed and not taken, and gives the memory back.
+    /// Drops the input that the guest has not taken, and frees its memory.
     pub(crate) fn discard_input(&mut self) {
         self.counters.input_discarded.add(self.input.len() as u64);
         self.input = VecDeque::new();
@@ -226,7 +239,8 @@ impl ConsoleLine {
         }
     }
 
-    /// Refuses output from this offset on (`None`: takes it again). Whether output is waiting because of it.
+    /// Refuses output from offset `limit` on; `None` takes all output again. Returns whether the
+    /// guest has output that was refused and still is.
     pub(crate) fn hold_output_at(&mut self, limit: Option<u64>) -> bool {
         self.hold_at = limit;
         let head = self.writer.head();
@@ -237,7 +251,8 @@ impl ConsoleLine {
         self.output_refused
     }
 
-    /// Whether output that was refused would be taken now. Answers once: the caller is to send it again.
+    /// Whether output that was refused can be taken now. It is true once for each time, so send the
+    /// output again then.
     #[must_use]
     pub fn takes_output_again(&mut self) -> bool {
         std::mem::take(&mut self.retry_output)
@@ -248,7 +263,7 @@ impl ConsoleLine {
     }
 
     fn ring(&self) {
-        // The one error is a full counter, and that wakes the service just as well.
+        // The only possible error is a full counter, and that wakes the service just as well.
         let _ = self.bell.write(1);
     }
 }

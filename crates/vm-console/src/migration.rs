@@ -1,4 +1,4 @@
-//! A console that moves to another host with its guest.
+//! Moving a console to another host with its guest.
 
 use std::fmt;
 use std::io;
@@ -11,11 +11,13 @@ use crate::log::{LogError, LogImage, LogWriter};
 const MAGIC: &[u8; 8] = b"vmconsol";
 const VERSION: u32 = 1;
 
-/// Everything of a console that goes with the guest: the log with its offsets, marks and boot count, and the counters.
+/// The part of a console that moves with the guest: the log with its offsets, marks and boot count,
+/// and the counters.
 ///
-/// Sessions do not move: they end as *shutting down*, and the end tells each client the offset to resume at. A client
-/// that attaches on the other host with [`Start::Offset`](crate::Start::Offset) misses nothing and sees
-/// nothing twice.
+/// Sessions do not move. They end with [`ShuttingDown`](crate::session::EndReason::ShuttingDown),
+/// and a client of a control socket is told the offset to resume at. If it attaches on the other
+/// host with [`Start::Offset`](crate::Start::Offset) it misses nothing that the log still has, and
+/// sees nothing twice.
 ///
 /// ```
 /// use vm_console::{BootLog, Console, ConsoleConfig, ConsoleImage, LogConfig};
@@ -44,13 +46,13 @@ pub struct ConsoleImage {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ImageError {
-    /// It is none, or of a version that is not known here.
+    /// It does not begin as an image of a version known here.
     NotAnImage,
-    /// It is cut short, or longer than it says.
+    /// It is shorter than it says.
     Length,
-    /// Its log is not sound, or does not fit.
+    /// Its log is damaged, or does not fit into the writer's log.
     Log(LogError),
-    /// No descriptor is left for the console.
+    /// No descriptor is left for the console's doorbell.
     Io(io::Error),
 }
 
@@ -78,8 +80,9 @@ impl std::error::Error for ImageError {
 }
 
 impl ConsoleImage {
-    /// Little-endian: 8 bytes of magic, `u32` version, `u32` number of counters, the counters as `u64` in the order of
-    /// [`CounterValues::iter`], and the log's own format to the end.
+    /// The image as bytes, little-endian: 8 bytes of magic, `u32` version, `u32` number of
+    /// counters, the counters as `u64` in the order of [`CounterValues::iter`], and to the end the
+    /// log's own format ([`LogImage::to_bytes`]).
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
@@ -91,11 +94,12 @@ impl ConsoleImage {
         bytes
     }
 
-    /// Reads what [`to_bytes`](Self::to_bytes) wrote. Counters that a newer version added are dropped, those that an
-    /// older one did not have begin at 0.
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote. Counters that a newer version has added are
+    /// dropped. Counters that an older version did not have are 0.
     ///
     /// # Errors
-    /// It is no image, or not whole.
+    /// [`NotAnImage`](ImageError::NotAnImage), [`Length`](ImageError::Length) or
+    /// [`Log`](ImageError::Log).
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ImageError> {
         let rest = bytes.strip_prefix(MAGIC).ok_or(ImageError::NotAnImage)?;
         let (version, rest) = rest.split_first_chunk().ok_or(ImageError::Length)?;
@@ -118,8 +122,8 @@ impl ConsoleImage {
 }
 
 impl Console {
-    /// Everything that goes with the guest to another host; `line` is the one that was made with this console. Take it
-    /// when the guest is paused, with the device's snapshot.
+    /// Exports the part that moves with the guest. `line` has to be the one that was made with this
+    /// console. Call it while the guest is paused, when the device's snapshot is taken.
     #[must_use]
     pub fn export(&self, line: &ConsoleLine) -> ConsoleImage {
         ConsoleImage {
@@ -128,10 +132,12 @@ impl Console {
         }
     }
 
-    /// A console that goes on where `image` was taken.
+    /// Makes a console that goes on where `image` was taken, and the line for the guest's port. It
+    /// puts the image's log into that of `writer`.
     ///
     /// # Errors
-    /// The log does not fit into `writer`'s, or no descriptor is left.
+    /// [`Log`](ImageError::Log) if the log is damaged or does not fit into `writer`'s;
+    /// [`Io`](ImageError::Io) if no descriptor is left.
     pub fn resume(
         config: ConsoleConfig,
         mut writer: LogWriter,

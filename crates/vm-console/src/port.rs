@@ -1,18 +1,21 @@
-//! How the service reaches the guest's port.
+//! The service's access to the guest's port.
 
 use std::sync::{Mutex, PoisonError};
 
 use crate::line::ConsoleLine;
 
-/// The guest's port, as the service sees it: something with a lock and a [`ConsoleLine`] in it.
+/// The guest's port, as the service sees it: a lock with a [`ConsoleLine`] behind it.
 ///
-/// Implemented for `Mutex<SerialPort<I, ConsoleLine>>` with the `vm-uart` feature, and for `Mutex<ConsoleLine>` for a
-/// device of another kind that looks for input by itself.
+/// With the `vm-uart` feature it is implemented for `Mutex<SerialPort<I, ConsoleLine>>`. For a
+/// device of another kind that looks for input by itself, there is `Mutex<ConsoleLine>`.
 pub trait GuestPort: Send + Sync {
-    /// Takes the port's lock, lets `visit` at the line, and passes new input on to the guest before letting go.
+    /// Takes the port's lock, calls `visit` once with the line, passes waiting input on to the
+    /// guest, and releases the lock. The service's thread calls it, so nobody may hold the lock for
+    /// long.
     fn with_line(&self, visit: &mut dyn FnMut(&mut ConsoleLine));
 
-    /// A session began or ended, where the console's [carrier option](crate::ConsoleConfig::carrier) is on.
+    /// Sets DCD and DSR to `present`. The service calls it when a session begins or ends, if the
+    /// console's [carrier option](crate::ConsoleConfig::carrier) is on. Without effect by default.
     fn set_carrier(&self, present: bool) {
         let _ = present;
     }
@@ -20,7 +23,8 @@ pub trait GuestPort: Send + Sync {
 
 impl GuestPort for Mutex<ConsoleLine> {
     fn with_line(&self, visit: &mut dyn FnMut(&mut ConsoleLine)) {
-        // A panic elsewhere does not make the line unusable: every method leaves it whole.
+        // After a panic elsewhere the line is still usable, because each of its methods leaves it
+        // whole.
         visit(&mut self.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
@@ -35,7 +39,7 @@ impl<I: vm_uart::InterruptLine + Send> GuestPort for Mutex<vm_uart::SerialPort<I
         }
     }
 
-    /// DCD and DSR follow the session; CTS stays active.
+    /// Sets DCD and DSR to `present`. CTS stays active.
     fn set_carrier(&self, present: bool) {
         let mut port = self.lock().unwrap_or_else(PoisonError::into_inner);
         port.set_modem_inputs(vm_uart::ModemInputs {

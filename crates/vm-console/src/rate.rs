@@ -1,22 +1,23 @@
-//! A token bucket: how much output a client may be sent.
+//! A token bucket, which limits the output sent to a client.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// A limit on the output sent to a client. The guest is not slowed by it: the client falls behind, as a slow one does.
+/// A limit on the output sent to a client. It does not slow the guest: the client falls behind, as
+/// any slow client does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
-    /// Bytes per second in the long run.
+    /// Bytes per second in the long run, 1 or more.
     pub bytes_per_second: NonZeroU32,
-    /// Bytes that may be sent at once after a silence.
+    /// Most bytes that may be sent at once after a pause, 1 or more.
     pub burst: NonZeroU32,
 }
 
-/// The state of one client's limit. Time is an argument, as everywhere in the pure parts.
+/// The state of one client's limit. The caller passes in the time, so tests need no clock.
 #[derive(Clone, Debug)]
 pub(crate) struct TokenBucket {
     limit: RateLimit,
-    /// Byte-nanoseconds, so that no fraction of a byte is lost between two refills.
+    /// In bytes × nanoseconds, so that no fraction of a byte is lost between two refills.
     credit: u128,
     refilled: Duration,
 }
@@ -46,13 +47,13 @@ impl TokenBucket {
         (self.credit / NANOS) as usize
     }
 
-    /// `bytes` were sent; not more than [`allowance`](Self::allowance) answered.
+    /// Records that `bytes` were sent: at most as many as [`allowance`](Self::allowance) returned.
     pub(crate) fn spend(&mut self, bytes: usize) {
         self.credit = self.credit.saturating_sub(bytes as u128 * NANOS);
     }
 
-    /// When it is worth trying again: a tenth of a second's worth of bytes, or the whole burst if that is less, has come
-    /// together. Sending each byte as it is earned would cost a wakeup a byte.
+    /// When to try again: once a tenth of a second's worth of bytes may be sent, or the whole burst
+    /// if that is less. To send each byte as soon as it is earned would cost one wakeup per byte.
     pub(crate) fn ready_at(&self) -> Duration {
         let rate = u128::from(self.limit.bytes_per_second.get());
         let worthwhile = (rate / 10).clamp(1, u128::from(self.limit.burst.get())) * NANOS;

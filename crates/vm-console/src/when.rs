@@ -1,9 +1,10 @@
-//! Times as people read them.
+//! Spans of time in a form for people.
 
 use std::fmt;
 use std::time::Duration;
 
-/// A span of time in its two largest units: `3 min 20 s`, `2 h 5 min`.
+/// A span of time, shown in its two largest units: `3 min 20 s`, `2 h 5 min`. Less than a second is
+/// shown as `250 ms`, and zero as `0 s`.
 pub(crate) struct Span(pub(crate) Duration);
 
 impl fmt::Display for Span {

@@ -1,4 +1,4 @@
-//! What the owner holds: commands to the service, and a console in it.
+//! The owner's handles: to a service, to a console in it, and to a client that it attached.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,12 +19,11 @@ use crate::session::EndReason;
 use crate::transport::Listener;
 use crate::transport::stdio::FdClient;
 
-/// The service as seen from other threads. Cheap to clone. Everything here returns at once, save where it says that it
-/// waits.
+/// A handle to the service for other threads. Cheap to clone. No method waits.
 #[derive(Clone, Debug)]
 pub struct ServiceHandle {
     pub(super) commands: Sender<Command>,
-    /// The other end of `commands`, for what is sent when nobody takes commands any more.
+    /// The other end of `commands`, to drop commands that are sent after the service has finished.
     pub(super) leftovers: Receiver<Command>,
     pub(super) kick: Arc<EventFd>,
     pub(super) progress: Arc<Progress>,
@@ -34,24 +33,25 @@ pub struct ServiceHandle {
 
 impl ServiceHandle {
     pub(super) fn send(&self, command: Command) {
-        // It cannot fail: we hold the other end too.
+        // It cannot fail, since this handle holds the other end too.
         let _ = self.commands.send(command);
         self.kick();
         if self.is_finished() {
-            // Whoever waits for an outcome is to learn that there is none.
+            // Dropping a command tells its waiting sender that there is no outcome.
             self.leftovers.try_iter().for_each(drop);
         }
     }
 
     fn kick(&self) {
-        // The one error is a full counter, and that wakes the service just as well.
+        // The only possible error is a full counter, and that wakes the service just as well.
         let _ = self.kick.write(1);
     }
 
     /// Serves `console`, whose line is in `port`, to clients that come in through `listeners`.
     ///
-    /// If a service still serves it, this one or another, this waits its turn, and so does what is
-    /// asked of the handle meanwhile.
+    /// A console is served by one service at a time. If it is still served, by this service or
+    /// another, it is added once that has ended. Calls of the returned handle are carried out after
+    /// that, in their order. A service that was told to shut down adds no console.
     pub fn add(
         &self,
         console: Console,
@@ -73,34 +73,41 @@ impl ServiceHandle {
         }
     }
 
-    /// Tells every client that the service is shutting down, lets them read what is left (at most the consoles'
-    /// [`linger`](crate::ConsoleConfig::linger)), and then finishes.
+    /// Ends all sessions with [`ShuttingDown`](EndReason::ShuttingDown), gives the clients time to
+    /// read the rest of their output (each console's [`linger`](crate::ConsoleConfig::linger) at
+    /// most), and then ends the service.
     pub fn shut_down(&self) {
         self.send(Command::ShutDown);
     }
 
-    /// Whether the service has finished: nothing is served any more, all sockets are closed and their files gone.
+    /// Whether the service has finished: it serves nothing, all its sockets are closed, and their
+    /// files are gone.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.progress.is_finished()
     }
 
-    /// The longest time for which the service was busy with one event, so far: how long others had
-    /// to wait for their turn.
+    /// The longest time that the service has spent on one event so far. Other clients and consoles
+    /// had to wait for so long.
     #[must_use]
     pub fn longest_turn(&self) -> Duration {
         self.progress.longest_turn()
     }
 
-    /// Where audit events arrive. All clones share them: each event is received once. At most
-    /// [`AUDIT_LIMIT`](crate::audit::AUDIT_LIMIT) wait; more are counted and lost.
+    /// The channel of audit events. All clones share it, so each event is received once. At most
+    /// [`AUDIT_LIMIT`](crate::audit::AUDIT_LIMIT) events wait in it; further ones are counted and
+    /// lost.
     #[must_use]
     pub fn audit(&self) -> Receiver<AuditEvent> {
         self.audit.clone()
     }
 }
 
-/// One console in a service. Dropping it changes nothing: call [`remove`](Self::remove).
+/// A handle to one console in a service. Cheap to clone.
+///
+/// Dropping it does not end the serving; call [`remove`](Self::remove) for that. Methods that
+/// change the machine's state take the port's lock, so do not call them while holding it; all
+/// others but [`status`](Self::status) and [`wait_removed`](Self::wait_removed) return at once.
 #[derive(Clone)]
 pub struct ConsoleHandle {
     id: ConsoleId,
@@ -118,47 +125,54 @@ impl std::fmt::Debug for ConsoleHandle {
 }
 
 impl ConsoleHandle {
-    /// The console.
+    /// The console: its rules, log and counters.
     #[must_use]
     pub fn console(&self) -> &Console {
         &self.console
     }
 
-    /// The machine was powered off: the session ends, and none begins until [`power_on`](Self::power_on). The log and
-    /// its readers go on. Takes the port's lock, so do not call it while holding that.
+    /// Records that the machine was powered off. The session ends, and none begins until
+    /// [`power_on`](Self::power_on). Observers and log readers stay. Takes the port's lock.
     pub fn power_off(&self) {
         self.port.with_line(&mut |line| line.set_power(false));
     }
 
-    /// The machine was powered on: a new boot begins in the log. Takes the port's lock.
+    /// Records that the machine was powered on. If it was off, a new boot begins in the log. Takes
+    /// the port's lock.
     pub fn power_on(&self) {
         self.port.with_line(&mut |line| line.set_power(true));
     }
 
-    /// The machine was reset or rebooted itself: a new boot begins in the log, and sessions go on. Takes the port's
-    /// lock; who holds that already calls [`ConsoleLine::begin_boot`](crate::ConsoleLine::begin_boot).
+    /// Records that the machine was reset or rebooted itself. A new boot begins in the log, and the
+    /// session goes on. Takes the port's lock; while you hold it, call
+    /// [`ConsoleLine::begin_boot`](crate::ConsoleLine::begin_boot) instead.
     pub fn reset(&self) {
         self.port.with_line(&mut |line| {
             line.begin_boot(MarkKind::Reset);
         });
     }
 
-    /// The boot log was turned on or off. While it is off nobody is shown or may read what was printed before, and there is
-    /// no session if the policy [requires it](crate::session::SessionPolicy::requires_boot_log).
+    /// Turns the clients' access to the boot log on or off. The log itself goes on either way.
+    ///
+    /// While it is off, clients are shown no earlier output and cannot read the log, and no
+    /// observer is let in. Nobody has a session either, if the policy [requires the boot
+    /// log](crate::session::SessionPolicy::requires_boot_log).
     pub fn set_boot_log(&self, on: bool) {
         self.service.send(Command::BootLog(self.id, on));
     }
 
-    /// Another way in.
+    /// Adds a listener, through which further clients come in.
     pub fn listen(&self, listener: Listener) {
         self.service.send(Command::Listen(self.id, listener));
     }
 
-    /// Attaches a pair of descriptors.
-    #[must_use]
+    /// Attaches a client that is a pair of descriptors or a socket. It is let in whatever
+    /// [`max_connections`](crate::ConsoleConfig::max_connections) says.
+    ///
+    /// The attachment tells how it ends. Dropping that changes nothing for the client.
     #[allow(
         clippy::must_use_candidate,
-        reason = "who does not care how it ends attaches all the same"
+        reason = "an owner need not care how the attach ends"
     )]
     pub fn attach(&self, client: FdClient) -> Attachment {
         let (sender, outcome) = crossbeam_channel::bounded(1);
@@ -167,52 +181,63 @@ impl ConsoleHandle {
         Attachment { outcome }
     }
 
-    /// Ends the session, whoever holds it, for a reason of the owner's, [`Revoked`](EndReason::Revoked) for example.
-    /// Observers stay.
+    /// Ends the holder's session, if there is one, for a reason that the owner gives:
+    /// [`Revoked`](EndReason::Revoked), for example. Observers stay.
     pub fn disconnect(&self, reason: EndReason) {
         self.service.send(Command::Disconnect(self.id, reason));
     }
 
-    /// How the console stands. Waits for the service's answer, at most for `patience`: do not call it on the service's
-    /// own thread.
+    /// The state of the console: its holder, its log's offsets and its counters. Waits for the
+    /// service's answer, for at most `patience`. Do not call it on the service's own thread.
     ///
     /// # Errors
-    /// No answer came in time, or the service or the console is gone.
+    /// [`Timeout`](RecvTimeoutError::Timeout) if no answer came in time;
+    /// [`Disconnected`](RecvTimeoutError::Disconnected) if the console was removed, or the service
+    /// has finished.
     pub fn status(&self, patience: Duration) -> Result<Status, RecvTimeoutError> {
         let (sender, answer) = crossbeam_channel::bounded(1);
         self.service.send(Command::Status(self.id, sender));
         answer.recv_timeout(patience)
     }
 
-    /// Ends the session as shutting down, closes the listeners, and stops serving the console. It can be
-    /// [added](ServiceHandle::add) again at once.
+    /// Stops serving the console. All sessions end with [`ShuttingDown`](EndReason::ShuttingDown),
+    /// and its listeners are closed.
+    ///
+    /// It returns at once, while clients may still read the rest of their output for the console's
+    /// [`linger`](crate::ConsoleConfig::linger); [`wait_removed`](Self::wait_removed) waits for
+    /// that. The console can be [added](ServiceHandle::add) again without waiting: the service puts
+    /// that off until the console is free. Its counters and its log go on.
     pub fn remove(&self) {
         self.service.send(Command::Remove(self.id));
     }
 
-    /// Waits until no service serves the console: after [`remove`](Self::remove), until its clients
-    /// have read what was left for them. Whether that came within `patience`. Do not call it on the
-    /// service's own thread.
+    /// Waits until no service serves the console, for at most `patience`. Returns whether that is
+    /// so.
+    ///
+    /// After [`remove`](Self::remove) its clients have read the rest of their output by then, or
+    /// their time for it was over. Do not call it on the service's own thread.
     #[must_use]
     pub fn wait_removed(&self, patience: Duration) -> bool {
         self.console.serving.wait_released(patience)
     }
 }
 
-/// An attached pair of descriptors.
+/// A client that the owner has attached. Dropping it changes nothing for the client.
 #[derive(Clone, Debug)]
 pub struct Attachment {
     outcome: Receiver<Outcome>,
 }
 
 impl Attachment {
-    /// Waits until the session was refused or has ended. `None` if the service is gone.
+    /// Waits until the attach was refused or the session has ended. `None` if the console was
+    /// removed before the attach, or the service ended without an outcome.
     #[must_use]
     pub fn wait(&self) -> Option<Outcome> {
         self.outcome.recv().ok()
     }
 
-    /// For `select!` among other channels.
+    /// The channel on which the outcome arrives, once; use it to wait for several channels
+    /// together.
     #[must_use]
     pub fn outcome(&self) -> &Receiver<Outcome> {
         &self.outcome

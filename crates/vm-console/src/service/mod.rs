@@ -1,8 +1,15 @@
 //! One thread that serves many consoles.
 //!
-//! [`Service`] is an [`event_manager`] subscriber: it owns the sockets, the timers and the clients' places in the logs.
-//! It makes no thread and needs no timer per console, and it does nothing at all while nothing happens. An owner with an
+//! [`Service`] is an [`event_manager`] subscriber. It owns the sockets, the clients' places in the
+//! logs, and one timer for all consoles. While nothing happens it does nothing. An owner with an
 //! event loop adds it there; [`Service::spawn`] gives it a thread of its own.
+//!
+//! All consoles are served on that one thread. Two kinds of small threads do what could block it:
+//!
+//! - `vm-console-log` writes warnings to the `log` crate. Each service starts it with its first
+//!   warning, and it ends with the service.
+//! - `vm-console-close` closes descriptors that clients have passed, since closing them may wait.
+//!   There are at most 16 for the whole process, and each ends after a second without work.
 //!
 //! ```
 //! use std::sync::{Arc, Mutex};
@@ -68,7 +75,7 @@ pub use self::handle::{Attachment, ConsoleHandle, ServiceHandle};
 #[cfg(fuzzing)]
 pub use self::simulation::run as simulate;
 
-/// Serves consoles; see the [module](self).
+/// An event loop's subscriber that serves consoles; see the [module](self).
 pub struct Service {
     events: EventLoop,
     desk: Desk,
@@ -83,7 +90,8 @@ impl std::fmt::Debug for Service {
 }
 
 impl Service {
-    /// A service without consoles, and the handle to give it some.
+    /// Makes a service without consoles, and a handle to add some. It serves once it was added to
+    /// an event loop.
     ///
     /// # Errors
     /// No descriptor is left for its eventfd and its timer.
@@ -105,7 +113,10 @@ impl Service {
         Ok((Self { events, desk }, handle))
     }
 
-    /// A service on a thread of its own, which ends after [`ServiceHandle::shut_down`].
+    /// Starts a service on a thread of its own, which ends after [`ServiceHandle::shut_down`].
+    ///
+    /// If an owner's callback panics on that thread, the service ends, and joining the thread
+    /// returns the panic. Guests go on.
     ///
     /// # Errors
     /// Descriptors or threads have run out.

@@ -1,25 +1,28 @@
-//! The owner's say in who may do what.
+//! The owner's rule for the rights of each client.
 
 use super::Identity;
 
-/// Something that a client may be allowed to do. The two are separate: an auditor may read the log and not type, an
-/// operator may type without being shown what was printed before.
+/// A right that a client may have. The two are separate: an auditor may read the log and not type,
+/// and an operator may type without being shown earlier output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Right {
-    /// Hold the console: type, send BREAK, ask for stop and restart.
+    /// The right to hold the console: to type, to send BREAK, and to ask for stop, start and
+    /// restart.
     Attach,
-    /// See what the machine has printed: replay at attach, reading the log, observing.
+    /// The right to see earlier output (a replay at attach, reads of the log), and to observe.
     ReadLog,
 }
 
-/// Decides who may do what. Implemented by the owner; called on the service's thread at each attach and each log read,
-/// so it must answer at once (look up, do not ask a server).
+/// Decides which client has which right. The owner implements it.
+///
+/// It is called on the service's thread, at each attach, log read and power request. Every console
+/// waits for its answer, so it must not wait for anything: look the answer up, and ask no server.
 pub trait Authorizer: Send + Sync {
     /// Whether `who` has `right` on the console named `console`.
     fn permits(&self, console: &str, who: &Identity, right: Right) -> bool;
 }
 
-/// Permits everything: whoever can connect may attach and read. The mode and the owner of the socket are the gate.
+/// Gives every client both rights, so the mode and the owner of a socket decide who gets in.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Everyone;
 

@@ -1,4 +1,4 @@
-//! The state machine itself.
+//! The state machine of a console's exclusive session.
 
 use std::time::Duration;
 
@@ -7,15 +7,18 @@ use super::{EndReason, Identity, Refused};
 /// The rules of a console's sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionPolicy {
-    /// A session without input for this long ends. Zero: no such limit. Default: 10 minutes.
+    /// A session ends after this long without input. Zero means no such limit. Default: 10 minutes.
     pub idle_limit: Duration,
-    /// A session ends after this long whatever its activity. Zero: no such limit. Default: 60 minutes.
+    /// A session ends after this long, whatever its activity. Zero means no such limit. Default: 60
+    /// minutes.
     pub absolute_limit: Duration,
-    /// The client is warned this long before either limit. Zero: no warning. Default: 1 minute.
+    /// The holder is warned this long before either limit. Zero, or a time that is not shorter than
+    /// the limit, means no warning. Default: 1 minute.
     pub warn_before: Duration,
-    /// Output counts as activity too, so that a watched console does not fall idle. Default: no.
+    /// Whether output to the holder counts as activity too, so that a console that is only watched
+    /// does not reach the idle limit. Default: no.
     pub output_counts: bool,
-    /// No session unless the boot log is on. Default: no.
+    /// Whether there is a session only while the boot log is on. Default: no.
     pub requires_boot_log: bool,
 }
 
@@ -31,19 +34,19 @@ impl Default for SessionPolicy {
     }
 }
 
-/// Names one session for good: no two sessions of a [`Session`] machine ever have the same.
+/// The number of a session. A [`Session`] machine never uses one twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lease(u64);
 
 impl Lease {
-    /// A number that is unique within the machine and grows with each session.
+    /// The number: 1 for the first session of the machine, and one more for each later one.
     #[must_use]
     pub fn number(self) -> u64 {
         self.0
     }
 }
 
-/// Who holds the console.
+/// The client that holds the console.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
     lease: Lease,
@@ -57,25 +60,25 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// Its lease.
+    /// The lease of its session.
     #[must_use]
     pub fn lease(&self) -> Lease {
         self.lease
     }
 
-    /// Who it is.
+    /// The client's name and credentials.
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// When it attached, on the caller's clock.
+    /// The time of its attach, on the caller's clock.
     #[must_use]
     pub fn since(&self) -> Duration {
         self.since
     }
 
-    /// When it last typed (or attached), on the caller's clock.
+    /// The time of its last input, or of its attach if it has typed nothing, on the caller's clock.
     #[must_use]
     pub fn last_input(&self) -> Duration {
         self.last_input
@@ -85,11 +88,11 @@ impl Holder {
 /// A session that is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// Which one.
+    /// The session's lease.
     pub lease: Lease,
-    /// Whose it was.
+    /// The client that held it.
     pub identity: Identity,
-    /// Why.
+    /// Why it ended.
     pub reason: EndReason,
     /// How long it lasted.
     pub held_for: Duration,
@@ -98,38 +101,39 @@ pub struct Ended {
 /// The answer to an attach.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attach {
-    /// The session that ended on the way: the one taken over, or one whose limit had passed unnoticed.
+    /// A session that this attach ended: it was taken over, its client had hung up, or it was past
+    /// a limit and no [`tick`](Session::tick) had noticed.
     pub ended: Option<Ended>,
     /// The new session, or why there is none.
     pub lease: Result<Lease, Refused>,
 }
 
-/// Which of the two limits.
+/// One of the two limits of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Limit {
-    /// No input for too long.
+    /// [`SessionPolicy::idle_limit`].
     Idle,
-    /// Attached for too long.
+    /// [`SessionPolicy::absolute_limit`].
     Absolute,
 }
 
-/// What the passing of time brought.
+/// A consequence of the passing of time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tick {
-    /// The holder is to be warned that a limit comes up.
+    /// The holder is to be warned of a limit.
     Warn {
-        /// Whom.
+        /// The holder's lease.
         lease: Lease,
-        /// Which limit.
+        /// The limit.
         limit: Limit,
-        /// How long until then.
+        /// The time left until the session ends.
         remaining: Duration,
     },
     /// A limit ended the session.
     End(Ended),
 }
 
-/// The gates that refuse an attach whoever asks.
+/// Conditions without which every attach is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Gates {
     powered: bool,
@@ -144,12 +148,12 @@ pub struct Session {
     gates: Gates,
     holder: Option<Holder>,
     last_lease: u64,
-    /// The latest time seen: the clock never goes back in here.
+    /// The latest time seen. An earlier one counts as this one, so time never goes back here.
     latest: Duration,
 }
 
 impl Session {
-    /// A free console of a machine that runs, its boot log on.
+    /// A console without a holder. The machine is powered on, and its boot log is on.
     #[must_use]
     pub fn new(policy: SessionPolicy) -> Self {
         let gates = Gates {
@@ -166,39 +170,42 @@ impl Session {
         }
     }
 
-    /// The rules it was made with.
+    /// The rules that it was made with.
     #[must_use]
     pub fn policy(&self) -> &SessionPolicy {
         &self.policy
     }
 
-    /// Who holds the console.
+    /// The client that holds the console; `None` if it is free.
     #[must_use]
     pub fn holder(&self) -> Option<&Holder> {
         self.holder.as_ref()
     }
 
-    /// Whether the machine is powered, as last told.
+    /// Whether the machine is powered on, as [`power_on`](Self::power_on) and
+    /// [`power_off`](Self::power_off) last said.
     #[must_use]
     pub fn is_powered(&self) -> bool {
         self.gates.powered
     }
 
-    /// Whether the boot log is on, as last told.
+    /// Whether the boot log is on, as [`set_boot_log`](Self::set_boot_log) last said.
     #[must_use]
     pub fn boot_log_is_on(&self) -> bool {
         self.gates.boot_log
     }
 
-    /// Whether sessions may begin at all: not once it was [shut down](Self::shut_down).
+    /// Whether sessions can still begin: false for good after [`shut_down`](Self::shut_down).
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.gates.open
     }
 
-    /// `identity` wants the console, by `force` if need be.
+    /// Gives the console to `identity`, or refuses it. With `force` the session of another holder
+    /// ends as taken over.
     ///
-    /// A holder that has hung up does not stand in the way: its session ends as closed by the client.
+    /// A holder that has [hung up](Self::hang_up) gives way without force: its session ends as
+    /// closed by the client.
     pub fn attach(&mut self, now: Duration, identity: Identity, force: bool) -> Attach {
         let now = self.clock(now);
         let mut ended = self.expire(now);
@@ -246,7 +253,8 @@ impl Session {
         }
     }
 
-    /// The client of `lease` has typed. Whether it may: only the holder, and only before its limits.
+    /// Records input from the client of `lease`, as activity. Returns whether it may type: only the
+    /// holder may, and only before its limits.
     #[must_use]
     pub fn input(&mut self, now: Duration, lease: Lease) -> bool {
         let now = self.clock(now);
@@ -264,7 +272,8 @@ impl Session {
         }
     }
 
-    /// The guest's output has reached the client of `lease`. Counts as activity only if the policy says so.
+    /// Records that output has reached the client of `lease`. It is activity only if the policy
+    /// [says so](SessionPolicy::output_counts).
     pub fn output(&mut self, now: Duration, lease: Lease) {
         let now = self.clock(now);
         if !self.policy.output_counts || self.overdue(now).is_some() {
@@ -276,15 +285,16 @@ impl Session {
         }
     }
 
-    /// The peer of `lease` is gone, though input of it is still on its way to the guest. The session goes on until that
-    /// is done, a limit ends it, or anybody attaches.
+    /// Records that the client of `lease` is gone or will never type again, while its input is
+    /// still on its way to the guest. The session goes on until [`detach`](Self::detach), a limit,
+    /// or the attach of any other client.
     pub fn hang_up(&mut self, lease: Lease) {
         if let Some(holder) = self.holder.as_mut().filter(|holder| holder.lease == lease) {
             holder.hung_up = true;
         }
     }
 
-    /// Ends the session of `lease`, if it still is the holder's.
+    /// Ends the session of `lease`, unless it is over already.
     pub fn detach(&mut self, now: Duration, lease: Lease, reason: EndReason) -> Option<Ended> {
         if self.holder.as_ref()?.lease == lease {
             self.end(now, reason)
@@ -305,18 +315,20 @@ impl Session {
         })
     }
 
-    /// The machine was powered off: the session ends, and none begins until [`power_on`](Self::power_on).
+    /// Records that the machine was powered off. The session ends, and none begins until
+    /// [`power_on`](Self::power_on).
     pub fn power_off(&mut self, now: Duration) -> Option<Ended> {
         self.gates.powered = false;
         self.end(now, EndReason::PoweredOff)
     }
 
-    /// The machine runs (again). Without effect if it did.
+    /// Records that the machine was powered on. No effect if it was on.
     pub fn power_on(&mut self) {
         self.gates.powered = true;
     }
 
-    /// The boot log was turned on or off. Turning it off ends a session only if the policy requires it on.
+    /// Records that the boot log was turned on or off. Off ends a session only if the policy
+    /// [requires the boot log](SessionPolicy::requires_boot_log).
     pub fn set_boot_log(&mut self, now: Duration, on: bool) -> Option<Ended> {
         self.gates.boot_log = on;
         if on || !self.policy.requires_boot_log {
@@ -325,14 +337,15 @@ impl Session {
         self.end(now, EndReason::Error("the boot log was turned off".into()))
     }
 
-    /// The service is going away: the session ends, and none begins any more.
+    /// Closes the console for good: the session ends, and none begins any more.
     pub fn shut_down(&mut self, now: Duration) -> Option<Ended> {
         self.gates.open = false;
         self.end(now, EndReason::ShuttingDown)
     }
 
-    /// Lets time pass: call it at [`next_deadline`](Self::next_deadline), and before anything else at `now`. Call again
-    /// until it answers `None`.
+    /// Lets time pass, and returns one consequence. Call it at
+    /// [`next_deadline`](Self::next_deadline) before anything else, and again until it returns
+    /// `None`.
     pub fn tick(&mut self, now: Duration) -> Option<Tick> {
         let now = self.clock(now);
         if let Some(ended) = self.expire(now) {
@@ -362,8 +375,8 @@ impl Session {
         })
     }
 
-    /// When [`tick`](Self::tick) next has something to say; `None` while nothing can expire. Never earlier than the
-    /// latest time seen without `tick` having something to say.
+    /// The next time when [`tick`](Self::tick) returns something; `None` while nothing can expire.
+    /// If it is not later than the latest time seen, `tick` returns something now.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
         let ends = self.ends().into_iter().flatten().map(|(_, at)| at);
@@ -388,7 +401,7 @@ impl Session {
         }
     }
 
-    /// When each limit ends the session; the absolute one first, so that it wins a tie.
+    /// When each limit ends the session. The absolute limit comes first, so that it wins a tie.
     fn ends(&self) -> [Option<(Limit, Duration)>; 2] {
         let Some(holder) = &self.holder else {
             return [None, None];
@@ -406,7 +419,7 @@ impl Session {
         ]
     }
 
-    /// When each warning that has not been given is due.
+    /// When each warning is due that has not been given yet.
     fn warnings(&self) -> [Option<(Limit, Duration)>; 2] {
         let Some(holder) = &self.holder else {
             return [None, None];

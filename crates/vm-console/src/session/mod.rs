@@ -1,8 +1,8 @@
-//! Who may type: one exclusive holder, decided by a pure state machine.
+//! Who may type: one exclusive holder, chosen by a pure state machine.
 //!
-//! [`Session`] knows no socket, no clock and no thread. Time is an argument (a [`Duration`](std::time::Duration) since any fixed origin, from
-//! a monotonic clock), and what must happen as a consequence comes back as a value. The whole of it can therefore be run
-//! a million times in a test.
+//! [`Session`] knows no socket, no clock and no thread. It is told the time as a
+//! [`Duration`](std::time::Duration) since any fixed origin, from a monotonic clock, and it returns
+//! the consequences as values. So a test can run all of it a million times.
 //!
 //! ```
 //! use std::time::Duration;
@@ -16,14 +16,14 @@
 //! let held = session.attach(at(0), ada.clone(), false).lease.unwrap();
 //! assert!(session.input(at(1), held), "the holder may type");
 //!
-//! // Without force, an attach is refused, and told by whom the console is held.
+//! // Without force, an attach is refused, and the answer names the holder.
 //! let refused = session.attach(at(5), bob.clone(), false).lease.unwrap_err();
 //! assert!(matches!(refused, Refused::Busy { holder, .. } if holder == ada));
 //!
 //! // With force, the old holder's session ends with a reason that names the taker.
 //! let taken = session.attach(at(6), bob.clone(), true);
 //! assert_eq!(taken.ended.unwrap().reason, EndReason::TakenOver { by: bob });
-//! assert!(!session.input(at(7), held), "the old lease types nothing any more");
+//! assert!(!session.input(at(7), held), "the old holder cannot type any more");
 //! ```
 //!
 //! # Limits and odd clocks
@@ -31,13 +31,13 @@
 //! | case | what happens |
 //! |---|---|
 //! | a limit of zero | there is no such limit |
-//! | a limit so large that the deadline is beyond [`Duration::MAX`](std::time::Duration::MAX) | there is no such limit |
-//! | the warning time is zero, or not shorter than the limit | no warning before that limit |
+//! | a deadline beyond [`Duration::MAX`](std::time::Duration::MAX) | there is no such limit |
+//! | a warning time that is zero, or not shorter than the limit | no warning before that limit |
 //! | the clock stands still | nothing expires, everything else works |
 //! | the clock goes back | it counts as standing still until it has caught up |
-//! | the clock leaps forward | limits that it leapt over end the session at the next [`tick`](Session::tick) |
-//! | both limits fall on one instant | the absolute one is named: it would have ended the session whatever the activity |
-//! | input arrives after the idle limit, before the tick that would have noticed | it is refused; it cannot revive the session |
+//! | the clock leaps over a limit | the next [`tick`](Session::tick) or attach ends the session |
+//! | both limits fall on one instant | the absolute one is named: no input could have moved it |
+//! | input after the idle limit, before a tick | is refused, and does not revive the session |
 
 mod authorizer;
 mod machine;

@@ -1,4 +1,4 @@
-//! Why a session was refused, and why it ended.
+//! The reasons why an attach is refused, and why a session ends.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,43 +6,46 @@ use std::time::Duration;
 use super::Identity;
 use crate::when::Span;
 
-/// Why a session ended. Every session ends with exactly one of these, and its client is told which.
+/// Why a session ended. Each session ends with exactly one of these. A client of a control socket
+/// is told which; so is a raw client, if [`notices`](crate::ConsoleConfig::notices) are on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndReason {
     /// The client closed its side, detached or died.
     ClientClosed,
-    /// Somebody else took the console by force.
+    /// Another client took the console by force.
     TakenOver {
         /// The new holder.
         by: Identity,
     },
-    /// No input for the idle limit.
+    /// There was no input for as long as the idle limit.
     Idle {
-        /// The limit that was reached.
+        /// The idle limit.
         limit: Duration,
     },
     /// The absolute limit was reached, whatever the activity.
     MaximumReached {
-        /// The limit that was reached.
+        /// The absolute limit.
         limit: Duration,
     },
     /// The machine was powered off.
     PoweredOff,
-    /// The client fell further behind than the configured bound, or lost output where its policy forbids a gap.
+    /// The client was further behind than [`max_behind`](crate::ConsoleConfig::max_behind) allows,
+    /// or lost output where [`gaps`](crate::ConsoleConfig::gaps) forbids it.
     TooSlow,
-    /// The owner withdrew the right to be here.
+    /// The owner withdrew the client's right.
     Revoked,
-    /// The service is shutting down.
+    /// The service is shutting down, or the console is no longer served.
     ShuttingDown,
-    /// Something failed; the text names what.
+    /// Something failed. The text says what, and is shown to the client.
     Error(String),
 }
 
 impl EndReason {
-    /// How many kinds there are; [`index`](Self::index) is below it.
+    /// The number of kinds, 9. [`index`](Self::index) is less.
     pub const KINDS: usize = 9;
 
-    /// A dense number for counting, in the order of declaration.
+    /// A number from 0 to [`KINDS`](Self::KINDS) - 1 for counting, in the order of declaration. The
+    /// protocol has numbers of its own.
     #[must_use]
     pub fn index(&self) -> usize {
         match self {
@@ -58,7 +61,7 @@ impl EndReason {
         }
     }
 
-    /// The names that belong to [`index`](Self::index), for counters and logs.
+    /// The name of each kind at its [`index`](Self::index), for counters and logs.
     pub const NAMES: [&'static str; Self::KINDS] = [
         "client closed",
         "taken over",
@@ -71,13 +74,13 @@ impl EndReason {
         "error",
     ];
 
-    /// Whether the client is still shown the output up to the moment of the end. A revoked or hopelessly slow one is
-    /// not.
+    /// Whether the client is still sent the output from before the end.
     pub(crate) fn lets_output_drain(&self) -> bool {
         !matches!(self, Self::Revoked | Self::TooSlow | Self::Error(_))
     }
 
-    /// Whether input that the guest has not taken yet still belongs to it: only if the client left of its own accord.
+    /// Whether the guest still gets the input that it has not taken: only if the client left by
+    /// itself, since any other end takes away its right to type.
     pub(crate) fn keeps_input(&self) -> bool {
         matches!(self, Self::ClientClosed)
     }
@@ -101,35 +104,37 @@ impl fmt::Display for EndReason {
     }
 }
 
-/// Why an attach was refused. Nothing changed for whoever holds the console.
+/// Why an attach was refused. A refusal changes nothing for the holder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// Somebody holds it, and the attach did not ask to force.
+    /// Another client holds the console, and the attach did not ask for force.
     Busy {
-        /// Who holds it.
+        /// The holder.
         holder: Identity,
-        /// For how long.
+        /// Time since the holder attached.
         held_for: Duration,
         /// Time since the holder's last input.
         idle_for: Duration,
     },
-    /// The machine is off; attach again when it runs.
+    /// The machine is off. Attach again when it runs; observers may attach now.
     PoweredOff,
-    /// The policy wants the boot log on, and it is off.
+    /// The boot log is off. Observers need it on, and so do holders if the policy
+    /// [says so](super::SessionPolicy::requires_boot_log).
     BootLogOff,
-    /// This client has no right to attach.
+    /// The client has no right to attach, or as an observer no right to read the log.
     NotPermitted,
-    /// As many read-only observers as are allowed are there already.
+    /// There are as many observers as [`max_observers`](crate::ConsoleConfig::max_observers)
+    /// allows.
     TooManyObservers,
-    /// The service is shutting down.
+    /// The service is shutting down, or the console is no longer served.
     ShuttingDown,
 }
 
 impl Refused {
-    /// How many kinds there are; [`index`](Self::index) is below it.
+    /// The number of kinds, 6. [`index`](Self::index) is less.
     pub const KINDS: usize = 6;
 
-    /// The names that belong to [`index`](Self::index), for counters and logs.
+    /// The name of each kind at its [`index`](Self::index), for counters and logs.
     pub const NAMES: [&'static str; Self::KINDS] = [
         "busy",
         "powered off",
@@ -139,7 +144,8 @@ impl Refused {
         "shutting down",
     ];
 
-    /// A dense number for counting, in the order of declaration.
+    /// A number from 0 to [`KINDS`](Self::KINDS) - 1 for counting, in the order of declaration. The
+    /// protocol has numbers of its own.
     #[must_use]
     pub fn index(&self) -> usize {
         match self {
