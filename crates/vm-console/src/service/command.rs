@@ -1,4 +1,4 @@
-//! What the owner asks of the service, and what becomes of it.
+//! The owner's commands to the service, and the result of an attach.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(super) enum Command {
     ShutDown,
 }
 
-/// A console that is to be served.
+/// A console to serve.
 pub(super) struct Added {
     pub(super) console: Console,
     pub(super) port: Arc<dyn GuestPort>,
@@ -31,7 +31,7 @@ pub(super) struct Added {
 }
 
 impl Command {
-    /// The console that it is for, once that was added.
+    /// The console that it is for; `None` if it is for the service.
     pub(super) fn console(&self) -> Option<ConsoleId> {
         match self {
             Self::Add(..) | Self::ShutDown => None,
@@ -45,11 +45,11 @@ impl Command {
     }
 }
 
-/// What became of an attach.
+/// The result of an attach by the owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// There was no session.
+    /// The attach was refused.
     Refused(Refused),
-    /// There was one, and it is over.
+    /// The session began, and it has ended.
     Ended(EndReason),
 }

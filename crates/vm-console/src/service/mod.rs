@@ -8,8 +8,9 @@
 //!
 //! - `vm-console-log` writes warnings to the `log` crate. Each service starts it with its first
 //!   warning, and it ends with the service.
-//! - `vm-console-close` closes descriptors that clients have passed, since closing them may wait.
-//!   There are at most 16 for the whole process, and each ends after a second without work.
+//! - `vm-console-close` closes descriptors that clients have passed, and adopted listeners, since
+//!   closing them may wait. There are at most 16 for the whole process, and each ends after a
+//!   second without work.
 //!
 //! ```
 //! use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! A way in, as the service sees it: one trait, so that a transport is one file.
+//! The trait of all ways in, through which the service accepts clients: a transport is one file.
 
 use std::fmt;
 use std::io;
@@ -9,60 +9,61 @@ use super::Transport;
 use super::identity::Credentials;
 use super::stream::Stream;
 
-/// Somewhere that clients come in. Nothing has a default: each transport has to decide.
+/// A way in for clients. No method has a default, so that each transport has to decide.
 pub(crate) trait Accepts: fmt::Debug + Send {
-    /// The descriptor that is readable when [`accept`](Self::accept) may have something to say. It
-    /// may be another one after [`release`](Self::release), and none if that failed.
+    /// The descriptor that becomes readable when [`accept`](Self::accept) should be called. It may
+    /// be another one after [`release`](Self::release), and there is none if that failed.
     fn descriptor(&self) -> Option<RawFd>;
 
-    /// Looks once whether a client has come, without waiting.
+    /// Accepts one client, without waiting.
     fn accept(&mut self) -> Came;
 
-    /// Whether it is of no use once the service shuts down. A pty is: it carries its client's
-    /// farewell.
+    /// Whether it is closed as soon as the service shuts down. A pty is not, because its client
+    /// still reads its farewell through it.
     fn closes_at_shut_down(&self) -> bool;
 
-    /// The client that [`accept`](Self::accept) gave is gone, for `how`. If this fails it is to be
-    /// called again, before anything else.
+    /// Makes it ready for another client, after the one from [`accept`](Self::accept) is gone.
+    /// Called only for clients that were [exclusive](Accepted::exclusive). If it fails, call it again
+    /// before any other method.
     fn release(&mut self, how: Release) -> io::Result<()>;
 }
 
-/// What looking for a client came to.
+/// The outcome of [`Accepts::accept`].
 #[derive(Debug)]
 pub(crate) enum Came {
-    /// A client.
+    /// A client was accepted.
     Client(Accepted),
-    /// One that was gone before it was accepted. There may be another.
+    /// A client left before it was accepted. There may be another.
     Lost,
-    /// Nobody.
+    /// No client waits.
     Nobody,
     /// The one client of this way in has left.
     Left,
-    /// Somebody waits, but descriptors or memory have run out.
+    /// A client waits, but descriptors or memory have run out.
     Exhausted(io::Error),
-    /// Nobody can come in here any more.
+    /// No client can come in here any more.
     Dead(io::Error),
 }
 
-/// Why a way in has no client any more.
+/// How a way in has lost its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Release {
-    /// It left.
+    /// The client left.
     Left,
-    /// The service let it go.
+    /// The service disconnects it.
     LetGo,
 }
 
-/// A client that has come.
+/// A client that was accepted.
 #[derive(Debug)]
 pub(crate) struct Accepted {
     pub(crate) stream: Box<dyn Stream>,
     pub(crate) transport: Transport,
     pub(crate) credentials: Option<Credentials>,
-    /// Whether its user may come in here.
+    /// Whether its user may connect here.
     pub(crate) admitted: bool,
-    /// Whether this way in has no other client as long as this one is there.
+    /// Whether this way in can have no other client while this one is there.
     pub(crate) exclusive: bool,
-    /// How long it needs before it can be shown anything.
+    /// How long to wait before anything is sent to it.
     pub(crate) settles: Duration,
 }

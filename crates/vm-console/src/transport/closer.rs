@@ -1,20 +1,22 @@
-//! Closing what a client has passed, where that cannot stop anybody.
+//! Closing descriptors from outside, on threads that do nothing else.
 //!
-//! `close` can wait for whoever made the descriptor: a TCP socket with `SO_LINGER` waits for its
-//! peer, a file on a FUSE mount for its server. So a descriptor that came from a client is never
-//! closed by the thread that serves the others, but by a thread that has nothing else to do.
+//! `close` can wait: for a TCP socket with `SO_LINGER` until its peer has read, for a file on a
+//! FUSE mount until its server answers. So the service's thread never closes a descriptor that a
+//! client has passed.
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Threads at one time. More than one, so that a descriptor that does not close holds up no other.
+/// Most threads at one time. One would not do: a descriptor whose close does not return holds up
+/// its thread.
 const THREADS: usize = 16;
-/// Descriptors that may wait. Beyond that all threads are stuck in calls that do not return, and
-/// one more descriptor stays open for good rather than stop the service.
+/// Most descriptors that wait to be closed. If there are as many, all threads are stuck in calls
+/// that do not return. A further descriptor then stays open for good, since the service must not
+/// stop.
 const WAITING: usize = 1024;
-/// How long a thread waits for more before it ends.
+/// How long a thread without work waits before it ends.
 const IDLE: Duration = Duration::from_secs(1);
 
 struct Closers {
@@ -30,10 +32,10 @@ static CLOSERS: Mutex<Closers> = Mutex::new(Closers {
 });
 static MORE: Condvar = Condvar::new();
 
-/// Closes `descriptor` on another thread. Returns at once.
+/// Closes `descriptor` on another thread, and returns at once.
 pub(crate) fn close_elsewhere(descriptor: OwnedFd) {
-    // A socket without linger time closes at once. Whoever shares it can set that again, so this
-    // only makes the usual case cheap.
+    // A socket without linger time closes at once. This only makes the usual case cheap, since
+    // another owner of the socket can set a time again.
     let _ = rustix::net::sockopt::set_socket_linger(&descriptor, None);
     let mut closers = CLOSERS.lock().unwrap_or_else(PoisonError::into_inner);
     if closers.waiting.len() >= WAITING {
@@ -45,7 +47,8 @@ pub(crate) fn close_elsewhere(descriptor: OwnedFd) {
         MORE.notify_one();
     } else if closers.threads < THREADS {
         let thread = std::thread::Builder::new().name("vm-console-close".into());
-        // Without a thread it waits for one of those that are there, or for the next try.
+        // If no thread can be started, one that runs closes the descriptor, or the next call tries
+        // again.
         if thread.spawn(close_all).is_ok() {
             closers.threads += 1;
         }
@@ -87,21 +90,21 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let mut peers = Vec::new();
         for _ in 0..4 {
-            // Its close waits, as its peer reads nothing of what is left.
+            // Its close waits, since its peer does not read the rest.
             let mut ours = TcpStream::connect(address).unwrap();
             peers.push(listener.accept().unwrap());
             ours.set_nonblocking(true).unwrap();
             while ours.write(&[0; 4096]).is_ok() {}
             let shared = ours.try_clone().unwrap();
             close_elsewhere(OwnedFd::from(ours));
-            // Set again after it was taken back, as somebody hostile would.
+            // A hostile client would set the linger time again after it was taken back.
             let minute = Some(Duration::from_mins(1));
             rustix::net::sockopt::set_socket_linger(&shared, minute).unwrap();
             CLOSERS.lock().unwrap().waiting.push_back(shared.into());
         }
         let (reader, writer) = rustix::pipe::pipe().unwrap();
         close_elsewhere(writer);
-        // The end of the file tells that the other end was closed.
+        // The reader sees the end of the file once the other end is closed.
         let mut ready = [rustix::event::PollFd::new(
             &reader,
             rustix::event::PollFlags::IN,

@@ -1,29 +1,29 @@
-//! Who a client is: the name it goes by, and what the kernel vouches for.
+//! A client's identity: the name that it gives, and the credentials that the kernel gives.
 
 use std::fmt;
 
 use super::Transport;
 pub(crate) use super::printable::printable;
 
-/// Longest name kept, in bytes. A longer one is cut at a character border.
+/// Longest name of a client, in bytes. A longer one is cut at a character border.
 pub const NAME_LIMIT: usize = 128;
 
-/// What the kernel says about the process at the other end of a unix socket (`SO_PEERCRED`).
+/// The process at the other end of a unix socket, as the kernel says (`SO_PEERCRED`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Credentials {
     /// Effective user id when it connected.
     pub uid: u32,
     /// Effective group id when it connected.
     pub gid: u32,
-    /// Process id when it connected; 0 if the process is in a namespace we cannot see.
+    /// Process id when it connected; 0 if its process id namespace is not visible from here.
     pub pid: u32,
 }
 
-/// Who a client is, as shown to others and as recorded for audit.
+/// A client's identity, as others see it and as audit events record it.
 ///
-/// The name is a claim; the credentials are a fact. [`Display`](fmt::Display) shows both, so that a
-/// claim never hides a fact. The name is printed on other people's terminals, so it holds no
-/// control character and nothing invisible.
+/// The client chooses its name freely, while the credentials come from the kernel.
+/// [`Display`](fmt::Display) shows both, so a false name cannot hide the credentials. The name is
+/// printed on other people's terminals, so it has no control or invisible characters.
 ///
 /// ```
 /// use vm_console::session::{Credentials, Identity, Transport};
@@ -40,11 +40,12 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// A client of `transport` that goes by `name`, which may be empty.
+    /// The identity of a client of `transport` with this name, which may be empty, and without
+    /// credentials.
     ///
-    /// Control, format, invisible, private and unassigned characters become `?`, and so does a
-    /// combining mark after four others; spaces of other widths become plain ones. What is longer
-    /// than [`NAME_LIMIT`] bytes is cut.
+    /// Control, format, invisible, private and unassigned characters become `?`. So does a
+    /// combining mark after four others or at the start. Spaces of other widths become plain ones.
+    /// A name of more than [`NAME_LIMIT`] bytes is cut.
     #[must_use]
     pub fn new(transport: Transport, name: &str) -> Self {
         Self {
@@ -54,26 +55,26 @@ impl Identity {
         }
     }
 
-    /// The same client, vouched for by the kernel.
+    /// The same identity with these credentials.
     #[must_use]
     pub fn with_credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = Some(credentials);
         self
     }
 
-    /// The name it goes by; empty if it gave none.
+    /// The client's name; empty if it gave none.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What the kernel says about it, where the transport can tell.
+    /// The client's credentials; `None` if its transport has none.
     #[must_use]
     pub fn credentials(&self) -> Option<Credentials> {
         self.credentials
     }
 
-    /// How it reached the console.
+    /// The client's way to the console.
     #[must_use]
     pub fn transport(&self) -> Transport {
         self.transport

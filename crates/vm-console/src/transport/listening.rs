@@ -1,4 +1,4 @@
-//! A listening socket, and how it is closed.
+//! A listening socket that can be closed without waiting.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -8,18 +8,18 @@ use rustix::net::{Shutdown, SocketFlags};
 use super::closer::close_elsewhere;
 use super::stream::Socket;
 
-/// Clients that wait to be accepted are closed with a listening socket, and so is what they have
-/// sent along, which might wait. So they are taken out of it first.
+/// A listening socket. Closing it also closes the clients that wait to be accepted, and the
+/// descriptors that they have sent, which might wait. So those clients are taken out first.
 #[derive(Debug)]
 pub(super) struct ListeningSocket {
-    /// `None` only while it is dropped.
+    /// `None` only while this is dropped.
     fd: Option<OwnedFd>,
-    /// Somebody else may go on listening on it.
+    /// Whether another process may go on listening on it.
     is_shared: bool,
 }
 
 impl ListeningSocket {
-    /// Made here.
+    /// A socket that this process has made.
     pub(super) fn own(fd: OwnedFd) -> Self {
         Self {
             fd: Some(fd),
@@ -27,7 +27,7 @@ impl ListeningSocket {
         }
     }
 
-    /// Made by somebody else, who may keep it open.
+    /// A socket from somebody else, who may keep it open.
     pub(super) fn shared(fd: OwnedFd) -> Self {
         Self {
             fd: Some(fd),
@@ -40,7 +40,7 @@ impl AsFd for ListeningSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match &self.fd {
             Some(fd) => fd.as_fd(),
-            // Nobody can ask while it is dropped.
+            // Never reached: no caller has it while it is dropped.
             None => rustix::stdio::stdin(),
         }
     }
@@ -50,15 +50,15 @@ impl Drop for ListeningSocket {
     fn drop(&mut self) {
         let Some(fd) = self.fd.take() else { return };
         if self.is_shared {
-            // Who waits may be the other owner's, so nobody is taken out.
+            // Clients that wait may be for the other owner, so none is taken out.
             return close_elsewhere(fd);
         }
-        // After this nobody can join those who wait, whose number is bounded.
+        // No further client can connect after this, and the number of those that wait is bounded.
         let _ = rustix::net::shutdown(&fd, Shutdown::Both);
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         loop {
             match rustix::net::accept_with(&fd, flags) {
-                // Closed as any other client.
+                // Its drop takes passed descriptors out, as for any other client.
                 Ok(connection) => drop(Socket::new(connection)),
                 Err(Errno::INTR | Errno::CONNABORTED) => {}
                 Err(_) => return,

@@ -1,12 +1,15 @@
-//! How clients reach a console.
+//! The ways in which clients reach a console.
 //!
 //! | transport | carries | identity | can force | BREAK |
 //! |---|---|---|---|---|
-//! | [unix socket](unix), raw | bytes, nothing else | `SO_PEERCRED` | by a listener made for it | no |
-//! | control socket | [frames](crate::protocol) | `SO_PEERCRED` and a name | yes | yes |
-//! | passed socket (`SCM_RIGHTS`) | bytes | of who passed it | yes | no |
-//! | [stdio] | bytes, with [escapes](crate::escape) if wanted | of this process | as the owner says | `~B` |
+//! | [unix socket](unix), raw | bytes | `SO_PEERCRED` | if its listener does | no |
+//! | control socket | [frames](crate::protocol) | `SO_PEERCRED`, a name | yes | yes |
+//! | socket passed over that | bytes | of its sender, a name | yes | no |
+//! | attached by the owner ([stdio]) | bytes | of this process | if the owner says so | `~B` |
 //! | [pty] | bytes | none | no | no |
+//!
+//! A client that the owner attaches may have [escapes](crate::escape), `~B` among them, and another
+//! identity.
 
 pub(crate) mod accept;
 mod closer;
@@ -24,7 +27,7 @@ use std::fmt;
 use accept::Accepts;
 use unix::UnixSocket;
 
-/// How a client reached the console.
+/// A client's way to the console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Transport {
@@ -34,9 +37,9 @@ pub enum Transport {
     Control,
     /// The slave side of a pseudo-terminal.
     Pty,
-    /// A pair of descriptors that the owner handed over, as standard input and output.
+    /// A pair of files that the owner attached, such as standard input and output.
     Stdio,
-    /// A connected socket that arrived as a descriptor.
+    /// A connected socket that came as a descriptor: over a control socket, or from the owner.
     Passed,
 }
 
@@ -52,35 +55,37 @@ impl fmt::Display for Transport {
     }
 }
 
-/// Where a console's clients come in. Made by the owner, who so learns at once if a socket cannot be
-/// had; then given to [`ServiceHandle::add`](crate::service::ServiceHandle::add).
+/// A way in for a console's clients. The owner makes the socket or pty, and so learns at once if
+/// that fails, and gives the listener to [`ServiceHandle::add`](crate::service::ServiceHandle::add)
+/// or [`ConsoleHandle::listen`](crate::service::ConsoleHandle::listen).
 #[derive(Debug)]
 pub struct Listener {
     pub(crate) source: Box<dyn Accepts>,
     pub(crate) kind: Kind,
 }
 
-/// What a connection is taken for.
+/// How connections of a listener are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Raw { force: bool, read_only: bool },
     Control,
 }
 
-/// A connection is an attach, refused if the console is taken.
+/// Each connection is an attach without force.
 const RAW: Kind = Kind::Raw {
     force: false,
     read_only: false,
 };
 
 impl Listener {
-    /// Raw bytes: `socat`, `nc`. A connection is an attach; refused if the console is taken.
+    /// Raw bytes, for `socat` and `nc`. Each connection is an attach, which is refused while
+    /// another client holds the console.
     #[must_use]
     pub fn raw(socket: UnixSocket) -> Self {
         Self::of(Box::new(socket), RAW)
     }
 
-    /// Raw bytes, and whoever connects takes the console from its holder.
+    /// Raw bytes. Each connection takes the console from its holder by force.
     #[must_use]
     pub fn raw_forcing(socket: UnixSocket) -> Self {
         Self::of(
@@ -92,7 +97,7 @@ impl Listener {
         )
     }
 
-    /// Raw bytes, output only: whoever connects watches. What it sends is dropped.
+    /// Raw bytes, for observers: each connection only watches, and its input is dropped.
     #[must_use]
     pub fn observers(socket: UnixSocket) -> Self {
         Self::of(
@@ -104,13 +109,13 @@ impl Listener {
         )
     }
 
-    /// Frames; see [`protocol`](crate::protocol).
+    /// A control socket, which carries frames; see [`protocol`](crate::protocol).
     #[must_use]
     pub fn control(socket: UnixSocket) -> Self {
         Self::of(Box::new(socket), Kind::Control)
     }
 
-    /// A pseudo-terminal: `picocom`, `screen`.
+    /// A pseudo-terminal, for `picocom` and `screen`. Each open is an attach without force.
     #[must_use]
     pub fn pty(pty: pty::Pty) -> Self {
         Self::of(Box::new(pty), RAW)

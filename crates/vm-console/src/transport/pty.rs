@@ -1,13 +1,14 @@
 //! A pseudo-terminal with a stable name, for `picocom` and `screen`.
 //!
-//! A session begins when the slave is opened and ends when it is closed, as on a socket. Whether
-//! somebody has it open is the master's state: as long as nobody does, the master is hung up. An
-//! open causes no event on the master, so inotify on the slave's device tells when to look; its
-//! events are not counted, since the kernel merges equal neighbours. The line's settings (raw) stay
-//! while the master is open.
+//! A session begins when the slave is opened and ends when it is closed, as on a socket. The master
+//! is hung up while nobody has the slave open. An open causes no event on the master, so inotify
+//! watches the slave's device, and each of its events means a look at the master. They are not
+//! counted, since the kernel merges equal events that follow each other. The line's settings (raw)
+//! stay while the master is open.
 //!
-//! To disconnect a client (taken over, idle, refused) the pty is closed, which hangs it up, and another is made; the
-//! symlink is moved to it in one step. BREAK cannot cross a pty: use a control socket.
+//! To disconnect a client (taken over, idle, refused), the service closes the pty, which hangs the
+//! client up. It makes another pty and moves the symlink to that in one step. BREAK cannot cross a
+//! pty: use a control socket.
 
 use std::ffi::{CString, OsStr};
 use std::io;
@@ -30,38 +31,43 @@ use super::accept::{Accepted, Accepts, Came, Release};
 use super::stream::File;
 use super::unix::BindError;
 
-/// Terminal programs set the line up after opening it and flush what has arrived by then; replay waits this long.
+/// How long the replay waits after an open. Terminal programs first set the line up, and flush the
+/// output that has arrived by then.
 const SETTLE: Duration = Duration::from_millis(150);
 
-/// A pseudo-terminal, its slave reachable through a symlink. Dropping it removes the symlink.
+/// A pseudo-terminal, whose slave is reached through a symlink. Dropping it removes the symlink.
 #[derive(Debug)]
 pub struct Pty {
     link: PathBuf,
     device: PathBuf,
-    /// `None` when another one could not be had yet.
+    /// `None` while no new pty could be made.
     pair: Option<Pair>,
-    /// Last, so that the symlink is gone when another owner may make it.
+    /// The last field, so that the symlink is gone before another owner may make it.
     _claim: LinkClaim,
-    /// A client of it was accepted and not released.
+    /// Whether a client was accepted and not released yet.
     is_served: bool,
 }
 
 #[derive(Debug)]
 struct Pair {
     master: OwnedFd,
-    /// Tells opens and closes of the slave.
+    /// Inotify, readable after the slave was opened or closed.
     watch: OwnedFd,
     device: PathBuf,
 }
 
 impl Pty {
-    /// Makes a pty and a symlink to its slave at `link`. A symlink that is there is replaced, unless
-    /// its owner lives; anything else is left alone. A lock on `link.lock` beside it, which is gone
-    /// with the pty, tells owners apart: a device's number alone is soon another terminal's.
+    /// Makes a pty, and a symlink to its slave at `link`.
+    ///
+    /// A symlink of an owner that is gone is replaced; anything else at `link` is left alone. While
+    /// the pty lives it holds a lock on the file `link.lock` beside it, and removes that file at
+    /// the end. The symlink alone could not show that its owner is gone, because the device's
+    /// number is soon given to another terminal.
     ///
     /// # Errors
-    /// Somebody else serves a pty there (`AddrInUse`), no pty can be had, or the symlink cannot be
-    /// made.
+    /// The [kind](BindError::kind) is `AddrInUse` if another owner serves a pty there, and
+    /// `AlreadyExists` is the source if there is something that is no symlink. Otherwise no pty can
+    /// be made, or not the lock file or the symlink.
     pub fn open(link: impl AsRef<Path>) -> Result<Self, BindError> {
         let link = link.as_ref();
         let error = |what, source: io::Error| BindError::new(link.as_os_str(), what, source);
@@ -83,7 +89,8 @@ impl Pty {
         })
     }
 
-    /// The device that the symlink leads to at present.
+    /// The slave's device, to which the symlink leads now. It is another one after a client was
+    /// disconnected.
     #[must_use]
     pub fn device(&self) -> &Path {
         &self.device
@@ -126,16 +133,16 @@ impl Accepts for Pty {
     fn release(&mut self, how: Release) -> io::Result<()> {
         self.is_served = false;
         if let (Release::Left, Some(pair)) = (how, &self.pair) {
-            // What the last client left unread is not for the next, unless that is there already.
-            // An error leaves it what there is.
+            // Output that the last client did not read is not for the next one. If that is there
+            // already, or if this fails, it gets that output.
             if !pair.is_open() {
                 let _ = pair.drop_unread();
             }
             return Ok(());
         }
-        // Closing the pty hangs its client up. The next one is made first, so that the symlink
-        // leads somewhere at all times. If it cannot be had, the client is hung up all the same, and
-        // that may free the descriptors for it.
+        // Closing the old pty hangs its client up. The new pty is made first, so that the symlink
+        // never leads nowhere. If it cannot be made, the client is hung up all the same, which may
+        // free the descriptors for another try.
         let pair = Pair::new().or_else(|_| {
             self.pair = None;
             Pair::new()
@@ -150,13 +157,13 @@ impl Accepts for Pty {
 impl Drop for Pty {
     fn drop(&mut self) {
         if std::fs::read_link(&self.link).is_ok_and(|target| target == self.device) {
-            // A symlink that stays behind is replaced next time.
+            // If this fails, the next owner replaces the symlink.
             let _ = std::fs::remove_file(&self.link);
         }
     }
 }
 
-/// The right to make the symlink, while it lives.
+/// The right to make the symlink, for as long as this lives.
 #[derive(Debug)]
 struct LinkClaim {
     path: PathBuf,
@@ -164,7 +171,7 @@ struct LinkClaim {
 }
 
 impl LinkClaim {
-    /// `WouldBlock`: somebody else has it.
+    /// Fails with `WouldBlock` if another owner has it.
     fn take(link: &Path) -> io::Result<Self> {
         let mut path = link.as_os_str().to_owned();
         path.push(".lock");
@@ -175,7 +182,7 @@ impl LinkClaim {
             options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
             let file = options.open(&path)?;
             file.try_lock()?;
-            // Its last owner may have removed it between the two steps.
+            // The last owner may have removed the file before it was locked here.
             let is_there = std::fs::metadata(&path).is_ok_and(|found| {
                 file.metadata()
                     .is_ok_and(|ours| (ours.dev(), ours.ino()) == (found.dev(), found.ino()))
@@ -189,9 +196,10 @@ impl LinkClaim {
 
 impl Drop for LinkClaim {
     fn drop(&mut self) {
-        // Removed first: whoever locks it afterwards sees that it is not the one at the path.
+        // The file is removed while it is locked. An owner that has it open sees after locking it
+        // that it is not the file at the path.
         let _ = std::fs::remove_file(&self.path);
-        // Closing is not enough: a process that was forked meanwhile may hold it open for a while.
+        // Closing is not enough: a process forked meanwhile may keep the file open for a while.
         let _ = self.file.unlock();
     }
 }
@@ -218,7 +226,7 @@ impl Pair {
         let mut settings = rustix::termios::tcgetattr(&slave)?;
         settings.make_raw();
         rustix::termios::tcsetattr(&slave, OptionalActions::Now, &settings)?;
-        // Only a slave that was open and is closed shows on the master.
+        // The master is hung up only after the slave was open once and is closed.
         drop(slave);
         Ok(pair)
     }
@@ -228,29 +236,29 @@ impl Pair {
         Ok(rustix::fs::open(&self.device, flags, Mode::empty())?)
     }
 
-    /// Whether somebody has the slave open.
+    /// Whether the slave is open in any process.
     fn is_open(&self) -> bool {
         let mut buffer = [MaybeUninit::uninit(); 1024];
         let mut events = Reader::new(&self.watch, &mut buffer);
-        // An error means: nothing more to read for now.
+        // An error means that there is no further event now.
         while events.next().is_ok() {}
         let mut master = [PollFd::new(&self.master, PollFlags::empty())];
         let now = Timespec::default();
         match rustix::event::poll(&mut master, Some(&now)) {
             Ok(_) => !master[0].revents().contains(PollFlags::HUP),
-            // The next event asks again.
+            // The next event leads to another look.
             Err(_) => false,
         }
     }
 
-    /// Drops what waits to be read from the slave.
+    /// Drops the output that has not been read from the slave.
     fn drop_unread(&self) -> io::Result<()> {
         let slave = self.open_slave()?;
         Ok(rustix::termios::tcflush(&slave, QueueSelector::IFlush)?)
     }
 }
 
-/// Makes `link` lead to `device`, in one step if it led elsewhere before.
+/// Makes `link` a symlink to `device`. A symlink that is there is replaced in one step.
 fn point(link: &Path, device: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(link) {
         Ok(found) if !found.is_symlink() => return Err(io::ErrorKind::AlreadyExists.into()),
@@ -263,7 +271,7 @@ fn point(link: &Path, device: &Path) -> io::Result<()> {
     draft.push(name);
     draft.push(format!(".{}", std::process::id()));
     let draft = link.with_file_name(draft);
-    // Left over from a process of the same id, if at all.
+    // There is one only if an earlier process of the same id has left it.
     let _ = std::fs::remove_file(&draft);
     std::os::unix::fs::symlink(device, &draft)?;
     std::fs::rename(&draft, link).inspect_err(|_| {

@@ -1,4 +1,4 @@
-//! The owner's own terminal, or any pair of descriptors, as a client.
+//! Clients that the owner attaches: its own terminal, a pair of files, or a socket.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -14,8 +14,12 @@ use crate::log::Start;
 
 pub use super::terminal::{Terminal, TerminalRestorer};
 
-/// A pair of descriptors to be served as a raw client; see
+/// Descriptors to be served as a raw client, and how; see
 /// [`ConsoleHandle::attach`](crate::service::ConsoleHandle::attach).
+///
+/// Unless told otherwise it attaches without force, as a holder and not an observer, has no
+/// escapes, and is shown the console's default [`replay`](crate::ConsoleConfig::replay). Its
+/// identity has no name, and the user, group and process of this process.
 #[derive(Debug)]
 pub struct FdClient {
     pub(crate) stream: Box<dyn Stream>,
@@ -27,22 +31,25 @@ pub struct FdClient {
 }
 
 impl FdClient {
-    /// Standard input and output of this process.
+    /// A client on this process's standard input and output. For a terminal, make it
+    /// [raw](super::terminal::Terminal::raw) first.
     ///
     /// # Errors
-    /// One of them is closed, or no descriptor is left.
+    /// As [`from_files`](Self::from_files).
     pub fn stdio() -> io::Result<Self> {
         Self::from_files(rustix::stdio::stdin(), rustix::stdio::stdout())
     }
 
-    /// Two files: `input` to read what is typed, `output` to write what the guest prints.
+    /// A client on two files: typed input is read from `input`, and the guest's output is written
+    /// to `output`. Both stay the caller's.
     ///
-    /// They are opened anew where the system allows it (terminals, pipes, files), so that making them non-blocking does
-    /// not show to other processes that share them: a shell whose terminal is left non-blocking misbehaves. What
-    /// cannot be opened anew is used as it is, and is made non-blocking.
+    /// Terminals and pipes are opened anew where the system allows it. Otherwise other processes
+    /// that share them would see them become non-blocking, and a shell misbehaves on a terminal
+    /// that was left so. Regular files, and files that cannot be opened anew, are duplicated and
+    /// made non-blocking.
     ///
     /// # Errors
-    /// A descriptor is not open, or none is left.
+    /// A descriptor is not open, or no descriptor is left.
     pub fn from_files(input: impl AsFd, output: impl AsFd) -> io::Result<Self> {
         let input = own_description(input.as_fd(), OFlags::RDONLY)?;
         let output = own_description(output.as_fd(), OFlags::WRONLY)?;
@@ -52,7 +59,12 @@ impl FdClient {
         ))
     }
 
-    /// A connected stream socket.
+    /// A client on a connected stream socket, unix or TCP. It may be blocking: the service asks for
+    /// each read and write not to wait.
+    ///
+    /// A TCP client that closes its sending side ends its session, because nothing else shows that
+    /// it is gone; a unix client goes on watching. Set no linger time (`SO_LINGER`) on a TCP
+    /// socket: the service's thread closes it, and would wait.
     #[must_use]
     pub fn from_socket(socket: OwnedFd) -> Self {
         Self::of(Box::new(Socket::new(socket)), Transport::Passed)
@@ -75,35 +87,37 @@ impl FdClient {
         }
     }
 
-    /// Goes by this identity instead of this process's.
+    /// Sets the identity that others and audit see, and that the
+    /// [`Authorizer`](crate::session::Authorizer) is asked about, in place of this process's.
     #[must_use]
     pub fn identity(mut self, identity: Identity) -> Self {
         self.identity = identity;
         self
     }
 
-    /// Knows the escapes `Enter ~ .` and `Enter ~ B`.
+    /// Lets the client use the [escapes](crate::escape): `Enter ~ .` leaves, `Enter ~ B` sends
+    /// BREAK, `Enter ~ ?` shows them.
     #[must_use]
     pub fn with_escapes(mut self) -> Self {
         self.escape = Some(Escape::default());
         self
     }
 
-    /// Takes the console from its holder.
+    /// Takes the console from its holder, if there is one.
     #[must_use]
     pub fn forcing(mut self) -> Self {
         self.force = true;
         self
     }
 
-    /// Only watches.
+    /// Attaches as an observer: its input is dropped.
     #[must_use]
     pub fn read_only(mut self) -> Self {
         self.read_only = true;
         self
     }
 
-    /// Is shown this at attach, instead of the console's default.
+    /// Begins the replay at this place, in place of the console's default.
     #[must_use]
     pub fn replay(mut self, replay: Start) -> Self {
         self.replay = Some(replay);
@@ -111,17 +125,17 @@ impl FdClient {
     }
 }
 
-/// A description of our own for what `fd` refers to, non-blocking.
+/// A non-blocking descriptor of the file of `fd`, with file status flags of its own where possible.
 fn own_description(fd: impl AsFd, access: OFlags) -> io::Result<OwnedFd> {
     let fd = fd.as_fd();
     let kind = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(fd)?.st_mode);
-    // Opening a regular file anew would start at its beginning, and it never blocks for long.
+    // A regular file opened anew would start at its beginning. It never blocks for long anyway.
     if kind != rustix::fs::FileType::RegularFile {
         let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
         let flags = access | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
         match rustix::fs::open(path, flags, Mode::empty()) {
             Ok(own) => return Ok(own),
-            // Sockets cannot be opened; a terminal of another user may not be.
+            // A socket cannot be opened, and another user's terminal may be forbidden.
             Err(Errno::NXIO | Errno::ACCESS | Errno::NOENT | Errno::IO) => {}
             Err(error) => return Err(error.into()),
         }

@@ -1,4 +1,4 @@
-//! One client's descriptors, whatever they are: read and written without ever waiting.
+//! A client's descriptors of any kind, read and written without waiting.
 
 use std::fmt;
 use std::io;
@@ -9,46 +9,47 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlag
 
 use super::closer::close_elsewhere;
 
-/// A client's two ways. No method may wait, whatever the peer does.
+/// A client's input and output. No method may wait, whatever the peer does.
 pub(crate) trait Stream: fmt::Debug + Send {
-    /// The descriptor that input comes from, and the one that output goes to if that is another.
+    /// The descriptor for input, and the one for output if it is another.
     fn descriptors(&self) -> (RawFd, Option<RawFd>);
 
     /// Reads once.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<Arrived>;
 
-    /// Writes once, and answers how many bytes were taken: 0 if none can be now.
+    /// Writes once, and returns how many bytes were taken: 0 if none can be taken now.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// A descriptor that came along with what was read; given out once.
+    /// Takes out the descriptor that came with the bytes read so far, if any.
     fn take_passed(&mut self) -> Option<OwnedFd> {
         None
     }
 
-    /// Whether a closed peer shows otherwise than by the end of its input.
+    /// Whether a peer that has closed everything can be told from one that has only closed its
+    /// sending side.
     fn tells_when_closed(&self) -> bool;
 
-    /// Makes room for a few last bytes, where output is bounded by our own side.
+    /// Makes room for a few last bytes, where the buffer for output is on this side.
     fn make_room(&mut self) {}
 
-    /// Says that nothing more will be written. Whether the peer can answer that by closing, so
-    /// that waiting for it makes sense.
+    /// Tells the peer that nothing more will be written. Returns whether the peer can answer by
+    /// closing, so that waiting for that makes sense.
     fn finish_output(&mut self) -> bool;
 }
 
-/// What reading brought.
+/// The outcome of one read.
 #[derive(Debug)]
 pub(crate) enum Arrived {
     /// So many bytes, never 0.
     Bytes(usize),
-    /// Nothing now.
+    /// Nothing for now.
     Nothing,
-    /// Nothing ever again.
+    /// The end: nothing will ever come.
     End,
 }
 
-/// A connected stream socket. Every call says that it must not wait, so it does not matter whether
-/// somebody else who shares the socket has made it blocking.
+/// A connected stream socket. Every call asks not to wait, since another process that shares the
+/// socket may make it blocking.
 #[derive(Debug)]
 pub(crate) struct Socket {
     fd: OwnedFd,
@@ -87,21 +88,21 @@ impl Stream for Socket {
     }
 
     fn tells_when_closed(&self) -> bool {
-        // A TCP socket's closed peer shows only when something is written, and the console of a
-        // silent guest would be held by nobody.
+        // A TCP peer that has closed everything is noticed only when something is written. Until
+        // then a silent guest's console would be held by a client that is gone.
         rustix::net::sockopt::socket_domain(&self.fd) == Ok(rustix::net::AddressFamily::UNIX)
     }
 
     fn make_room(&mut self) {
-        // A unix socket's bytes wait in the sender's buffer until they are read. Setting a size
-        // doubles it, and an error leaves the room that there is.
+        // A unix socket keeps unread bytes in the sender's buffer. Setting a size doubles it. After
+        // an error there is as much room as before.
         if let Ok(size) = rustix::net::sockopt::socket_send_buffer_size(&self.fd) {
             let _ = rustix::net::sockopt::set_socket_send_buffer_size(&self.fd, size);
         }
     }
 
     fn finish_output(&mut self) -> bool {
-        // A peer that is gone already needs not be told.
+        // It fails only if the peer is gone already.
         let _ = rustix::net::shutdown(&self.fd, rustix::net::Shutdown::Write);
         true
     }
@@ -115,8 +116,8 @@ impl Drop for Socket {
         if !is_unix_stream(&self.fd) {
             return;
         }
-        // What was sent and not read is dropped with the socket, descriptors included, and closing
-        // those might wait. So they are taken out first; after this shutdown no more can come.
+        // The kernel closes descriptors in bytes that were not read, and that might wait. So they
+        // are taken out first. After this shutdown no more can come.
         let _ = rustix::net::shutdown(&self.fd, rustix::net::Shutdown::Read);
         let mut buffer = [0; 4096];
         for _ in 0..UNREAD {
@@ -129,10 +130,10 @@ impl Drop for Socket {
     }
 }
 
-/// Reads of what a closed socket still has: more than its buffer holds messages.
+/// Most reads from a socket that is closed. Its buffer holds fewer messages.
 const UNREAD: usize = 4096;
 
-/// A non-blocking file for both ways: the master of a pty.
+/// A non-blocking file for both input and output: the master of a pty.
 #[derive(Debug)]
 pub(crate) struct File(pub(crate) OwnedFd);
 
@@ -158,7 +159,7 @@ impl Stream for File {
     }
 }
 
-/// A non-blocking file for each way: a terminal, pipes.
+/// A non-blocking file each for input and output: a terminal, or pipes.
 #[derive(Debug)]
 pub(crate) struct Files {
     pub(crate) input: OwnedFd,
@@ -204,8 +205,8 @@ fn taken(written: Result<usize, Errno>) -> io::Result<usize> {
     }
 }
 
-/// Whether it is a socket that never waits for anybody if it is told not to. A TCP socket can wait
-/// when it is closed.
+/// Whether it is a unix stream socket, which never waits if asked not to. Closing a TCP socket can
+/// wait.
 fn is_unix_stream(descriptor: impl AsFd) -> bool {
     use rustix::net::{AddressFamily, SocketType, sockopt};
     let descriptor = descriptor.as_fd();
@@ -213,17 +214,17 @@ fn is_unix_stream(descriptor: impl AsFd) -> bool {
         && sockopt::socket_domain(descriptor) == Ok(AddressFamily::UNIX)
 }
 
-/// Whether it is such a socket, and somebody is at its other end.
+/// Whether it is a unix stream socket that is connected.
 fn is_connected_unix_stream(descriptor: impl AsFd) -> bool {
     let descriptor = descriptor.as_fd();
     is_unix_stream(descriptor) && rustix::net::getpeername(descriptor).is_ok()
 }
 
-/// Most descriptors that one message carries: `SCM_MAX_FD` of the kernel.
+/// Most descriptors in one message: `SCM_MAX_FD` of the kernel.
 const PASSED: usize = 253;
 
-/// Reads once, and gives `take` the descriptors that came along. There is room for all of them: the
-/// kernel would close the rest, and this thread would wait for that.
+/// Reads once, and gives `take` the descriptors that came along. There is room for as many as can
+/// come, since the kernel would close the rest on this thread, which might wait.
 fn receive(
     fd: impl AsFd,
     buffer: &mut [u8],

@@ -1,4 +1,4 @@
-//! A terminal in raw mode, and the way back from it.
+//! A terminal in raw mode, and its restoration.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -7,29 +7,29 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::fs::OFlags;
 use rustix::termios::{OptionalActions, Termios};
 
-/// A terminal in full raw mode, put back as it was when this is dropped: every setting, and whether
-/// it blocks.
+/// A terminal in full raw mode. Dropping this puts the terminal back as it was: every setting, and
+/// whether it blocks.
 ///
-/// It is a guard and not a switch: dropping also happens on early returns and on panics that
-/// unwind. No drop happens at a signal; there a [`TerminalRestorer`] is needed, and
-/// [`Signals`](crate::signals::Signals) is a ready use of one.
+/// It is dropped on early returns and on panics that unwind too, but not at a signal. For that
+/// there is the [`TerminalRestorer`], and [`Signals`](crate::signals::Signals) uses one.
 #[derive(Debug)]
 #[must_use = "the terminal is put back when this is dropped"]
 pub struct Terminal {
     restorer: TerminalRestorer,
 }
 
-/// Puts a terminal back; can be cloned, called more than once, and used from any thread.
+/// Puts a terminal back as it was. It can be cloned, called more than once, and used from any
+/// thread.
 ///
-/// All of it is for the process that has the terminal. A background job of a shell changes nothing:
-/// the terminal is then the shell's, which has settings of its own, and the attempt would stop the
-/// process (SIGTTOU).
+/// While the process is a background job of a shell, no method changes anything. The terminal is
+/// the shell's then, which has settings of its own, and the attempt would stop the process
+/// (SIGTTOU).
 #[derive(Clone, Debug)]
 pub struct TerminalRestorer {
     shared: Arc<Mutex<Option<Saved>>>,
 }
 
-/// What the terminal was like, and what it is like while it is ours.
+/// The settings of the terminal: those from before, and those in raw mode.
 #[derive(Debug)]
 struct Saved {
     terminal: OwnedFd,
@@ -43,7 +43,7 @@ impl Saved {
         if self.is_in_background() {
             return;
         }
-        // A terminal that hung up needs nothing put back.
+        // It fails if the terminal has hung up, which needs no settings.
         let _ = rustix::termios::tcsetattr(&self.terminal, OptionalActions::Now, &self.settings);
         let _ = rustix::fs::fcntl_setfl(&self.terminal, self.flags);
     }
@@ -52,11 +52,11 @@ impl Saved {
         if self.is_in_background() {
             return;
         }
-        // A terminal that hung up cannot be raw, and the next read says so.
+        // It fails if the terminal has hung up, and the next read shows that.
         let _ = rustix::termios::tcsetattr(&self.terminal, OptionalActions::Now, &self.raw);
     }
 
-    /// Whether our controlling terminal has other processes in the foreground.
+    /// Whether this is the controlling terminal, with another process group in the foreground.
     fn is_in_background(&self) -> bool {
         rustix::termios::tcgetpgrp(&self.terminal)
             .is_ok_and(|foreground| foreground != rustix::process::getpgrp())
@@ -64,11 +64,11 @@ impl Saved {
 }
 
 impl Terminal {
-    /// Puts the terminal that `fd` refers to into raw mode: no echo, no lines, no signals from
-    /// keys, no translation of CR and LF either way, eight bits. `None` if it is no terminal.
+    /// Puts the terminal `fd` into raw mode: no echo, no line editing, no signals from keys, no
+    /// translation of CR and LF either way, eight bits. Returns `None` if `fd` is no terminal.
     ///
     /// # Errors
-    /// The terminal refuses.
+    /// The terminal's settings cannot be read or changed, or no descriptor is left.
     pub fn raw(fd: impl AsFd) -> io::Result<Option<Self>> {
         if !rustix::termios::isatty(&fd) {
             return Ok(None);
@@ -92,7 +92,7 @@ impl Terminal {
         }))
     }
 
-    /// Something that can put the terminal back from elsewhere.
+    /// A handle that can put the terminal back from any thread.
     #[must_use]
     pub fn restorer(&self) -> TerminalRestorer {
         self.restorer.clone()
@@ -100,22 +100,22 @@ impl Terminal {
 }
 
 impl TerminalRestorer {
-    /// Puts the terminal back as it was, for good: later calls of anything here do nothing.
+    /// Puts the terminal back as it was, for good: all later calls do nothing.
     pub fn restore(&self) {
         if let Some(saved) = self.saved().take() {
             saved.put_back();
         }
     }
 
-    /// Puts the terminal back as it was until [`resume`](Self::resume): the process is about to
-    /// stop.
+    /// Puts the terminal back as it was until [`resume`](Self::resume), because the process is
+    /// about to stop.
     pub fn suspend(&self) {
         if let Some(saved) = &*self.saved() {
             saved.put_back();
         }
     }
 
-    /// Makes the terminal raw again after a stop, whatever a shell has made of it meanwhile.
+    /// Makes the terminal raw again after a stop, whatever settings a shell has given it meanwhile.
     pub fn resume(&self) {
         if let Some(saved) = &*self.saved() {
             saved.take_again();

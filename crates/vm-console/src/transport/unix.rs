@@ -1,4 +1,5 @@
-//! Unix stream sockets: made without a race, replaced only if dead, removed when done.
+//! Listening unix stream sockets: made without a race, replaced only if nobody listens, removed in
+//! the end.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -21,16 +22,16 @@ use super::identity::Credentials;
 use super::listening::ListeningSocket;
 use super::stream::Socket;
 
-/// Connections that may wait to be accepted.
+/// Most connections that wait to be accepted.
 const BACKLOG: i32 = 128;
 
-/// Which users may connect, by the kernel's word (`SO_PEERCRED`). For a socket in the file system its mode has decided
-/// already; an abstract one has no mode.
+/// The users that may connect, by their effective user id (`SO_PEERCRED`). A socket in the file
+/// system is also guarded by its mode; an abstract one has no mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Peers {
-    /// Whoever the socket's mode lets in.
+    /// All users, as far as the socket's mode lets them in.
     Anyone,
-    /// These users only.
+    /// Only the users with these ids.
     Uids(Vec<u32>),
 }
 
@@ -49,7 +50,7 @@ impl Peers {
     }
 }
 
-/// Why a socket cannot be had.
+/// Why a socket or a pty cannot be made: the address, the step that failed, and the system's error.
 #[derive(Debug)]
 pub struct BindError {
     address: OsString,
@@ -66,7 +67,7 @@ impl BindError {
         }
     }
 
-    /// The kind of the error below it.
+    /// The kind of the system's error.
     #[must_use]
     pub fn kind(&self) -> io::ErrorKind {
         self.source.kind()
@@ -91,7 +92,7 @@ impl std::error::Error for BindError {
     }
 }
 
-/// How a socket file is made.
+/// The options for making a socket file.
 ///
 /// ```
 /// use vm_console::transport::unix::BindOptions;
@@ -108,9 +109,9 @@ impl std::error::Error for BindError {
 pub struct BindOptions {
     /// Permission bits of the file. Default: 0600.
     pub mode: u32,
-    /// User and group to give the file to. Default: those of this process.
+    /// User id and group id of the file's owner. Default: those of this process.
     pub owner: Option<(u32, u32)>,
-    /// Who may connect. Default: whoever the mode lets in.
+    /// The users that may connect. Default: all that the mode lets in.
     pub peers: Peers,
 }
 
@@ -127,13 +128,15 @@ impl Default for BindOptions {
 impl BindOptions {
     /// Makes a listening socket at `path`.
     ///
-    /// At no time is there a file at `path` with a wider mode or another owner than asked for, nor one that does not
-    /// listen: the socket is made under another name in the same directory and then renamed. A socket file that is there
-    /// already is replaced only if nobody listens on it; anything else that is there is left alone.
+    /// The socket is made under another name in the same directory, and renamed when it is ready.
+    /// So there is never a file at `path` that has a wider mode or another owner than asked for, or
+    /// that does not listen. A socket file that is there already is replaced only if nobody listens
+    /// on it; anything else is left alone.
     ///
     /// # Errors
-    /// Somebody listens there (`AddrInUse`), something that is no socket is there (`AlreadyExists`), or the system's
-    /// error with the step that failed.
+    /// By its [kind](BindError::kind): `AddrInUse` if somebody listens there, `AlreadyExists` if
+    /// there is something that is no socket, `InvalidInput` if `path` has no file name. Otherwise
+    /// the system's error, with the step that failed.
     pub fn bind(&self, path: impl AsRef<Path>) -> Result<UnixSocket, BindError> {
         let path = path.as_ref();
         let error = |what| move |source: Errno| BindError::new(path.as_os_str(), what, source);
@@ -157,7 +160,8 @@ impl BindOptions {
         .map_err(error("cannot open its directory"))?;
         let fresh = Draft::new(&dir, name);
         let socket = socket_of(SocketType::STREAM).map_err(error("cannot make a socket"))?;
-        // The file that bind makes takes its mode from the socket, so it is never wider than this, whatever the umask.
+        // The file gets its mode from the socket, so it is never wider than this, whatever the
+        // umask.
         rustix::fs::fchmod(&socket, Mode::from_raw_mode(0o600))
             .map_err(error("cannot set the mode"))?;
         let address = address_in(&dir, &fresh.name).map_err(error("name too long"))?;
@@ -201,7 +205,7 @@ impl BindOptions {
     }
 }
 
-/// A listening unix socket. Dropping it closes it and removes its file, if that is still the one it made.
+/// A listening unix socket. Dropping it closes it and removes its file, unless that was replaced.
 #[derive(Debug)]
 pub struct UnixSocket {
     socket: ListeningSocket,
@@ -210,7 +214,7 @@ pub struct UnixSocket {
 }
 
 impl UnixSocket {
-    /// Listens at `path`, mode 0600. See [`BindOptions::bind`].
+    /// Listens at `path`, with mode 0600. See [`BindOptions::bind`].
     ///
     /// # Errors
     /// As [`BindOptions::bind`].
@@ -218,11 +222,12 @@ impl UnixSocket {
         BindOptions::default().bind(path)
     }
 
-    /// Listens at an abstract address (`@name` to socat): no file, no mode. Only the user that runs this process, and
-    /// root, are let in; see [`with_peers`](Self::with_peers).
+    /// Listens at an abstract address (`ABSTRACT-CONNECT:name` to socat), which has no file and no
+    /// mode. Only this process's user and root may connect, unless [`with_peers`](Self::with_peers)
+    /// says otherwise.
     ///
     /// # Errors
-    /// The name is taken or too long.
+    /// The name is taken (kind `AddrInUse`), or longer than 107 bytes.
     pub fn bind_abstract(name: &[u8]) -> Result<Self, BindError> {
         let shown: Vec<u8> = [b"@", name].concat();
         let error = |what| move |source: Errno| (what, source);
@@ -243,11 +248,12 @@ impl UnixSocket {
         })
     }
 
-    /// A listening socket that was passed in. Its file, if any, is left alone.
+    /// Takes over a listening socket that was made elsewhere, and makes it non-blocking. Its file,
+    /// if it has one, is left alone, and another process may go on listening on it.
     #[must_use]
     pub fn adopt(socket: OwnedFd, peers: Peers) -> Self {
-        // A connection that is taken back before it is accepted must not stop the service. The one error is a closed
-        // descriptor, which an owned one is not.
+        // Accepting must not wait if the client has left meanwhile. The only possible error is a
+        // closed descriptor, which an owned one is not.
         let _ = rustix::io::ioctl_fionbio(&socket, true);
         Self {
             socket: ListeningSocket::shared(socket),
@@ -256,14 +262,14 @@ impl UnixSocket {
         }
     }
 
-    /// The same socket, with other users let in.
+    /// The same socket, to which these users may connect from now on.
     #[must_use]
     pub fn with_peers(mut self, peers: Peers) -> Self {
         self.peers = peers;
         self
     }
 
-    /// Where it is, if it has a file of its own.
+    /// The path of its file, if it has one that it made itself.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.file.as_ref().map(|file| file.path.as_path())
@@ -271,8 +277,8 @@ impl UnixSocket {
 }
 
 impl From<UnixListener> for UnixSocket {
-    /// A listener that somebody else has bound, as a service manager does. Its file, if any, is
-    /// left alone.
+    /// Takes over a listener from elsewhere, such as a service manager; see
+    /// [`adopt`](UnixSocket::adopt). All users may connect that its mode lets in.
     fn from(listener: UnixListener) -> Self {
         Self::adopt(OwnedFd::from(listener), Peers::Anyone)
     }
@@ -329,14 +335,15 @@ fn socket_of(kind: SocketType) -> Result<OwnedFd, Errno> {
     )
 }
 
-/// An address for `name` in `dir` that fits, however deep the directory lies.
+/// An address for `name` in `dir`. It goes through the directory's descriptor, because the whole
+/// path may be too long for an address.
 fn address_in(dir: &OwnedFd, name: &OsStr) -> Result<SocketAddrUnix, Errno> {
     let mut path = OsString::from(format!("/proc/self/fd/{}/", dir.as_raw_fd()));
     path.push(name);
     SocketAddrUnix::new(path.as_os_str())
 }
 
-/// A file under a name of its own, until it gets its real one. Removed if it never does.
+/// A file under a temporary name. It is removed with this, unless it was renamed.
 struct Draft<'a> {
     dir: BorrowedFd<'a>,
     name: OsString,
@@ -366,7 +373,7 @@ impl<'a> Draft<'a> {
 impl Drop for Draft<'_> {
     fn drop(&mut self) {
         if !self.renamed {
-            // If it was never made there is nothing to remove.
+            // If the file was never made there is nothing to remove.
             let _ = rustix::fs::unlinkat(self.dir, &self.name, AtFlags::empty());
         }
     }
@@ -374,8 +381,8 @@ impl Drop for Draft<'_> {
 
 /// Renames `from` to `to`, replacing a socket on which nobody listens.
 ///
-/// A dead socket is first moved aside and looked at *there*: whatever is removed is surely the file that was found dead,
-/// even if another server starts at the same time.
+/// Such a dead socket is first moved aside, and asked again under its new name. Only then is it
+/// removed, so a server that starts at the same time cannot lose its socket.
 fn publish(dir: &OwnedFd, from: &OsStr, to: &OsStr) -> Result<(), (&'static str, io::Error)> {
     for _ in 0..8 {
         match rustix::fs::renameat_with(dir, from, dir, to, RenameFlags::NOREPLACE) {
@@ -414,11 +421,11 @@ fn is_listening(dir: &OwnedFd, name: &OsStr) -> Result<bool, Errno> {
     if rustix::fs::FileType::from_raw_mode(file.st_mode) != rustix::fs::FileType::Socket {
         return Err(Errno::NOTSOCK);
     }
-    // Asked with a datagram socket, which a stream socket turns away only if it is open: a connection would be an attach,
-    // and where that is by force it would end the session of whoever is there.
+    // A connection would be an attach, and one by force would end the holder's session. A datagram
+    // socket is turned away instead, with an error that tells whether the stream socket is open.
     let probe = socket_of(SocketType::DGRAM)?;
     match rustix::net::connect(probe, &address_in(dir, name)?) {
-        // It is somebody's, if only bound so far, or of another kind than ours.
+        // Somebody has it open. It may be of another kind, or bound and not listening yet.
         Ok(()) | Err(Errno::PROTOTYPE | Errno::PERM) => Ok(true),
         Err(Errno::CONNREFUSED) => Ok(false),
         Err(error) => Err(error),
@@ -432,7 +439,7 @@ fn inode_at(dir: impl AsFd, name: &OsStr) -> Result<Inode, Errno> {
     Ok((stat.st_dev, stat.st_ino))
 }
 
-/// The file of a socket, removed with it.
+/// The file of a socket. It is removed with this.
 #[derive(Debug)]
 struct SocketFile {
     dir: OwnedFd,
@@ -444,7 +451,7 @@ struct SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if inode_at(&self.dir, &self.name) == Ok(self.inode) {
-            // Nothing can be done about an error, and nothing depends on it: a dead socket is replaced next time.
+            // If this fails, the next owner replaces the dead socket.
             let _ = rustix::fs::unlinkat(&self.dir, &self.name, AtFlags::empty());
         }
     }
