@@ -1,8 +1,10 @@
-//! The handshakes between the guest's thread and the service's, under loom, which tries every interleaving.
+//! The handshakes between the guest's thread and the service's, under loom, which tries every
+//! interleaving.
 //!
-//! What the two share is the line, behind the port's lock, and the eventfd, whose writes add up and whose one read takes
-//! all. The guest's side here is the real [`ConsoleLine`]; the service's is what `service::hosted` does with it, each step
-//! by itself. The property is always the same: when the service sleeps and the doorbell is silent, nothing is left to do.
+//! The two share the line, behind the port's lock, and the eventfd, whose writes add up until one
+//! read takes all of them. The guest's side here is the real [`ConsoleLine`]. The service's side is
+//! a model of `service::console`, step by step. The property is always the same: when the service
+//! sleeps and the doorbell is silent, nothing is left to do.
 
 use std::sync::Arc;
 
@@ -14,12 +16,12 @@ use crate::counters::Counters;
 use crate::line::{ConsoleLine, INPUT_LIMIT, Power};
 use crate::log::{BootLog, LogConfig};
 
-/// What both threads hold.
+/// The state that both threads share.
 struct Shared {
     line: Mutex<ConsoleLine>,
     bell: Arc<EventFd>,
     log: BootLog,
-    /// loom changes threads only at its own operations: this is one, for steps that take no lock.
+    /// Loaded in steps that take no lock, since loom switches threads only at its own operations.
     step: AtomicBool,
 }
 
@@ -58,14 +60,14 @@ impl Shared {
     }
 }
 
-/// The service, as far as the doorbell goes.
+/// The part of the service that deals with the doorbell.
 #[derive(Default)]
 struct Service {
     seen: u64,
     armed: bool,
-    /// A timer is set in place of arming.
+    /// A timer is set, and the doorbell is not armed.
     look_again: bool,
-    /// How often it still does that when it finds output.
+    /// How many more times it sets the timer when it finds output.
     looks: u32,
     typed: usize,
     power: Power,
@@ -73,7 +75,7 @@ struct Service {
 }
 
 impl Service {
-    /// One wakeup, if there is cause for one.
+    /// Handles one wakeup, if there is a cause. Returns whether there was.
     fn turn(&mut self, shared: &Shared) -> bool {
         let rang = shared.rang();
         if !rang && !std::mem::take(&mut self.look_again) {
@@ -125,8 +127,9 @@ impl Service {
     }
 }
 
-/// Lets a guest race a service that has `typed` characters for it and, so many times as it finds output, looks again
-/// after a while in place of arming. Then wakes the service as long as there is cause.
+/// Lets a guest race a service that has `typed` characters for it. The first `looks` times that the
+/// service finds output it sets a timer; after that it arms the doorbell. In the end the service is
+/// woken for as long as there is a cause.
 fn race(typed: usize, looks: u32, guest: fn(&Shared), asleep: fn(&Service, &Shared)) {
     loom::model(move || {
         let shared = Shared::new();
@@ -173,7 +176,7 @@ fn no_room_for_input_is_slept_over() {
         |shared| {
             for _ in 0..3 {
                 let mut line = shared.line.lock().unwrap();
-                // With output between, as an echo has it.
+                // With output in between, as from an echo.
                 line.transmit(b"x");
                 for _ in 0..INPUT_LIMIT / 4 {
                     line.receive();

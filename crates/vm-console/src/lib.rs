@@ -1,9 +1,10 @@
 //! One exclusive serial client and a boot log, for virtual machine monitors.
 //!
-//! A guest's output goes into a bounded [log](BootLog) first. Clients come second, and each is only a
-//! cursor into that log. Therefore a slow client cannot stall the guest, replay and live output meet
-//! without a seam, and a client that misses output can be told exactly how much. At most one client
-//! may type: a [session] is exclusive, can be taken by force, and ends by itself when nobody uses it.
+//! A guest's output goes into a bounded [log](BootLog) first. Clients come second, and each is only
+//! a cursor into that log. Therefore a slow client cannot stall the guest, replay and live output
+//! meet without a seam, and a client that misses output can be told exactly how much. At most one
+//! client may type: a [session] is exclusive, can be taken by force, and ends by itself when nobody
+//! uses it.
 //!
 //! ```
 //! use std::io::Read;
@@ -47,7 +48,7 @@
 //! | [`service`] | one event loop for many consoles |
 //! | [`transport`] | unix sockets, pty, the owner's terminal |
 //! | [`protocol`], [`client`] | the control socket's frames, and a client for them |
-//! | [`replay_guard`], [`escape`] | pure filters, for whoever writes a client |
+//! | [`replay_guard`], [`escape`] | pure filters for clients |
 //! | [`audit`] | every transition, as an event |
 //!
 //! # Words
@@ -74,14 +75,20 @@
 //!
 //! | what | when | told by |
 //! |---|---|---|
-//! | output, to a cursor | it is overwritten before the client reads it | a note, a gap frame, or the session's end, as [`ConsoleConfig::gaps`] says; [`output_lost`](CounterValues::output_lost), [`observed_lost`](CounterValues::observed_lost) |
-//! | output, to anybody | it is older than the log's sizes | [`Accounting::overwritten`], and `start` in each log read |
-//! | input that was typed and not yet taken | its session ends otherwise than by the client's own closing, or the next one begins | [`input_discarded`](CounterValues::input_discarded) |
-//! | replayed sequences that make a terminal type | they are replayed to a terminal | [`guarded`](CounterValues::guarded); the log keeps them |
-//! | audit events | nobody receives them, or a console sends more than its share | [`audit_lost`](CounterValues::audit_lost) |
+//! | output, for one client | it is overwritten first | its [`gaps`](ConsoleConfig::gaps) policy, [`output_lost`], [`observed_lost`] |
+//! | output, for all clients | the log has no room to keep it | [`Accounting::overwritten`], `start` in each log read |
+//! | input that the guest has not taken | its session ends, unless the client closed it; or the next one begins | [`input_discarded`] |
+//! | sequences that make a terminal type | they are replayed | [`guarded`]; the log keeps them |
+//! | audit events | nobody receives them, or a console exceeds its share | [`audit_lost`] |
 //!
-//! Input is never dropped because the guest is slow. 4096 characters wait in the line, as many in the
-//! service, and the rest stays in the kernel's socket buffer until the sender has to wait.
+//! [`output_lost`]: CounterValues::output_lost
+//! [`observed_lost`]: CounterValues::observed_lost
+//! [`input_discarded`]: CounterValues::input_discarded
+//! [`guarded`]: CounterValues::guarded
+//! [`audit_lost`]: CounterValues::audit_lost
+//!
+//! Input is never dropped because the guest is slow. 4096 characters wait in the line, as many in
+//! the service, and the rest stays in the kernel's socket buffer until the sender has to wait.
 //!
 //! # Threats
 //!

@@ -19,9 +19,9 @@ use vm_console::transport::terminal::Terminal;
 use crate::exit::{Stop, notice};
 use crate::greeting::greeted;
 
-/// Reads of the keyboard that wait while the guest does not take its input.
+/// Most reads of the keyboard that wait while the guest does not take its input.
 const AHEAD: usize = 256;
-/// How long a guest that takes no input may keep the user who wants to leave.
+/// How long leaving may wait for a guest that takes no input.
 const HURRY: Duration = Duration::from_secs(1);
 
 pub(crate) fn attach(path: &Path, request: &AttachRequest) -> Result<(), Stop> {
@@ -29,7 +29,7 @@ pub(crate) fn attach(path: &Path, request: &AttachRequest) -> Result<(), Stop> {
     let connection = stream.try_clone().map_err(Stop::failed)?;
     let mut client = ControlClient::from_stream(stream)?;
     client.attach(&AttachRequest {
-        // With a terminal at neither end nobody answers what the guest asked in the past.
+        // Without a terminal nothing answers the sequences of a replay, so the guard is not needed.
         unguarded: !io::stdin().is_terminal() && !io::stdout().is_terminal(),
         ..request.clone()
     })?;
@@ -68,14 +68,15 @@ pub(crate) fn attach(path: &Path, request: &AttachRequest) -> Result<(), Stop> {
     if left { Ok(()) } else { Err(Stop::Told) }
 }
 
-/// What goes to the service.
+/// An item on its way to the service.
 enum Input {
     Bytes(Vec<u8>),
     Break,
     Detach,
 }
 
-/// Standard input. It is read even while the guest takes nothing, so that one can always leave.
+/// Standard input. It is read even while the guest takes nothing, so that the user can always
+/// leave.
 struct Keyboard {
     typed: SyncSender<Input>,
     connection: UnixStream,
@@ -120,10 +121,10 @@ impl Keyboard {
         }
     }
 
-    /// Ends the process as well, if the guest does not take what was typed before.
+    /// Leaves, and ends the process if the guest does not take earlier input in time.
     fn leave_in_time(&self) {
         self.leaving.store(true, Ordering::Release);
-        // No room means that it would be stuck, too.
+        // If there is no room, the sender is stuck and would not see it.
         let _ = self.typed.try_send(Input::Detach);
         thread::sleep(HURRY);
         let _ = self.connection.shutdown(Shutdown::Both);
@@ -133,12 +134,13 @@ impl Keyboard {
         if self.read_only && !matches!(input, Input::Detach) {
             return;
         }
-        // The sender ends when the connection does, and then so does the session.
+        // This fails if the sender has ended, which happens at the end of the connection. The
+        // session is over then.
         let _ = self.typed.send(input);
     }
 }
 
-/// Sends what was typed; waits while the guest does not take it.
+/// Sends the typed input, and waits while the guest does not take it.
 fn send(inputs: &Receiver<Input>, mut typist: Typist) {
     for input in inputs {
         let sent = match input {
@@ -152,7 +154,7 @@ fn send(inputs: &Receiver<Input>, mut typist: Typist) {
     }
 }
 
-/// Shows what comes until the session is over; gives the reason in words, if the service told one.
+/// Shows output until the session is over. Returns the reason, if the service told one.
 fn show(client: &mut ControlClient) -> Result<Option<String>, Stop> {
     let mut out = io::stdout().lock();
     while let Some(frame) = next_frame(client)? {
@@ -180,7 +182,7 @@ fn show(client: &mut ControlClient) -> Result<Option<String>, Stop> {
 
 fn next_frame(client: &mut ControlClient) -> Result<Option<ServerFrame>, ClientError> {
     match client.next_frame() {
-        // The service is gone, and it left what we had typed unread.
+        // The service is gone, and has not read all of the input.
         Err(ClientError::Io(error)) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
         other => other,
     }

@@ -1,4 +1,4 @@
-//! What the program ends with, and what it prints with. No print here can panic.
+//! The program's end and its messages. No print here can panic.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use vm_console::client::ClientError;
 
-/// For `--help`.
+/// The exit codes, as `--help` shows them.
 pub(crate) const CODES: &str = "\
 Exit codes:
   0  done; or you left; or nobody reads the output any more
@@ -17,11 +17,11 @@ Exit codes:
 /// Why a command ends before it is done.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// Nobody reads the output any more: nothing is left to do, and nobody left to tell.
+    /// The reader of standard output is gone, so there is nothing left to do.
     OutputGone,
-    /// The text says why.
+    /// It failed, for the reason in the text.
     Failed(String),
-    /// The session was ended by the other side, and the user was told.
+    /// The other side ended the session, and the user was told.
     Told,
 }
 
@@ -30,9 +30,9 @@ impl Stop {
         Self::Failed(why.to_string())
     }
 
-    /// What it means that standard output takes nothing.
+    /// Why standard output cannot be written to.
     pub(crate) fn by_output(error: &io::Error) -> Self {
-        // A pipe without a reader, and a terminal that was closed.
+        // A pipe without a reader, or a closed terminal.
         let is_gone = error.kind() == io::ErrorKind::BrokenPipe
             || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
         if is_gone {
@@ -49,7 +49,7 @@ impl From<ClientError> for Stop {
     }
 }
 
-/// The exit code, after a line on standard error if one is due.
+/// Prints the line that is due on standard error, if any, and returns the exit code.
 pub(crate) fn code(result: Result<(), Stop>) -> ExitCode {
     match result {
         Ok(()) | Err(Stop::OutputGone) => ExitCode::SUCCESS,
@@ -61,8 +61,8 @@ pub(crate) fn code(result: Result<(), Stop>) -> ExitCode {
     }
 }
 
-/// Says something on standard error, whether or not anybody reads it.
+/// Prints a line on standard error, if anybody reads that.
 pub(crate) fn notice(text: impl Display) {
-    // In one write, so that output does not come between.
+    // With one write, so that no output comes in between.
     let _ = io::stderr().write_all(text.to_string().as_bytes());
 }

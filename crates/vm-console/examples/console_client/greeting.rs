@@ -1,7 +1,7 @@
-//! Telling a control socket from another one before a byte is sent.
+//! Recognizes a control socket before a byte is sent.
 //!
-//! A control socket greets whoever connects. Any other one is left alone: bytes sent to a raw
-//! console socket are typed into the guest.
+//! A control socket greets each client. To any other socket nothing is sent, because on a raw
+//! console socket that would be typed into the guest.
 
 use std::io::{self, ErrorKind};
 use std::os::unix::net::UnixStream;
@@ -14,7 +14,7 @@ use vm_console::protocol::{Decoder, ServerFrame};
 
 use crate::exit::Stop;
 
-/// How long a service may take to greet.
+/// The longest wait for the greeting.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Connects to the control socket at `path`, and waits for its greeting without taking it.
@@ -40,7 +40,7 @@ pub(crate) fn greeted(path: &Path) -> Result<UnixStream, Stop> {
     }
 }
 
-/// What a socket says first.
+/// The first bytes that a socket sends.
 enum First {
     Hello,
     Other,
@@ -59,20 +59,20 @@ fn first_frame(stream: &UnixStream, deadline: Instant) -> io::Result<First> {
         decoder.feed(&buffer[..count]);
         match decoder.next_frame() {
             Ok(Some(frame)) => {
-                // Whatever version is spoken later, the greeting is of the first.
+                // The greeting is the same in all versions.
                 return Ok(match ServerFrame::parse(frame, 1) {
                     Ok(ServerFrame::Hello { .. } | ServerFrame::Error { .. }) => First::Hello,
                     _ => First::Other,
                 });
             }
             Err(_) => return Ok(First::Other),
-            // The other side closed, or the frame is none of a greeting's size.
+            // The other side has closed, or the frame is not as long as a greeting.
             Ok(None) if count == 0 || count == buffer.len() => return Ok(First::Other),
-            // It grows, or its end has come.
+            // More of it has come, or all.
             Ok(None) if Instant::now() >= deadline => return Ok(First::Other),
             Ok(None) => {
                 if count == seen {
-                    // What was looked at only still wakes a poll.
+                    // Bytes that were only peeked at still wake a poll.
                     std::thread::sleep(Duration::from_millis(10));
                 }
                 seen = count;

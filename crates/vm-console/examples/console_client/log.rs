@@ -1,4 +1,4 @@
-//! `log`: what the guest has printed.
+//! `log`: prints the guest's output up to now.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -8,8 +8,8 @@ use vm_console::replay_guard::ReplayGuard;
 
 use crate::exit::{Stop, notice};
 
-/// Prints the log from `start` to its end as it is now. A terminal is shown no questions, since its
-/// answers would be typed into whatever runs here next; `exact` shows them all the same.
+/// Prints the log from `start` to its present end. A terminal is sent no sequences that make it
+/// type, since the next program here would read them as input. `exact` sends them all the same.
 pub(crate) fn print(client: &mut ControlClient, start: Start, exact: bool) -> Result<(), Stop> {
     let mut out = io::stdout().lock();
     let mut guard = (!exact && out.is_terminal()).then(ReplayGuard::default);
@@ -25,7 +25,7 @@ pub(crate) fn print(client: &mut ControlClient, start: Start, exact: bool) -> Re
                 "--start {offset}: the log ends at {head}; ask for less"
             )));
         }
-        // A guest that prints without end does not keep us here for ever.
+        // Otherwise a guest that prints without end would never let this end.
         let end = *end.get_or_insert(data.head);
         if data.start > data.asked {
             if let Some(guard) = &mut guard {
@@ -39,7 +39,7 @@ pub(crate) fn print(client: &mut ControlClient, start: Start, exact: bool) -> Re
         }
         let is_last = data.next >= end;
         if let (true, Some(guard)) = (is_last, &mut guard) {
-            guard.finish(&mut shown); // nothing follows a sequence that is incomplete here
+            guard.finish(&mut shown); // an incomplete sequence is not continued
         }
         out.write_all(&shown)
             .and_then(|()| out.flush())

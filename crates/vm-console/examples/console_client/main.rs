@@ -5,10 +5,10 @@
 //! | `attach` | a session at a terminal, which is given back on every way out |
 //! | `log` | reading the log without a session |
 //! | `status` | who holds the console, and every counter |
-//! | `greeting` | telling a control socket from another one before a byte is sent |
-//! | `exit` | what the program ends with, and what it prints with |
+//! | `greeting` | recognizing a control socket before a byte is sent |
+//! | `exit` | exit codes, and messages that cannot panic |
 
-// The print macros panic when their reader is gone.
+// The print macros panic if their reader is gone.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod attach;

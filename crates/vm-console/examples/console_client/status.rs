@@ -26,7 +26,7 @@ fn write(status: &Status, mut out: impl Write) -> io::Result<()> {
                 held.by,
                 held.held_for.as_secs()
             )?;
-            // Idle since the session began: nothing has been typed in it.
+            // Idle since the session began means that nothing was typed in it.
             if held.idle_for >= held.held_for {
                 writeln!(out, "no input yet")?;
             } else {

@@ -88,8 +88,8 @@ impl Connection {
         }
     }
 
-    /// Waits for the service to say which version is spoken and which log the console has. From then
-    /// on requests are numbered.
+    /// Waits for the service to say which version is spoken and which log the console has. From
+    /// then on requests are numbered.
     pub(super) fn welcome(&mut self) -> Result<Option<LogId>, ClientError> {
         loop {
             match self.receive()?.ok_or(ClientError::Closed)? {

@@ -86,8 +86,8 @@ impl ControlClient {
     }
 
     /// Whether there is a session on this connection, as far as frames were received. The end of a
-    /// session counts from the moment at which its frame arrives, even if that frame still waits for
-    /// [`next_frame`](Self::next_frame).
+    /// session counts from the moment at which its frame arrives, even if that frame still waits
+    /// for [`next_frame`](Self::next_frame).
     #[must_use]
     pub fn is_attached(&self) -> bool {
         self.connection.is_attached()

@@ -69,8 +69,8 @@ pub struct RawFrame<'a> {
     pub body: &'a [u8],
 }
 
-/// Collects bytes until frames are whole. Memory is bounded by one frame and what was fed beyond it,
-/// and is given back when the decoder runs empty.
+/// Collects bytes until frames are whole. Memory is bounded by one frame and what was fed beyond
+/// it, and is given back when the decoder runs empty.
 #[derive(Debug, Default)]
 pub struct Decoder {
     buffer: Vec<u8>,
@@ -96,8 +96,8 @@ impl Decoder {
     /// The next whole frame; `None` until more is fed.
     ///
     /// # Errors
-    /// A length of 0 or beyond [`FRAME_LIMIT`], as soon as the four bytes of it are there. The decoder
-    /// stays at that place and repeats the error.
+    /// A length of 0 or beyond [`FRAME_LIMIT`], as soon as the four bytes of it are there. The
+    /// decoder stays at that place and repeats the error.
     pub fn next_frame(&mut self) -> Result<Option<RawFrame<'_>>, FrameError> {
         let rest = &self.buffer[self.consumed..];
         let Some((length, rest)) = rest.split_first_chunk::<LENGTH>() else {

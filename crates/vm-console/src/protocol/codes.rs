@@ -113,7 +113,8 @@ codes! {
         5 => AlreadyAttached,
         /// Not available on this console.
         6 => NotSupported,
-        /// The request names another log than the console's: its offsets say nothing about this one.
+        /// The request names another log than the console's: its offsets say nothing about this
+        /// one.
         7 => AnotherLog,
         /// The boot asked for is not kept any more.
         8 => Gone,

@@ -1,4 +1,5 @@
-//! The service without its event loop: it takes commands and events, and hands them to the consoles.
+//! The service without its event loop: it takes commands and events, and hands them to the
+//! consoles.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -10,8 +10,8 @@ use crate::rate::{RateLimit, TokenBucket};
 /// Warnings that wait to be written.
 const WAITING: usize = 64;
 
-/// Ten at once, then one a second. The owner's logger may block (on a full pipe, say), so a thread of
-/// its own calls it; it is started with the first warning.
+/// Ten at once, then one a second. The owner's logger may block (on a full pipe, say), so a thread
+/// of its own calls it; it is started with the first warning.
 pub(super) struct Warnings {
     bucket: TokenBucket,
     held_back: u64,

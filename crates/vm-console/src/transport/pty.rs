@@ -42,7 +42,7 @@ pub struct Pty {
     device: PathBuf,
     /// `None` while no new pty could be made.
     pair: Option<Pair>,
-    /// The last field, so that the symlink is gone before another owner may make it.
+    /// Released after the symlink is gone, so that the next owner finds none.
     _claim: LinkClaim,
     /// Whether a client was accepted and not released yet.
     is_served: bool,

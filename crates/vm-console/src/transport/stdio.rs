@@ -41,7 +41,7 @@ impl FdClient {
     }
 
     /// A client on two files: typed input is read from `input`, and the guest's output is written
-    /// to `output`. Both stay the caller's.
+    /// to `output`. The client gets descriptors of its own for both.
     ///
     /// Terminals and pipes are opened anew where the system allows it. Otherwise other processes
     /// that share them would see them become non-blocking, and a shell misbehaves on a terminal

@@ -1,4 +1,5 @@
-//! A control socket by hand: frames sent together, descriptors along with them, answers left unread.
+//! A control connection under a test's control: it sends frames together, passes descriptors with
+//! them, and may leave answers unread.
 
 use std::io::{IoSlice, Read, Write};
 use std::mem::MaybeUninit;
@@ -14,7 +15,7 @@ use vm_console::protocol::{
 
 use super::{PATIENCE, Rig};
 
-/// The first version: its answers come without numbers.
+/// Version 1, whose answers have no numbers.
 const VERSION: u16 = 1;
 
 pub struct Control {
@@ -23,14 +24,14 @@ pub struct Control {
 }
 
 impl Control {
-    /// Connects, and says hello.
+    /// Connects, and sends hello.
     pub fn connect(rig: &Rig) -> Self {
         let mut control = Self::silent(rig);
         control.send(&[hello()]);
         control
     }
 
-    /// Connects, and says nothing.
+    /// Connects, and sends nothing.
     pub fn silent(rig: &Rig) -> Self {
         Self {
             stream: rig.control_stream(),
@@ -42,7 +43,7 @@ impl Control {
         self.stream.write_all(&encode(frames)).unwrap();
     }
 
-    /// Sends frames, and descriptors along with their first byte.
+    /// Sends frames, and descriptors with their first byte.
     pub fn pass(&mut self, frames: &[ClientFrame], along: &[BorrowedFd<'_>]) {
         pass(&self.stream, &encode(frames), along);
     }
@@ -63,7 +64,7 @@ impl Control {
         }
     }
 
-    /// The next frame that is wanted; others are dropped.
+    /// Waits for a frame that `want` takes, and drops those before it.
     pub fn next_that<T>(
         &mut self,
         what: &str,
@@ -131,7 +132,7 @@ pub fn encode(frames: &[ClientFrame]) -> Vec<u8> {
     bytes
 }
 
-/// Sends bytes, and descriptors along with the first of them.
+/// Sends bytes, and descriptors with the first of them.
 pub fn pass(stream: &UnixStream, bytes: &[u8], along: &[BorrowedFd<'_>]) {
     assert_eq!(try_pass(stream, bytes, along).unwrap(), bytes.len());
 }

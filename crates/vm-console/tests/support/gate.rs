@@ -1,4 +1,4 @@
-//! A gate that stops the service's thread, so that what happens meanwhile comes to it all at once.
+//! A gate that stops the service's thread. All that happens meanwhile comes to it at once.
 
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use vm_console::transport::stdio::FdClient;
 use super::control::{Control, log_read};
 use super::{PATIENCE, Rig};
 
-/// Permits everything. If it is shut, it lets whoever asks wait first.
+/// Permits everything. While it is shut, the thread that asks has to wait for the answer.
 #[derive(Clone, Default)]
 pub struct Gate(Arc<Mutex<Option<Visit>>>);
 
@@ -26,7 +26,7 @@ impl Authorizer for Gate {
         let visit = self.0.lock().unwrap().take();
         if let Some(visit) = visit {
             let _ = visit.entered.send(());
-            // Not for ever, whatever becomes of the test.
+            // With a limit, since the test may fail and never open it.
             let _ = visit.leave.recv_timeout(PATIENCE);
         }
         true
@@ -40,14 +40,15 @@ impl Gate {
         config
     }
 
-    /// Lets `act` run while the service of `rig`, whose gate this is, stands still amid a client's request.
+    /// Runs `act` while the service of `rig`, whose gate this is, is stopped in a client's request.
     pub fn while_shut<T>(&self, rig: &Rig, act: impl FnOnce() -> T) -> T {
         let mut control = Control::connect(rig);
         let ask = || control.send(&[log_read(0, Start::Now, 0)]);
         self.shut(ask, act)
     }
 
-    /// As [`while_shut`](Self::while_shut), amid a command of the owner's: others wait in the same queue.
+    /// As [`while_shut`](Self::while_shut), but in a command of the owner. Further commands wait in
+    /// the same queue.
     pub fn while_shut_at_a_command<T>(&self, rig: &Rig, act: impl FnOnce() -> T) -> T {
         let (_client, socket) = UnixStream::pair().unwrap();
         let watcher = FdClient::from_socket(socket.into()).read_only();
@@ -64,7 +65,7 @@ impl Gate {
             .recv_timeout(PATIENCE)
             .expect("the service asks whether it may");
         let done = act();
-        // It may have lost patience.
+        // It fails if the service's thread has waited too long and gone on.
         let _ = open.send(());
         done
     }

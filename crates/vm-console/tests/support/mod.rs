@@ -1,4 +1,4 @@
-//! A console over real sockets, with a guest that does as it is told.
+//! A console over real sockets, with a guest that the test controls.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -33,12 +33,12 @@ use vm_uart::registers::{FCR, Fcr, LSR, Lsr, RBR, THR};
 
 use self::watchdog::Watchdog;
 
-/// Long enough for the slowest machine; never a measure of anything.
+/// The longest wait for anything, long enough for the slowest machine. No test measures by it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub type Port = Mutex<SerialPort<(), ConsoleLine>>;
 
-/// How soon a service answers that nobody has stopped. The faults that would stop it last longer.
+/// The longest wait for the answer of a service that is not stopped. Faults stop it for longer.
 pub const PROMPT: Duration = Duration::from_secs(10);
 
 /// One console in a service of its own.
@@ -48,7 +48,7 @@ pub struct Rig {
     pub console: ConsoleHandle,
     pub port: Arc<Port>,
     pub log: BootLog,
-    /// Of the service, if this rig has made it.
+    /// The service's thread, if this rig has started it.
     thread: Option<JoinHandle<()>>,
     _watchdog: Watchdog,
 }
@@ -62,7 +62,8 @@ impl Rig {
         Self::with_log(config, LogConfig::default())
     }
 
-    /// Raw socket at `raw`, one that forces at `force`, observers at `watch`, frames at `control`.
+    /// A console with four listeners: `raw`, `force` (raw by force), `watch` (observers) and
+    /// `control`.
     pub fn with_log(config: ConsoleConfig, sizes: LogConfig) -> Self {
         let (service, thread) = Service::spawn().unwrap();
         let mut rig = Self::in_service(service, config, sizes);
@@ -75,7 +76,7 @@ impl Rig {
         Self::in_service(self.service.clone(), config, LogConfig::default())
     }
 
-    /// A console in a service that somebody else ends.
+    /// A console in a service that this rig does not end.
     pub fn in_service(service: ServiceHandle, config: ConsoleConfig, sizes: LogConfig) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (writer, log) = BootLog::in_memory(sizes).unwrap();
@@ -89,7 +90,7 @@ impl Rig {
             Listener::control(bind("control")),
         ];
         let console = service.add(console, port.clone(), listeners);
-        // The driver's side: FIFO on, so that input is taken in chunks.
+        // A driver turns the FIFO on, so input is taken in chunks.
         port.lock().unwrap().write(FCR, Fcr::ENABLE.bits());
         Self {
             dir,
@@ -102,7 +103,7 @@ impl Rig {
         }
     }
 
-    /// The service's thread, for a test that ends it by itself.
+    /// Takes the service's thread out, for a test that joins it.
     pub fn take_thread(&mut self) -> JoinHandle<()> {
         self.thread.take().expect("this rig has made the service")
     }
@@ -125,12 +126,12 @@ impl Rig {
         client
     }
 
-    /// The guest prints.
+    /// Lets the guest print.
     pub fn print(&self, bytes: &[u8]) {
         self.port.lock().unwrap().write_string(THR, bytes);
     }
 
-    /// The guest reads what its port has.
+    /// Lets the guest read the input that its port has.
     pub fn take_input(&self) -> Vec<u8> {
         let mut taken = Vec::new();
         let mut port = self.port.lock().unwrap();
@@ -140,7 +141,7 @@ impl Rig {
         taken
     }
 
-    /// The guest reads until it has so many bytes.
+    /// Lets the guest read until it has `count` bytes.
     pub fn read_input(&self, count: usize) -> Vec<u8> {
         let mut taken = Vec::new();
         wait_until("the input arrives", || {
@@ -155,7 +156,7 @@ impl Rig {
         control_client(&self.path("control"))
     }
 
-    /// The control socket without a client's frames on it.
+    /// A connection to the control socket on which nothing was sent.
     pub fn control_stream(&self) -> UnixStream {
         patient(UnixStream::connect(self.path("control")).unwrap())
     }
@@ -164,14 +165,14 @@ impl Rig {
         self.console.status(PATIENCE).unwrap()
     }
 
-    /// The status, from a service that is busy with others.
+    /// The status, also if the service is busy with other clients.
     pub fn prompt_status(&self) -> Status {
         self.console
             .status(PROMPT)
             .expect("the service still answers")
     }
 
-    /// What clients can count on: the guest's output, and a key's way to the guest.
+    /// Checks that the guest's output reaches the client, and a key the guest.
     pub fn carries(&self, client: &mut Client, text: &str) {
         self.print(text.as_bytes());
         client.read_until(text);
@@ -197,7 +198,7 @@ impl Rig {
         wait_until("the console is free", || self.status().holder.is_none());
     }
 
-    /// Prints, and has the service look, until `client`'s socket is full and output waits behind it.
+    /// Prints, and has the service look, until the client's socket is full and more output waits.
     pub fn fill_socket(&self) {
         wait_until("the client's socket is full", || {
             self.print(&pattern(0, 4096));
@@ -206,7 +207,7 @@ impl Rig {
         });
     }
 
-    /// Waits for an audit event that fits, and drops those before it.
+    /// Waits for an audit event that matches, and drops those before it.
     pub fn audited(&self, what: &str, fits: impl Fn(&Audited) -> bool) -> AuditEvent {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -297,7 +298,7 @@ impl Client {
     }
 }
 
-/// No read or write of it can hang a test.
+/// Sets time limits, so that no read or write can hang a test.
 fn patient(stream: UnixStream) -> UnixStream {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -317,7 +318,7 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// What became of a thread that ought to end; `None` if it does not.
+/// Joins a thread that should end. `None` if it does not end in time.
 pub fn join<T>(what: &str, thread: JoinHandle<T>) -> Option<std::thread::Result<T>> {
     let end = Instant::now() + PATIENCE;
     while !thread.is_finished() {
@@ -330,9 +331,9 @@ pub fn join<T>(what: &str, thread: JoinHandle<T>) -> Option<std::thread::Result<
     Some(thread.join())
 }
 
-/// Says that a part is skipped because `what`; fails where the environment wants everything.
+/// Prints that a part is skipped, and why. Fails if the environment requires all parts.
 pub fn skip(what: &str) {
-    // Not through the print macros: the harness would keep those to itself.
+    // The harness would hide the output of the print macros.
     let _ = writeln!(std::io::stderr(), "SKIPPED: {what}");
     assert!(
         std::env::var_os("VM_SERIAL_REQUIRE_ALL").is_none(),
@@ -340,7 +341,7 @@ pub fn skip(what: &str) {
     );
 }
 
-/// Whether `program` is there; if not, says so.
+/// Whether `program` is installed. If not, prints that a part is skipped.
 pub fn has(program: &str) -> bool {
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()));
@@ -350,18 +351,18 @@ pub fn has(program: &str) -> bool {
     found
 }
 
-/// The letter that a guest prints at an offset: what is received can be checked wherever it was cut.
+/// The letter that a guest prints at an offset. So each received byte can be checked by its offset.
 pub fn letter_at(offset: u64) -> u8 {
     numbered::byte_at(offset) & 0x3f | 0x40
 }
 
-/// So many letters from an offset on.
+/// `count` letters from an offset on.
 pub fn pattern(from: u64, count: usize) -> Vec<u8> {
     (from..from + count as u64).map(letter_at).collect()
 }
 
-/// Takes the notes of lost output out of what a raw client received: how many bytes are output, and
-/// how many the notes say are lost.
+/// Counts the bytes that a raw client has received, without the notes of lost output, and the bytes
+/// that those notes say are lost.
 pub fn received_and_lost(seen: &[u8]) -> (usize, usize) {
     let text = std::str::from_utf8(seen).unwrap();
     let (mut received, mut lost, mut rest) = (0, 0, text);
@@ -376,7 +377,7 @@ pub fn received_and_lost(seen: &[u8]) -> (usize, usize) {
     (received + rest.len(), lost)
 }
 
-/// Memory of this process that is in use, in bytes.
+/// The resident memory of this process, in bytes.
 pub fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status

@@ -1,5 +1,5 @@
-//! Real terminal emulators, driven as a client's terminal would be: what is written to one is
-//! shown, and what it types comes back.
+//! Real terminal emulators in the place of a client's terminal: they show the bytes that they are
+//! sent, and give back the bytes that they type.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -13,11 +13,12 @@ use std::process::{Child, Command, Stdio};
 
 use crate::support::{PATIENCE, has, wait_until};
 
-/// Cancels what may be unfinished, then asks a question that every terminal answers alike.
+/// Cancels an unfinished sequence, then asks a question that every terminal answers in the same
+/// way.
 const SENTINEL: &[u8] = b"\x18\x1b\\\x1b[5n";
 const ANSWER: &[u8] = b"\x1b[0n";
 
-/// A terminal emulator whose only program is `socat`, joined to the test.
+/// A terminal emulator that runs only `socat`, which is connected to the test.
 pub struct Terminal {
     pub name: &'static str,
     dir: tempfile::TempDir,
@@ -32,7 +33,7 @@ enum Screen {
 }
 
 impl Terminal {
-    /// A pane of a tmux server of its own; `None` if it or `socat` is not installed.
+    /// A pane of a tmux server of its own; `None` if tmux or `socat` is not installed.
     pub fn tmux() -> Option<Self> {
         if !(has("tmux") && has("socat")) {
             return None;
@@ -54,7 +55,7 @@ impl Terminal {
         })
     }
 
-    /// An xterm that allows all that it can be asked, on an X server of its own without a screen.
+    /// An xterm that answers every question, on an X server of its own without a screen.
     pub fn xterm(utf8: bool) -> Option<Self> {
         if !(has("xterm") && has("Xvfb") && has("socat")) {
             return None;
@@ -70,7 +71,7 @@ impl Terminal {
             .unwrap();
         let mut display = String::new();
         let mut told = BufReader::new(server.stdout.take().unwrap());
-        // Xvfb says the number or ends.
+        // Xvfb prints the display's number, or ends.
         told.read_line(&mut display).unwrap();
         let printer = format!(
             "*printerCommand: cat >> {}",
@@ -114,12 +115,12 @@ impl Terminal {
         typed
     }
 
-    /// As it was at the start.
+    /// Resets the terminal to its state at the start.
     pub fn reset(&mut self) {
         self.typed(b"\x18\x1b\\\x1b[?38l\x1b<\x1bc");
     }
 
-    /// What stands on the screen after a reset and `bytes`, as lines of text.
+    /// The text on the screen after a reset and `bytes`, as lines.
     pub fn screen(&mut self, bytes: &[u8]) -> String {
         self.reset();
         self.typed(bytes);
@@ -130,7 +131,7 @@ impl Terminal {
                 .unwrap();
             return String::from_utf8_lossy(&captured.stdout).into_owned();
         }
-        // xterm prints its screen; a line of ours at the bottom says that all of it is there.
+        // xterm prints its screen. It is complete once the test's own line at the bottom is there.
         self.pages += 1;
         let last = format!("page {} ends", self.pages);
         let print = self.dir.path().join("print");
@@ -164,7 +165,7 @@ impl Drop for Terminal {
     }
 }
 
-/// Whatever an xterm refuses by default is allowed: the guard must not rely on refusals.
+/// Allows all that xterm refuses by default, since the guard must not rely on refusals.
 const RESOURCES: &[&str] = &[
     "*allowColorOps: true",
     "*allowFontOps: true",
@@ -193,7 +194,7 @@ fn tmux(dir: &Path) -> Command {
     command
 }
 
-/// The program within the terminal.
+/// The program that runs in the terminal.
 fn joined(dir: &Path) -> [String; 3] {
     let pane = dir.join("pane");
     [

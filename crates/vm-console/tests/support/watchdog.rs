@@ -1,4 +1,4 @@
-//! The last bound: no test hangs, whatever it waits for.
+//! A time limit for each test, so that none can hang.
 
 use std::time::Duration;
 

@@ -51,8 +51,8 @@ impl Inbox {
         self.window.replace((columns, rows)) != Some((columns, rows))
     }
 
-    /// Moves into the line's queue what fits there, and asks the line to tell when there is room for
-    /// the rest.
+    /// Moves into the line's queue what fits there, and asks the line to tell when there is room
+    /// for the rest.
     pub(in crate::service) fn pass_on(&mut self, line: &mut ConsoleLine) {
         while let Some(input) = self.typed.front() {
             let fits = match input {

@@ -54,7 +54,8 @@ impl Pace {
         self.state = State::Quiet(at);
     }
 
-    /// How many bytes may be sent now. `None`: not one, and it waits until it is worth asking again.
+    /// How many bytes may be sent now. `None`: not one, and it waits until it is worth asking
+    /// again.
     pub(super) fn allowance(&mut self, now: Duration) -> Option<usize> {
         let Some(bucket) = &mut self.bucket else {
             return Some(usize::MAX);

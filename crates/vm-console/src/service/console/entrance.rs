@@ -128,8 +128,8 @@ impl ServedConsole {
     }
 
     /// Whether one more connection may be taken in. If there are too many, the one that has been
-    /// there longest without a session has to go, but not `except`: silent connections must not keep
-    /// out whoever wants the console.
+    /// there longest without a session has to go, but not `except`: silent connections must not
+    /// keep out whoever wants the console.
     pub(super) fn make_room(&mut self, except: Option<ConnectionId>, turn: &mut Turn<'_>) -> bool {
         if self.connections.len() < self.console.config.max_connections {
             return true;
