@@ -88,8 +88,8 @@ pub struct ConsoleConfig {
     pub lossless_window: u64,
     /// Makes DCD and DSR follow the session: a getty hangs up when it ends, and the next holder
     /// does not inherit a shell. After a session both stay low for
-    /// [`CARRIER_PAUSE`](Self::CARRIER_PAUSE) at least, and input waits for so long. Default: off,
-    /// so both are always high.
+    /// [`CARRIER_PAUSE`](Self::CARRIER_PAUSE) at least, and input waits for so long. They are low
+    /// too once the service has ended. Default: off, so both are always high.
     pub carrier: bool,
     /// Stores the time of each line in the log; [`TimedLines`](crate::TimedLines) shows them. Each
     /// line then reads the clock. Default: off.

@@ -43,7 +43,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`log`] | the boot log: offsets, cursors, marks; in memory or in a file that outlives the VMM |
+//! | [`log`] | the boot log, in memory or in a file that outlives the VMM |
 //! | [`session`] | who may type: a state machine without clock or socket |
 //! | [`service`] | one event loop for many consoles |
 //! | [`transport`] | unix sockets, pty, the owner's terminal |
@@ -75,12 +75,14 @@
 //!
 //! | what | when | told by |
 //! |---|---|---|
-//! | output, for one client | it is overwritten first | its [`gaps`](ConsoleConfig::gaps) policy, [`output_lost`], [`observed_lost`] |
-//! | output, for all clients | the log has no room to keep it | [`Accounting::overwritten`], `start` in each log read |
-//! | input that the guest has not taken | its session ends, unless the client closed it; or the next one begins | [`input_discarded`] |
+//! | output to a client | it is overwritten first | [`gaps`]; [`output_lost`], [`observed_lost`] |
+//! | output to all clients | the log has no room for it | [`overwritten`]; each log read's start |
+//! | input | its session is ended, or the next begins, before it is taken | [`input_discarded`] |
 //! | sequences that make a terminal type | they are replayed | [`guarded`]; the log keeps them |
 //! | audit events | nobody receives them, or a console exceeds its share | [`audit_lost`] |
 //!
+//! [`gaps`]: ConsoleConfig::gaps
+//! [`overwritten`]: Accounting::overwritten
 //! [`output_lost`]: CounterValues::output_lost
 //! [`observed_lost`]: CounterValues::observed_lost
 //! [`input_discarded`]: CounterValues::input_discarded

@@ -1,5 +1,5 @@
-//! The control client takes the right frame for the answer, whatever else comes. The service is a
-//! script here, so that frames come in orders that a real one shows only in a race.
+//! The control client finds the answer among all frames that come. The service here is a script, so
+//! that frames come in orders that a real service shows only in a race.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -12,7 +12,7 @@ use vm_console::protocol::{
 };
 use vm_console::{LogId, Start};
 
-/// Long enough for the slowest machine; never a measure of anything.
+/// The longest wait for anything, long enough for the slowest machine. No test measures by it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn hello() -> ServerFrame {
@@ -72,7 +72,7 @@ fn answer(id: u32, frame: ServerFrame) -> ServerFrame {
     })
 }
 
-/// A status that can be told from others.
+/// A status that differs from others by its head.
 fn status(head: u64) -> ServerFrame {
     ServerFrame::Status(Status {
         head,
@@ -80,7 +80,7 @@ fn status(head: u64) -> ServerFrame {
     })
 }
 
-/// A client, and a service that has sent all this already.
+/// A client, and a service that has sent all these frames already.
 fn scripted(frames: &[ServerFrame]) -> (ControlClient, UnixStream) {
     let mut wire = Vec::new();
     for frame in frames {
@@ -97,7 +97,7 @@ fn scripted_bytes(wire: &[u8]) -> (ControlClient, UnixStream) {
     (ControlClient::from_stream(client).unwrap(), service)
 }
 
-/// What the client has sent by now.
+/// The frames that the client has sent.
 fn sent(client: ControlClient, mut service: UnixStream) -> Vec<ClientFrame> {
     drop(client);
     let mut wire = Vec::new();
@@ -167,7 +167,7 @@ fn power_returns_its_own_verdict_and_leaves_nothing_behind() {
     ]);
     let refused = client.power(PowerAction::Stop);
     assert!(is_service_error(&refused, ErrorCode::NotSupported));
-    // An error that power cannot have is not its verdict.
+    // A power request cannot cause this error, so it does not take it for its answer.
     client.power(PowerAction::Stop).unwrap();
     assert_eq!(client.status().unwrap().head, 3);
 }
@@ -217,7 +217,7 @@ fn an_old_service_is_spoken_to_in_version_1() {
     assert_eq!((client.version(), client.log()), (1, None));
     client.status().unwrap();
     client.power(PowerAction::Stop).unwrap();
-    // What version 1 cannot say is not sent: it would end the connection.
+    // Version 1 cannot say this, and sending it would end the connection, so it is not sent.
     let other_log = ClientFrame::Attach(AttachRequest {
         replay: Start::Offset(340),
         log: LogId::new(5),
@@ -252,7 +252,7 @@ fn numbered_answers_are_told_from_stale_ones_and_from_errors_of_others() {
     let (mut client, service) = scripted(&[
         hello,
         welcome,
-        // To a request of a client that lost patience, and to what was typed.
+        // One for a request of a client that lost patience, and one for typed input.
         answer(77, status(77)),
         error(ErrorCode::NotPermitted),
         answer(1, status(1)),
@@ -287,7 +287,7 @@ fn a_numbered_detach_waits_for_the_end_and_not_for_its_answer() {
         answer(2, ServerFrame::Done),
         ended(EndCode::ClientClosed),
         answer(3, attached()),
-        // It crossed the detach, which is refused after it.
+        // It crossed the detach, which is refused later.
         ended(EndCode::Revoked),
         answer(4, error(ErrorCode::NotAttached)),
         answer(5, status(5)),
@@ -307,7 +307,7 @@ fn an_answer_that_the_client_does_not_know_fails_its_request_only() {
     for frame in hello_2() {
         frame.encode(&mut wire);
     }
-    // Of a later version: an answer to request 1, one that nobody waits for, and a frame.
+    // From a later version: an answer to request 1, an answer that nobody waits for, and a frame.
     wire.extend([6, 0, 0, 0, 0x8d, 1, 0, 0, 0, 0xf0]);
     wire.extend([6, 0, 0, 0, 0x8d, 9, 0, 0, 0, 0xf0]);
     wire.extend([2, 0, 0, 0, 0xf1, 0]);

@@ -1,4 +1,4 @@
-//! What one client asks for costs the others no more than a turn.
+//! The requests of one client delay the others by no more than a turn.
 
 mod support;
 
@@ -9,7 +9,7 @@ use vm_console::Start;
 use vm_console::protocol::{AttachRequest, ClientFrame, ServerFrame};
 use vm_console::{ConsoleConfig, GuestPort, LogConfig, MarkKind};
 
-/// A guest that has printed this much, and never a newline.
+/// The bytes that the guest has printed, without a newline.
 const PRINTED: usize = 8 << 20;
 
 fn rig() -> Rig {
@@ -27,7 +27,7 @@ fn rig() -> Rig {
     rig
 }
 
-/// Others are served while a flood lasts.
+/// Checks that other clients are served while a flood lasts.
 fn serves(rig: &Rig, beside: &Rig, neighbour: &mut Client) {
     for round in 0..3 {
         rig.prompt_status();
@@ -48,7 +48,7 @@ fn a_burst_of_searches_through_the_whole_log_does_not_stop_the_service() {
     let mut control = Control::connect(&rig);
     control.send(&searches);
     serves(&rig, &beside, &mut neighbour);
-    // And each of them is answered.
+    // Each of them is answered.
     for id in 0..SEARCHES {
         let data = control.next_that("the answer", |frame| match frame {
             ServerFrame::LogData(data) => Some(data),
@@ -66,7 +66,7 @@ fn attaches_that_search_the_whole_log_do_not_stop_the_service() {
     let mut neighbour = beside.attach("raw");
     let request = AttachRequest {
         read_only: true,
-        // More lines than there are.
+        // More lines than the log has.
         replay: Start::Lines(1000),
         ..named("reader")
     };

@@ -1,4 +1,5 @@
-//! Descriptors that clients pass along: closing one may take for ever, and serving one may bite its own tail.
+//! Descriptors that clients pass. Closing one may never return, and a passed socket may lead back
+//! to its own console.
 
 mod support;
 
@@ -28,13 +29,13 @@ fn rig(change: impl FnOnce(&mut ConsoleConfig)) -> (Gate, Rig, Client) {
     (gate, rig, holder)
 }
 
-/// The service answers and serves, and has no descriptor of a passed socket any more.
+/// Checks that the service answers and serves, and has closed all passed sockets.
 fn undisturbed(rig: &Rig, holder: &mut Client, peers: Vec<TcpStream>) {
     rig.prompt_status();
     rig.carries(holder, "undisturbed");
     for mut peer in peers {
         peer.set_read_timeout(Some(PATIENCE)).unwrap();
-        // The end comes after what was sent before it.
+        // The end comes after all bytes that were sent.
         match peer.read_to_end(&mut Vec::new()) {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
@@ -50,7 +51,7 @@ fn a_socket_that_clings_when_closed_does_not_stop_the_service_when_it_is_attache
     let attach = encode(&[ClientFrame::AttachDescriptor(named("ada"))]);
     let peers = gate.while_shut(&rig, || pass_clinging(&control.stream, &attach, 1));
     rig.prompt_status();
-    // Whoever holds the console: such a socket is never served.
+    // Such a socket is never served, whether or not somebody holds the console.
     assert_eq!(refused(&mut control, "TCP"), ErrorCode::NotSupported);
     undisturbed(&rig, &mut holder, peers);
 }
@@ -88,7 +89,7 @@ fn nor_when_more_come_than_anybody_wants() {
         let frames = encode(&[hello(), ClientFrame::Status]);
         let peers = gate.while_shut(&rig, || pass_clinging(&control.stream, &frames, count));
         rig.prompt_status();
-        // The request that they came with is carried out.
+        // The request with which they came is carried out.
         control.next_that("the status", |frame| {
             matches!(frame, ServerFrame::Status(_)).then_some(())
         });
@@ -126,7 +127,7 @@ fn nor_on_a_connection_that_is_refused_before_anything_of_it_is_read() {
 
 #[test]
 fn nor_on_connections_that_are_turned_away() {
-    // The holder, and the one that the gate needs.
+    // One for the holder, and one for the gate.
     let (gate, rig, mut holder) = rig(|config| config.max_connections = 2);
     let (turned_away, peers): (Vec<_>, Vec<_>) = gate.while_shut(&rig, || {
         let come = (0..20).map(|_| rig.connect("watch"));
@@ -137,7 +138,7 @@ fn nor_on_connections_that_are_turned_away() {
         come.map(pass).unzip()
     });
     rig.prompt_status();
-    // One of them may have come in when the gate's own had left.
+    // One of them may have been let in after the gate's connection had left.
     drop(turned_away);
     undisturbed(&rig, &mut holder, peers.into_iter().flatten().collect());
     assert!(rig.counters().connections_turned_away > 0);
@@ -149,7 +150,7 @@ fn nor_on_connections_that_wait_at_a_listener_that_is_closed() {
     let beside = rig.beside(ConsoleConfig::named("beside"));
     let mut neighbour = beside.attach("raw");
     let (_waiting, peers) = gate.while_shut(&rig, || {
-        // Before anybody of them is accepted.
+        // The command is carried out before any of them is accepted.
         rig.console.remove();
         let waiting = rig.connect("watch");
         let peers = pass_clinging(&waiting.stream, b"never read", 1);
@@ -158,7 +159,7 @@ fn nor_on_connections_that_wait_at_a_listener_that_is_closed() {
     undisturbed(&beside, &mut neighbour, peers);
 }
 
-/// With which error a request is refused.
+/// Waits for the error with which a request is refused.
 fn refused(control: &mut Control, what: &str) -> ErrorCode {
     control.next_that(what, |frame| {
         let code = error_code(&frame);
@@ -170,7 +171,7 @@ fn refused(control: &mut Control, what: &str) -> ErrorCode {
     })
 }
 
-/// What is no connected unix stream socket is refused, and nobody has to be let go for it.
+/// All other descriptors are refused, and no client is closed to make room for one.
 #[test]
 fn only_connected_unix_stream_sockets_are_served() {
     let rig = Rig::new();
@@ -208,7 +209,7 @@ fn only_connected_unix_stream_sockets_are_served() {
         assert!(rig.prompt_status().holder.is_none(), "{what}");
     }
     drop(tcp);
-    // The service does not keep what it refuses.
+    // The service closes a refused descriptor.
     assert_eq!(peer.read(&mut [0]).unwrap(), 0);
     assert_eq!(rig.counters().attaches, 0);
 }
@@ -265,7 +266,7 @@ fn a_guest_is_not_typed_at_by_its_own_output_once_the_client_is_gone() {
             matches!(frame, ServerFrame::Attached { .. }).then_some(())
         });
     }
-    // A client may type what it likes, this too.
+    // A client may type this, too.
     rig.print(b"echo\r");
     assert_eq!(rig.read_input(5), b"echo\r");
     drop(control);

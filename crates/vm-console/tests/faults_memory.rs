@@ -1,4 +1,5 @@
-//! Memory stays bounded whatever a client sends and however it reads. Alone in its process, whose memory it looks at.
+//! Memory stays bounded whatever a client sends and however it reads. The test measures its
+//! process, so it runs alone there.
 
 mod support;
 
@@ -12,7 +13,8 @@ use vm_console::Start;
 use vm_console::protocol::{ClientFrame, ServerFrame};
 use vm_console::{ConsoleConfig, RateLimit};
 
-/// More than any number of buffers in use, and less than what a leak of a run's bytes comes to.
+/// The memory that buffers may take: more than all of them together, and less than the bytes that a
+/// run would leak.
 const ROOM: usize = 16 << 20;
 
 fn check(what: &str, before: usize) {
@@ -42,7 +44,7 @@ fn read() -> ClientFrame {
     log_read(1, Start::Oldest, u32::MAX)
 }
 
-/// Takes answers until it has had so many bytes of the log.
+/// Takes answers until they have brought `bytes` bytes of the log.
 fn take(control: &mut Control, bytes: usize, mut each: impl FnMut()) {
     let mut taken = 0;
     control.next_that("answers", |frame| {
@@ -58,7 +60,7 @@ fn reads_of_the_log_under_a_rate_limit() {
     let mut config = ConsoleConfig::named("vm");
     config.rate_limit = Some(RateLimit {
         bytes_per_second: NonZeroU32::new(20_000_000).unwrap(),
-        // Less than an answer: there is always one of which a part is sent.
+        // Less than an answer, so there is always an answer that is sent in part.
         burst: NonZeroU32::new(20_000).unwrap(),
     });
     let rig = Rig::with(config);
@@ -84,7 +86,7 @@ fn reads_of_the_log_by_a_slow_reader() {
     check("log reads of a slow reader", before);
 }
 
-/// One answer, so that what is needed once is there.
+/// Takes one answer, so that memory which is allocated once is there already.
 fn take_first(control: &mut Control) {
     control.send(&[read()]);
     take(control, 1, || {});

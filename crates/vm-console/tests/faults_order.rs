@@ -1,4 +1,4 @@
-//! What was asked for is carried out, and in the order in which it was asked.
+//! Requests are carried out, all of them and in their order.
 
 mod support;
 
@@ -30,7 +30,7 @@ impl PowerControl for Stops {
     fn restart(&self) {}
 }
 
-/// A console with a power button, and how often it was pressed.
+/// A console with a power button, and the count of its presses.
 fn with_power() -> (Rig, Arc<Stops>) {
     let stops = Arc::new(Stops::default());
     let mut config = ConsoleConfig::named("vm");
@@ -47,7 +47,7 @@ fn a_request_is_carried_out_though_its_client_closes_at_once() {
             let mut client = ControlClient::connect(rig.path("control")).unwrap();
             client.power(PowerAction::Stop).unwrap();
         } else {
-            // One that leaves the answer to its greeting unread.
+            // This client leaves the service's hello unread.
             Control::connect(&rig).send(&[ClientFrame::Power(PowerAction::Stop)]);
         }
     }
@@ -110,7 +110,7 @@ fn a_break_reaches_the_guest_though_the_client_closes_at_once() {
 #[test]
 fn all_of_a_long_last_word_is_carried_out_in_order() {
     let (rig, stops) = with_power();
-    // More than the line's queue and the chip take together.
+    // More than the line's queue and the chip hold together.
     let typed = pattern(0, 10_000);
     let frames = [
         hello(),
@@ -128,7 +128,7 @@ fn all_of_a_long_last_word_is_carried_out_in_order() {
     assert_eq!(rig.counters().breaks, 1);
 }
 
-/// An attach whose client has left at once.
+/// An attach by the owner whose client has left at once.
 struct Left(Attachment);
 
 impl Left {

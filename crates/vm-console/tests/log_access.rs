@@ -1,5 +1,5 @@
-//! A file that is there already: its sizes and its mode are not always those asked for, and that is
-//! told.
+//! A log file that exists already may have other sizes or another mode than asked for. A warning
+//! tells so.
 
 use std::fs::{self, Permissions};
 use std::io::Write as _;
@@ -16,7 +16,7 @@ const CONFIG: LogConfig = LogConfig {
     boots: 3,
 };
 
-/// What the crate has told by way of the `log` crate.
+/// The warnings that came through the `log` crate.
 struct Told(Mutex<Vec<String>>);
 
 static TOLD: Told = Told(Mutex::new(Vec::new()));
@@ -38,12 +38,12 @@ impl Log for Told {
 }
 
 fn listen() {
-    // The tests of this program share the listener; the second to set it fails.
+    // The tests of this program share the logger, so setting it fails the second time.
     let _ = log::set_logger(&TOLD);
     log::set_max_level(LevelFilter::Trace);
 }
 
-/// What was told about this file.
+/// The warnings about this file.
 fn told_about(path: &Path) -> Vec<String> {
     let name = path.display().to_string();
     let told = TOLD.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,7 +113,7 @@ fn a_file_of_another_user_is_only_told_of() {
     drop(BootLog::create_file(&path, CONFIG).unwrap());
     set_mode(&path, 0o644);
     if chown(&path, Some(65_534), None).is_err() {
-        // Not through the print macros: the test harness would keep those to itself.
+        // The test harness would hide the output of the print macros.
         let _ = writeln!(
             std::io::stderr(),
             "SKIPPED: only root can give a file to another user"

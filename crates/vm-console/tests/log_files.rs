@@ -1,5 +1,5 @@
-//! Files that are not logs, are damaged, cut short, or cannot be made: a clear error, never a
-//! panic.
+//! Files that are no logs, are damaged, are cut short, or cannot be made cause a clear error and
+//! never a panic.
 
 use std::env;
 use std::error::Error as _;
@@ -18,9 +18,9 @@ const CONFIG: LogConfig = LogConfig {
     head: 300,
     boots: 3,
 };
-/// The fixed part of the header, which a check sum covers.
+/// Bytes of the header that its check sum covers.
 const FIXED: u64 = 56;
-/// Header and tables; the rest of the file is output.
+/// Bytes of header and tables. The rest of the file is output.
 const TABLES: u64 = 8192;
 
 fn sample(dir: &Path) -> PathBuf {
@@ -36,7 +36,7 @@ fn sample(dir: &Path) -> PathBuf {
     path
 }
 
-/// Uses everything that a reader can; whatever it reads, the sums are right and it comes to an end.
+/// Uses everything that a reader can. It has to come to an end, with sums that are right.
 fn use_log(log: &BootLog) {
     let now = log.accounting();
     assert_eq!(now.kept + now.overwritten, now.written);
@@ -89,7 +89,7 @@ fn a_damaged_header_is_refused_or_harmless_at_each_byte() {
     let whole = fs::read(sample(dir.path())).unwrap();
     let path = dir.path().join("damaged");
     let (mut refused, mut opened) = (0, 0);
-    // Every byte of the header and of the boot table's used entries, then some of every table.
+    // Every byte of the header and of the used boot entries, then some bytes of every table.
     for at in (0..112).chain(256..352).chain((352..TABLES).step_by(97)) {
         for flip in [0x01, 0x80, 0xff] {
             let mut bytes = whole.clone();
@@ -225,7 +225,7 @@ fn what_is_not_a_log_is_refused_and_left_alone() {
             .unwrap()
             .success()
     );
-    // Would wait for a writer for ever if opened as files usually are.
+    // A usual open of a FIFO would wait for a writer for ever.
     assert!(matches!(
         BootLog::open_read_only(&fifo),
         Err(LogError::NotALog)
@@ -369,8 +369,8 @@ fn a_reader_tells_that_its_file_was_cut() {
     assert_eq!(cursor.read(&mut buf), Read::Ended(End::FileCut));
 }
 
-/// Does nothing unless this process was started by the next test, with a limit on the size of
-/// files.
+/// Makes a log if the next test has started this process with a limit on the size of files; does
+/// nothing otherwise.
 #[test]
 fn play_a_limited_process() {
     if let Some(path) = env::var_os("LOG_FILES_LIMITED") {
@@ -387,7 +387,7 @@ fn a_file_that_cannot_get_its_size_leaves_nothing_behind() {
     let path = dir.path().join("log");
     let out = Command::new("sh")
         .arg("-c")
-        // Without the signal, a file that would be too large is an error.
+        // Without the signal, a write beyond the limit is an error.
         .arg("trap '' XFSZ; ulimit -f 64; exec \"$0\" --exact play_a_limited_process --nocapture")
         .arg(env::current_exe().unwrap())
         .env("LOG_FILES_LIMITED", &path)
@@ -406,7 +406,7 @@ fn a_passed_descriptor_holds_a_log_as_well() {
     let mut file = tempfile::tempfile().unwrap();
     let (mut writer, log) = BootLog::in_file(file.try_clone().unwrap(), CONFIG).unwrap();
     writer.append(b"through a descriptor");
-    // The lock belongs to the open file, which the clone shares: this is the same owner.
+    // The lock belongs to the open file, which the clone shares, so this is the same owner.
     drop((writer, log));
     let log = BootLog::read_only(file.try_clone().unwrap()).unwrap();
     assert_eq!(log.read_at(0, 100).bytes, b"through a descriptor");
@@ -427,14 +427,14 @@ fn nobody_can_cut_a_sealed_memfd() {
     assert!(file.set_len(TABLES).is_err());
     writer.append(b"still whole");
     assert!(log.is_whole());
-    // Another process may be given it to read.
+    // Another process may be given the file for reading.
     assert_eq!(
         BootLog::read_only(file).unwrap().read_at(0, 100).bytes,
         b"still whole"
     );
 }
 
-/// Whoever prints an error needs no word before it, and none is there twice.
+/// An error's text needs no words before it, and says nothing twice.
 #[test]
 fn each_message_names_the_boot_log_once() {
     let io = |path: Option<PathBuf>| LogError::Io {
@@ -479,7 +479,7 @@ fn an_error_gives_its_source_where_the_system_is_to_blame() {
         source.downcast_ref::<std::io::Error>().unwrap().kind(),
         std::io::ErrorKind::NotFound
     );
-    // More address space than a process has.
+    // This is more address space than a process has.
     let region = vm_memory::MmapRegion::<()>::new(usize::MAX >> 1).unwrap_err();
     let told = region.to_string();
     let map = LogError::Map(region);

@@ -1,4 +1,5 @@
-//! Which log it is: random for each, the same wherever and however often it is opened, never half.
+//! A log's identity is random. It is the same wherever and however often the log is opened, and a
+//! reader never sees half of it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ const CONFIG: LogConfig = LogConfig {
     head: 300,
     boots: 3,
 };
-/// Where the header holds the identity and its check sum.
+/// The place of the identity and its check sum in the header.
 const ID: std::ops::Range<usize> = 112..136;
 
 fn sample(dir: &Path) -> (PathBuf, LogId) {
@@ -21,7 +22,7 @@ fn sample(dir: &Path) -> (PathBuf, LogId) {
     (path, log.id().unwrap())
 }
 
-/// The identity that a reader of this file sees, and the one after a writer has opened it.
+/// The identity that a reader of this file sees, before and after a writer has opened it.
 fn before_and_after_a_writer(path: &Path) -> (Option<LogId>, Option<LogId>) {
     let log = BootLog::open_read_only(path).unwrap();
     let before = log.id();
@@ -119,7 +120,7 @@ fn a_log_that_moves_is_the_same_log_and_a_copy_of_it_is_not() {
     assert_eq!(copy.read_at(0, 99).bytes, b"before the move");
 }
 
-/// FNV-1a, as the format says.
+/// FNV-1a, as the format has it.
 fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, &byte| {
         (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -132,7 +133,7 @@ fn an_image_of_the_version_without_identities_is_still_read() {
     writer.begin_boot(MarkKind::PowerOn, UnixTime::from_nanos(7));
     writer.append(b"from long ago");
     let image = writer.export();
-    // Version 1: two words less, and nothing else differs.
+    // An image of version 1 lacks two words, and differs in nothing else.
     let mut old = image.to_bytes();
     old.truncate(old.len() - 8);
     old.drain(72..88);

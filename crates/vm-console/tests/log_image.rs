@@ -1,4 +1,4 @@
-//! A log exported and restored elsewhere, into sizes of its own.
+//! A log is exported, and restored into a log of other sizes.
 
 mod numbered;
 
@@ -36,7 +36,7 @@ fn apply(writer: &mut LogWriter, steps: &[Step]) {
     }
 }
 
-/// The offsets that can be read, each byte checked.
+/// The offsets that can be read. Checks each byte.
 fn kept(log: &BootLog) -> Vec<u64> {
     let mut cursor = log.cursor(Start::Offset(0));
     let mut buf = [0; 4096];
@@ -105,8 +105,8 @@ proptest! {
         let newest = old.head().saturating_sub(from.tail.min(to.tail));
         prop_assert!((newest..old.head()).all(|offset| has.binary_search(&offset).is_ok()));
 
-        // Both go on alike; of bytes written after the move, the new log keeps what its own sizes
-        // say.
+        // Both go on in the same way. Of the bytes written after the move, the new log keeps as
+        // many as its own sizes allow.
         apply(&mut one, &after);
         apply(&mut two, &after);
         prop_assert_eq!((new.head(), new.epoch()), (old.head(), old.epoch()));
@@ -147,7 +147,7 @@ proptest! {
     }
 }
 
-/// FNV-1a, as the format says.
+/// FNV-1a, as the format has it.
 fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, &byte| {
         (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -196,8 +196,8 @@ fn an_image_damaged_at_any_byte_or_cut_at_any_length_is_refused() {
     ));
 }
 
-/// Reads everything again and again while the image is restored: each byte is right, and there are
-/// none or all.
+/// Reads everything again and again while the image is restored. Each byte is right, and either
+/// none are there or all.
 #[test]
 fn a_reader_sees_nothing_or_all_of_a_log_while_it_is_restored() {
     let (mut writer, old) = BootLog::in_memory(LogConfig {
@@ -226,8 +226,7 @@ fn a_reader_sees_nothing_or_all_of_a_log_while_it_is_restored() {
             for _ in 0..2 {
                 scope.spawn(|| {
                     started.wait();
-                    // The writer needs some milliseconds at most; the number only ends a test that
-                    // fails.
+                    // The writer needs a few milliseconds. The bound only ends a test that fails.
                     for _ in 0..10_000_000 {
                         let now = log.accounting();
                         if now.written != 0 {
@@ -254,13 +253,12 @@ fn a_reader_sees_nothing_or_all_of_a_log_while_it_is_restored() {
     }
 }
 
-/// The flag says that all of a boot is in its head, so more may be added to it. If that is false,
-/// the head would reach over bytes that the image does not hold.
+/// The flag says that a head has all of its boot, so that more may be added to it. If that is
+/// false, the head would reach over bytes that the image does not hold.
 #[test]
 fn an_image_whose_boot_falsely_grows_on_is_refused() {
     let bytes = sample();
-    // Word 11: the first of the boots, of four words each, which are: epoch, first offset, length,
-    // flag.
+    // The boots begin at word 11. Each has four words: epoch, first offset, length, flag.
     let flag = |boot: usize| (11 + boot * 4 + 3) * 8;
     for boot in 0..2 {
         assert_eq!(
@@ -295,8 +293,8 @@ fn an_image_goes_into_a_new_log_only_and_into_a_file_as_well() {
     drop(writer);
     let log = BootLog::open_read_only(&path).unwrap();
     assert_eq!((log.head(), log.epoch()), (800, 2));
-    // Heads of 100 bytes at 0 and 400, and 300 bytes of tail: not more, though this log has room
-    // for more.
+    // Heads of 100 bytes at 0 and 400, and 300 bytes of tail. This log has room for more, but the
+    // image did not hold more.
     assert_eq!(kept(&log), (0..100).chain(400..800).collect::<Vec<_>>());
     let (mut writer, _) = BootLog::open_file(&path).unwrap();
     apply(&mut writer, &[Step::Append(5), Step::Boot, Step::Append(5)]);

@@ -1,4 +1,4 @@
-//! A log in a file and its processes: killed writers, restarted writers, readers elsewhere.
+//! A log in a file, used by processes: killed writers, restarted writers, and readers.
 //!
 //! The other processes are this test program, started again with a role in its environment.
 
@@ -36,7 +36,7 @@ fn start(role: &str, path: &Path) -> Child {
         .unwrap()
 }
 
-/// Does nothing unless this process was started by another test here.
+/// Plays a role if another test here has started this process; does nothing otherwise.
 #[test]
 fn play_a_role() {
     let (Ok(role), Some(path)) = (env::var(ROLE), env::var_os(FILE).map(PathBuf::from)) else {
@@ -50,7 +50,7 @@ fn play_a_role() {
     }
 }
 
-/// Tells now and then how many bytes are written by then.
+/// Writes for ever, and prints now and then how many bytes are written.
 fn write_for_ever(path: &Path) {
     let (mut writer, _) = BootLog::open_or_create_file(path, CONFIG).unwrap();
     writer.begin_boot(MarkKind::Reset, UnixTime::from_nanos(writer.head()));
@@ -73,7 +73,7 @@ fn write_for_ever(path: &Path) {
     }
 }
 
-/// Checks everything that the file says it holds; returns the write offset.
+/// Checks everything that the file holds by its own account. Returns the write offset.
 fn check(log: &BootLog) -> u64 {
     let mut cursor = log.cursor(Start::Offset(0));
     let mut buf = [0; 8192];
@@ -105,8 +105,8 @@ fn a_killed_writer_leaves_every_byte_and_the_next_one_goes_on() {
     let (mut head, mut epoch) = (0, 0);
     for round in 0..25 {
         let mut child = start("writer", &path);
-        // Its output must be drained meanwhile, or it would stop at a full pipe and die at the same
-        // place always.
+        // Its output is read meanwhile. Otherwise it would stop at a full pipe, and always be
+        // killed at the same place.
         let killer = thread::spawn({
             let path = path.clone();
             move || {
@@ -127,7 +127,7 @@ fn a_killed_writer_leaves_every_byte_and_the_next_one_goes_on() {
             told
         });
         killer.join().unwrap();
-        // Alive: its lock holds, and following it is safe.
+        // While it lives its lock holds, and the log can be followed.
         assert!(matches!(BootLog::open_file(&path), Err(LogError::InUse)));
         check_live(&path);
         child.kill().unwrap();
@@ -147,7 +147,7 @@ fn a_killed_writer_leaves_every_byte_and_the_next_one_goes_on() {
         );
         assert!(log.epoch() > epoch);
         (head, epoch) = (found, log.epoch());
-        // A writer finds the same and does not change it.
+        // A new writer finds the same bytes and changes none.
         let (writer, log) = BootLog::open_file(&path).unwrap();
         assert_eq!(
             (writer.head(), writer.epoch(), check(&log)),
@@ -173,7 +173,7 @@ fn check_live(path: &Path) {
 
 const END: u64 = 2_000_000;
 
-/// Follows a log from its beginning to `END`, and tells how much of it it got.
+/// Follows a log from its beginning to `END`, and prints how many bytes it got.
 fn follow(path: &Path) {
     let log = BootLog::open_read_only(path).unwrap();
     let mut cursor = log.cursor(Start::Offset(0));
@@ -230,7 +230,7 @@ fn a_reader_in_another_process_follows_a_live_writer() {
     assert_eq!(log.head(), END);
 }
 
-/// The image that is restored, and how much of it a log of `CONFIG` holds.
+/// An image to restore into a log of `CONFIG`.
 fn image() -> LogImage {
     let (mut writer, _) = BootLog::in_memory(CONFIG).unwrap();
     for _ in 0..3 {
@@ -241,7 +241,7 @@ fn image() -> LogImage {
     writer.export()
 }
 
-/// Restores it into one new file after the other, named by numbers.
+/// Restores the image into one new file after another, named by numbers.
 fn restore_for_ever(directory: &Path) {
     let image = image();
     for number in 0_u64.. {
@@ -295,7 +295,7 @@ fn two_writers_in_one_process_exclude_each_other_too() {
         BootLog::open_or_create_file(&path, CONFIG),
         Err(LogError::InUse)
     ));
-    // A reader's handle outlives the writer and does not keep its place taken.
+    // A reader's handle outlives the writer, and does not keep another writer out.
     drop(writer);
     BootLog::open_file(&path).unwrap();
     assert_eq!(log.head(), 0);

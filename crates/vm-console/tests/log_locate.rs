@@ -1,4 +1,5 @@
-//! Finding where a reader begins: a search for lines is bounded for each call, and paid for once.
+//! Finding the place where a reader begins. A search for lines is bounded in each call, and each
+//! block is searched once.
 
 use std::thread;
 
@@ -6,10 +7,10 @@ use vm_console::{BootLog, Fit, Located, LogConfig, MarkKind, Start, UnixTime};
 
 const TAIL: u64 = 8 << 20;
 const BUDGET: u64 = 100_000;
-/// Counted as a whole.
+/// Bytes that a search counts as a whole.
 const BLOCK: u64 = 16 << 10;
 
-/// How often the log must be asked with this budget until it answers, and the answer.
+/// The number of calls with this budget until the log answers, and the answer.
 fn calls(log: &BootLog, start: Start, budget: u64) -> (u64, Located) {
     for call in 1..=TAIL {
         if let Some(located) = log.locate_within(start, budget) {
@@ -46,11 +47,11 @@ fn a_search_through_a_log_without_newlines_is_spread_over_calls_and_done_once() 
     assert!(first >= TAIL / (BUDGET + BLOCK), "{first} calls");
     assert!(first <= TAIL / BUDGET + 2, "{first} calls");
 
-    // Whoever asks next, through whatever handle, for whatever number of lines, pays nothing.
+    // The next search costs nothing, through any handle and for any number of lines.
     for lines in [1, 10, u64::MAX] {
         assert_eq!(calls(&writer.log(), Start::Lines(lines), 0), (1, gone));
     }
-    // After more output, only that is looked through.
+    // After more output, only the new bytes are searched.
     writer.append(&vec![b'.'; 3 * BLOCK as usize]);
     let (calls, _) = calls(&log, Start::Lines(u64::MAX), 0);
     assert!((3..=5).contains(&calls), "{calls} calls");
@@ -78,7 +79,7 @@ fn every_number_of_lines_is_found_with_and_without_known_counts() {
         assert_eq!(log.locate(Start::Lines(lines)), expected, "{lines} lines");
     };
     for _ in 0..3 {
-        // Every number near the limits of the first segments, and some of the others.
+        // Every number near the limits of the first segments, and some others.
         let near = (0..20).flat_map(|segments| (segments * 256..).take(3));
         let rest = (0..TAIL / 64 + 300).step_by(1009);
         for lines in near.chain(rest) {
@@ -112,15 +113,16 @@ fn a_boot_is_found_or_told_to_be_gone_or_not_begun() {
             fit: Fit::Exact
         }
     );
-    // A boot that printed nothing has no bytes to show: those of the next one are not its own.
+    // A boot that printed nothing has no bytes to show, since those of the next boot are not its
+    // own.
     writer.begin_boot(MarkKind::Reset, UnixTime::default());
     writer.begin_boot(MarkKind::Reset, UnixTime::default());
     assert_eq!(log.locate(Start::Boot(21)).fit, Fit::Gone);
     assert_eq!(log.locate(Start::Boot(22)).fit, Fit::Exact);
 }
 
-/// The counts are shared without a lock: whoever counts, while the writer goes on, all find the
-/// same.
+/// The counts are shared without a lock. Readers that count while the writer goes on all find the
+/// same place.
 #[test]
 fn searches_at_once_and_beside_the_writer_find_the_beginning_of_a_line() {
     let config = LogConfig {

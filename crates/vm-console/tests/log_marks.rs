@@ -1,4 +1,4 @@
-//! Marks, boots and the file they outlive their writer in.
+//! Marks and boots, and the file in which they outlive their writer.
 
 use proptest::prelude::*;
 use vm_console::{BootLog, LogConfig, LogWriter, Mark, MarkKind, Start, UnixTime};
@@ -68,7 +68,7 @@ fn a_machine_that_resets_in_a_loop_does_not_push_out_the_boot_that_printed() {
     assert_eq!(log.boots().len(), 2);
 }
 
-/// The word counts indices that were left out; here it is damaged, and more than all indices.
+/// The word counts indices that were left out. Here it is damaged, and larger than all indices.
 #[test]
 fn a_log_with_a_damaged_count_of_marks_can_still_move() {
     let dir = tempfile::tempdir().unwrap();
@@ -86,7 +86,7 @@ fn a_log_with_a_damaged_count_of_marks_can_still_move() {
     assert_eq!((new.marks().len(), new.marks()), (2, log.marks()));
 }
 
-/// Of each sort, so many of the newest stay.
+/// The number of newest marks of each sort that stay.
 const SHARE: usize = 64;
 
 fn is_about_machine(mark: &Mark) -> bool {
@@ -96,7 +96,7 @@ fn is_about_machine(mark: &Mark) -> bool {
     )
 }
 
-/// Every mark that was made, and what must be true of those that are kept.
+/// Every mark that was made, to check those that are kept.
 #[derive(Default)]
 struct History(Vec<Mark>);
 

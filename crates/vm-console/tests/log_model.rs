@@ -43,7 +43,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The byte at an offset; about one in 50 ends a line.
+/// The byte at an offset. About one in 50 ends a line.
 fn byte(offset: u64) -> u8 {
     let mixed = offset.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
     if mixed.is_multiple_of(50) {
@@ -94,7 +94,7 @@ impl Model {
         self.table.push((self.epoch, self.bytes.len()));
     }
 
-    /// What is kept: the heads and the tail, apart from each other and in order.
+    /// The ranges that are kept, heads and tail, in order and without overlap.
     fn kept(&self) -> Vec<Range<usize>> {
         let len = self.bytes.len();
         let ends = self.table.iter().skip(1).map(|next| next.1).chain([len]);
@@ -343,7 +343,7 @@ impl Run {
                 if let Some(path) = &self.file {
                     self.writer = None;
                     let (writer, log) = BootLog::open_file(path).expect("the file is whole");
-                    // Cursors of the old handle go on: it is the same memory.
+                    // Cursors of the old handle go on, since the memory is the same.
                     self.writer = Some(writer);
                     self.log = log;
                 }
@@ -376,7 +376,8 @@ fn run(config: LogConfig, steps: &[Step], in_file: bool) {
     for step in steps {
         run.apply(step);
     }
-    // Each cursor is read to the end: what it got and what it was told to be gone is everything.
+    // Each cursor is read to the end: the bytes that it got and those reported as gone are all
+    // bytes.
     for cursor in &mut run.cursors {
         while cursor.behind() > 0 {
             run.model.check_read(cursor, 5000);

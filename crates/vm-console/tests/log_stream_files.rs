@@ -1,4 +1,5 @@
-//! The complete stream in files: every byte once, in order, whatever fails or dies meanwhile.
+//! The complete stream in files has every byte once and in order, even if something fails or a
+//! process is killed meanwhile.
 
 mod numbered;
 
@@ -23,8 +24,8 @@ fn numbered(name: &Path, number: u32) -> PathBuf {
     }
 }
 
-/// All files, the oldest first; checks that none is larger than the limit, and that all but the
-/// newest are full.
+/// The bytes of all files, the oldest first. Checks that no file is larger than the limit, and that
+/// all but the newest are full.
 fn joined(name: &Path, limits: StreamLimits) -> Vec<u8> {
     let mut all = Vec::new();
     for number in (0..=limits.full_files + 1).rev() {
@@ -53,7 +54,7 @@ proptest! {
         let mut files = StreamFiles::open(&name, limits, &log).unwrap();
         let mut total = 0;
         for (count, then) in runs {
-            // So that a case does not make thousands of files.
+            // Otherwise a case could make thousands of files.
             let count = count.min(file_bytes * 8);
             writer.append(&bytes_at(total..total + count));
             total += count;
@@ -113,7 +114,7 @@ fn what_the_log_lost_is_counted_and_the_rest_follows() {
     files.pump().unwrap();
     assert_eq!((files.lost(), files.written_until()), (850, 1000));
     drop(files);
-    // Another process goes on behind the gap, not before it.
+    // Another process goes on after the gap, and not before it.
     writer.append(&bytes_at(1000..1010));
     let mut files = StreamFiles::open(&name, limits, &log).unwrap();
     files.pump().unwrap();
@@ -137,7 +138,7 @@ fn a_step_that_fails_is_told_counted_and_done_again() {
     writer.append(&bytes_at(0..10));
     files.pump().unwrap();
 
-    // The new file cannot be made, as its directory is not there.
+    // The new file cannot be made, because its directory is not there.
     let away = dir.path().with_extension("away");
     fs::rename(dir.path(), &away).unwrap();
     writer.append(&bytes_at(10..15));
@@ -277,7 +278,7 @@ const LIMITS: StreamLimits = StreamLimits {
     full_files: 10_000,
 };
 
-/// Does nothing unless this process was started by the next test: copies a log for ever.
+/// Copies a log for ever if the next test has started this process; does nothing otherwise.
 #[test]
 fn play_the_copier() {
     let Some(dir) = env::var_os("LOG_STREAM_DIR").map(PathBuf::from) else {

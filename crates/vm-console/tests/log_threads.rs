@@ -1,5 +1,5 @@
-//! One writer, many readers, at once: every byte's value is a function of its offset, so any wrong
-//! byte is caught.
+//! One writer and many readers at the same time. Every byte follows from its offset, so any wrong
+//! byte is found.
 
 mod numbered;
 
@@ -32,7 +32,7 @@ fn write_some(writer: &mut LogWriter, random: &mut Rng, until: u64) {
     }
 }
 
-/// Reads to the end with rooms of random size, checking every byte.
+/// Reads to the end into buffers of random size, and checks every byte.
 fn read_all(cursor: &mut Cursor, random: &mut Rng, end: u64) {
     let mut buf = vec![0; 100_000];
     while cursor.offset() < end {
@@ -64,7 +64,7 @@ fn check_at_once(log: &BootLog) {
     let marks = log.marks();
     assert!(marks.len() as u64 <= BootLog::MARKS);
     for mark in &marks {
-        // Each mark was made with its own offset as the time: no mark is a mixture of two.
+        // Each mark was made with its offset as its time, so a mixture of two marks shows.
         assert_eq!(mark.at.as_nanos(), mark.offset);
     }
     assert!(marks.is_sorted_by_key(|mark| mark.offset));
@@ -193,7 +193,7 @@ fn a_reader_that_sleeps_only_when_armed_reads_everything() {
 }
 
 /// With a tail of one byte nearly every read is of a boot's head, and each boot overwrites the only
-/// one.
+/// head.
 #[test]
 fn a_head_that_is_given_up_while_it_is_read_is_not_mixed_with_the_next() {
     const END: u64 = 10_000_000;
@@ -215,7 +215,7 @@ fn a_head_that_is_given_up_while_it_is_read_is_not_mixed_with_the_next() {
                     let until = cursor.offset() + 20_000;
                     read_all(&mut cursor, &mut random, until.min(END));
                 }
-                // The last boot's head is whole: all of it is read, and it is right.
+                // The last boot's head is whole, so all of it is read, and each byte is right.
                 let mut cursor = log.cursor(Start::Oldest);
                 read_all(&mut cursor, &mut random, END);
                 assert_eq!(cursor.delivered(), 20_000);

@@ -1,4 +1,4 @@
-//! Times before lines, made when the log is read.
+//! Times before lines are added when the log is read.
 
 use vm_console::{BootLog, GapPolicy, LogConfig, Read, Start, TimedLines, UnixTime};
 
@@ -29,7 +29,7 @@ fn each_line_has_the_time_of_its_own_end() {
     };
     let expected = (0..10).map(line).collect::<Vec<_>>().concat();
     assert_eq!(shown, expected);
-    // The bytes of the log are what was written.
+    // The log itself has only the bytes that were written.
     assert!(log.read_at(0, 14).bytes == b"line 0\nline 1\n");
 }
 

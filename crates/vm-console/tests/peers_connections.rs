@@ -1,4 +1,4 @@
-//! Connections without end beside a holder. Alone in its process, whose memory it looks at.
+//! Connections without end beside a holder. The test measures its process, so it runs alone there.
 
 mod support;
 

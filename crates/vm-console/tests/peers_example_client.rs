@@ -1,5 +1,5 @@
-//! The example client as a program, with pipes: attach, status, log, break. At a terminal it is
-//! tested with the example VMM.
+//! The example client, run as a program between pipes: attach, status, log, break. Tests of the
+//! example VMM run it at a terminal.
 
 mod support;
 
@@ -10,7 +10,7 @@ use std::process::{Child, Command, Output, Stdio};
 use support::{PATIENCE, Rig, skip, wait_until};
 use vm_console::MarkKind;
 
-/// Cargo builds examples beside the tests of the same run.
+/// The program, which cargo has built beside this test.
 fn program() -> Option<PathBuf> {
     let tests = std::env::current_exe().unwrap();
     let program = tests.parent()?.parent()?.join("examples/console_client");
@@ -36,10 +36,10 @@ fn start(socket: &Path, arguments: &[&str]) -> Option<Child> {
     Some(child)
 }
 
-/// Runs it with `typed` as all of its input.
+/// Runs it with `typed` as its whole input.
 fn run(socket: &Path, arguments: &[&str], typed: &[u8]) -> Option<Output> {
     let mut child = start(socket, arguments)?;
-    // It may end without reading.
+    // The program may end without reading.
     let _ = child.stdin.take().unwrap().write_all(typed);
     Some(child.wait_with_output().unwrap())
 }
@@ -107,7 +107,7 @@ fn a_log_that_goes_into_a_pipe_is_exact() {
         assert!(log.status.success());
         assert_eq!(log.stdout, printed, "{arguments:?}");
     }
-    // So is a session between pipes.
+    // A session between pipes is exact, too.
     let attached = run(&rig.path("control"), &["attach"], b"~.").unwrap();
     assert_eq!(attached.stdout, printed);
 }
@@ -134,7 +134,7 @@ fn the_end_of_its_input_leaves_and_an_observer_goes_on() {
         .read_exact(&mut printed)
         .unwrap();
     assert_eq!(&printed, b"printed later");
-    // Nobody reads it any more: it ends at the next output.
+    // Its reader is gone, so it ends at the next output.
     drop(observer.stdout.take());
     rig.print(b"to nobody");
     let ended = observer.wait_with_output().unwrap();

@@ -1,4 +1,5 @@
-//! A stopped client and a gibibyte of output: memory stays bounded. Alone in its process, whose memory it looks at.
+//! Memory stays bounded with a stopped client and a gibibyte of output. The test measures its
+//! process, so it runs alone there.
 
 mod support;
 
@@ -11,7 +12,7 @@ fn a_gibibyte_past_a_client_that_does_not_read_stays_within_bounds() {
     let _watchers: Vec<_> = (0..4).map(|_| rig.connect("watch")).collect();
     wait_until("all are there", || rig.status().observers == 4);
     let chunk = vec![b'x'; 64 << 10];
-    // The log's own pages are touched once.
+    // First the log's own pages are all touched once.
     for _ in 0..32 {
         rig.print(&chunk);
     }

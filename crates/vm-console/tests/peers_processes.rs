@@ -1,4 +1,4 @@
-//! The cases in which peers fail, with real clients in processes of their own.
+//! The cases in which other consoles fail, with real clients in processes of their own.
 
 mod support;
 
@@ -10,7 +10,7 @@ use support::{Rig, has, newest_only, pattern, received_and_lost, wait_until};
 use vm_console::ConsoleConfig;
 use vm_console::transport::{Listener, pty::Pty};
 
-/// A client program; killed if the test ends before it does.
+/// A client program. It is killed if the test ends first.
 struct Program(Child);
 
 impl Program {
@@ -55,7 +55,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // This fails if it has ended by itself.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -122,7 +122,7 @@ fn a_stopped_client_disturbs_nobody_and_is_told_its_exact_gap() {
     assert_eq!(socat.read(5), b"begin");
     assert_eq!(observer.read(5), b"begin");
     socat.signal(Signal::STOP);
-    // More than any buffer on the way holds; the observer follows it live.
+    // More than all buffers on the way hold. The observer follows it live.
     let total = 8 << 20;
     let mut printed = 0;
     for chunk in pattern(0, total).chunks(8192) {
@@ -205,7 +205,7 @@ fn the_log_reads_the_same_twice_during_a_session() {
 
 #[test]
 fn a_replayed_query_makes_no_terminal_type_into_the_guest() {
-    // A pty with an emulator behind it would be a real terminal; what matters is that the question never gets there.
+    // No real terminal is needed here, since the question must not even reach `socat`.
     let rig = Rig::new();
     rig.print(b"login: \x1b[6n\x1b[c\x05");
     let Some(mut socat) = Program::socat(&rig, "raw") else {
@@ -218,7 +218,7 @@ fn a_replayed_query_makes_no_terminal_type_into_the_guest() {
         seen.extend(socat.read(1));
     }
     assert_eq!(seen, b"login: END");
-    // Live, the guest may ask: it has a reader.
+    // Live output may ask, since the guest waits for the answer.
     rig.print(b"\x1b[6n");
     assert_eq!(socat.read(4), b"\x1b[6n");
 }
@@ -253,7 +253,7 @@ fn thre_interrupts_come_whatever_happens_to_clients() {
         port.clone(),
         vec![Listener::raw(UnixSocket::bind(&path).unwrap())],
     );
-    // A client that never reads, and one whose every write fails.
+    // One client never reads, and to the other every write fails.
     let stuck = std::os::unix::net::UnixStream::connect(&path).unwrap();
     drop(std::os::unix::net::UnixStream::connect(&path).unwrap());
     {
@@ -285,7 +285,7 @@ fn picocom_works_on_the_pty() {
     if !has("picocom") || !has("socat") {
         return;
     }
-    // picocom wants a terminal of its own.
+    // picocom needs a terminal of its own.
     let run = format!(
         "EXEC:picocom --quiet {},pty,setsid,ctty,rawer",
         link.display()
@@ -300,7 +300,7 @@ fn picocom_works_on_the_pty() {
     }
     picocom.send(b"typed\r");
     assert_eq!(rig.read_input(6), b"typed\r");
-    // Ctrl-A Ctrl-X leaves it.
+    // Ctrl-A Ctrl-X ends picocom.
     picocom.send(b"\x01\x18");
     rig.wait_until_free();
 }

@@ -1,5 +1,5 @@
-//! The protocol page tells the truth: its examples are frames, and its tables list every type and
-//! every code.
+//! The protocol page is right: its examples are frames, and its tables list every type and every
+//! code.
 
 use std::time::Duration;
 
@@ -220,7 +220,7 @@ fn server_examples_of_version_2() -> Vec<ServerFrame> {
     ]
 }
 
-/// Each example is this frame both ways, and there is none left over.
+/// Checks that each example is this frame, read and written, and that the page has no other.
 fn compare<T: PartialEq + std::fmt::Debug>(
     examples: &[u8],
     frames: &[T],
@@ -277,7 +277,7 @@ fn the_examples_of_the_service_are_these_frames() {
     }
 }
 
-/// The first cells of the table under a heading, up to the first space.
+/// The first word of each row of the table under a heading.
 fn first_cells(heading: &str) -> Vec<&'static str> {
     let (_, section) = PAGE.split_once(&format!("\n# {heading}\n")).expect(heading);
     let rows = section

@@ -1,4 +1,4 @@
-//! The control socket: frames over a real socket, with our own client and with bad ones.
+//! The control socket: frames over a real socket, with the crate's client and with bad ones.
 
 mod support;
 
@@ -28,7 +28,7 @@ fn named(name: &str) -> AttachRequest {
     }
 }
 
-/// Reads output until offset `end`; checks that no byte is missing or told twice.
+/// Reads output until offset `end`. Checks that no byte is missing or comes twice.
 fn output(client: &mut ControlClient, mut at: u64, end: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     while at < end {
@@ -69,7 +69,7 @@ fn attach_type_watch_and_detach() {
     assert_eq!(rig.read_input(5), b"typed");
     let end = client.detach().unwrap();
     assert_eq!((end.reason, end.resume), (EndCode::ClientClosed, 11));
-    // The connection goes on, and so does the offset.
+    // The connection goes on, and so do the offsets.
     rig.print(b"more");
     let request = AttachRequest {
         replay: Start::Offset(end.resume),
@@ -109,7 +109,7 @@ fn refused_with_the_holder_and_forced_with_the_taker() {
     let end = ended(&mut ada);
     assert_eq!(end.reason, EndCode::TakenOver);
     assert!(end.by.starts_with("bob (uid "), "{}", end.by);
-    // Told, and still connected: it may ask, and take it back.
+    // The old holder is still connected. It may ask, and take the console back.
     assert!(ada.status().unwrap().holder.unwrap().by.starts_with("bob"));
     ada.attach(&AttachRequest {
         force: true,
@@ -158,7 +158,7 @@ fn the_log_can_be_read_without_a_session_and_with_the_power_off() {
         (all.start, all.next, all.bytes.as_slice()),
         (0, 14, &b"one\ntwo\nthree\n"[..])
     );
-    // Read again during a session: the same bytes.
+    // The same bytes are read again during a session.
     assert_eq!(
         reader.read_log(Start::Oldest, 1000).unwrap().bytes,
         all.bytes
@@ -207,7 +207,7 @@ fn attach_and_read_log_are_separate_rights() {
     });
     let rig = Rig::with(config);
     rig.print(b"secret");
-    // May type, and is shown nothing of before.
+    // This one may type, and is shown no earlier output.
     let mut typist = rig.control();
     let attached = typist.attach(&named("typist")).unwrap();
     assert_eq!(attached.start, 6);
@@ -218,7 +218,7 @@ fn attach_and_read_log_are_separate_rights() {
             ..
         })
     ));
-    // May watch, and not type.
+    // This one may watch, and not type.
     let mut auditor = rig.control();
     let refused = auditor.attach(&named("auditor")).unwrap_err();
     assert!(
@@ -295,7 +295,7 @@ fn empty_data_does_not_keep_a_session_alive() {
     let mut client = rig.control();
     client.attach(&named("")).unwrap();
     let end = Instant::now() + PATIENCE;
-    // The answer comes after the end, if that came.
+    // If the session has ended, the end comes before the answer.
     while client.is_attached() {
         assert!(Instant::now() < end, "empty frames count as input");
         client.ask(&ClientFrame::Data(Vec::new())).ok();
@@ -342,7 +342,7 @@ fn stop_and_restart_beside_the_console() {
             .map(|lever| lever.load(Ordering::Relaxed)),
         [1, 1, 2]
     );
-    // Not while somebody else holds it.
+    // Power is refused while another client holds the console.
     assert!(matches!(
         other.power(PowerAction::Stop),
         Err(ClientError::Service {
@@ -350,9 +350,9 @@ fn stop_and_restart_beside_the_console() {
             ..
         })
     ));
-    // The error answers that request and no later one.
+    // The error belongs to that request and to no later one.
     other.status().unwrap();
-    // And not where the owner has not built it in.
+    // Power is refused where the owner has not built it in.
     let rig = Rig::new();
     let mut client = rig.control();
     assert!(matches!(
@@ -393,7 +393,8 @@ fn a_passed_socket_is_served_raw() {
     client.send(b"typed");
     assert_eq!(rig.read_input(5), b"typed");
     assert!(rig.status().holder.unwrap().by.starts_with("ada (uid "));
-    // Busy for the next one, and a pipe will not do: it could be made to block.
+    // A second socket is refused, since the console is busy. So is a pipe, which its other owner
+    // could make blocking.
     let (_, second) = UnixStream::pair().unwrap();
     assert!(matches!(
         control.attach_socket(&named("bob"), &second),
@@ -410,9 +411,9 @@ fn a_passed_socket_is_served_raw() {
     ));
     drop(client);
     rig.wait_until_free();
-    // The control connection that passed it is of no further use to it.
+    // The passed socket's end leaves the control connection open.
     assert!(control.status().unwrap().holder.is_none());
-    // It is told the true reason.
+    // A refused client is told the reason, and no holder.
     rig.console.power_off();
     wait_until("it is off", || !rig.status().powered);
     assert!(
@@ -435,7 +436,7 @@ fn frames_cut_at_each_byte_are_put_together() {
     for cut in 1..wire.len() {
         let mut stream = rig.control_stream();
         stream.write_all(&wire[..cut]).unwrap();
-        // Let the first part arrive by itself.
+        // The first part has to arrive alone.
         wait_until("the connection is taken in", || {
             rig.counters().connections == cut as u64
         });
@@ -506,7 +507,7 @@ fn a_client_that_asks_and_never_reads_is_bounded() {
         max: u32::MAX,
     })
     .encode(&mut request);
-    // Until the service does not read any more: it has stopped because its answers are not taken.
+    // The service stops reading once too many answers wait for the client.
     let mut asked = 0u32;
     let mut refused = 0;
     while refused < 50 {
@@ -521,7 +522,7 @@ fn a_client_that_asks_and_never_reads_is_bounded() {
         }
     }
     let answered = rig.counters().log_reads;
-    // A socket buffer's worth, and a few that wait in the service.
+    // As many as the socket's buffer holds, and a few that wait in the service.
     assert!(answered < 30, "{answered} answers of 64 KiB are held");
     rig.control().attach(&named("others are served")).unwrap();
 }
@@ -539,7 +540,7 @@ fn replayed_queries_are_taken_out_and_live_ones_are_not() {
         output(&mut client, attached.head, attached.head + 4),
         b"\x1b[6n"
     );
-    // Another sees the log unaltered, if it asks for that.
+    // A client that asks for it gets the log unaltered.
     client.detach().unwrap();
     client
         .attach(&AttachRequest {
@@ -629,7 +630,7 @@ fn boots_without_end_are_told_in_bounded_memory() {
     client.attach(&named("asleep")).unwrap();
     for _ in 0..RESETS {
         rig.console.reset();
-        // The service has seen it when it answers.
+        // When it answers, the service has seen the reset.
         rig.status();
     }
     rig.print(b".");
@@ -637,7 +638,7 @@ fn boots_without_end_are_told_in_bounded_memory() {
     while let Some(ServerFrame::Boot { epoch, .. }) = client.next_frame().unwrap() {
         told.push(epoch);
     }
-    // What fits in the socket's buffer, and the newest.
+    // They are those that fitted into the socket's buffer, and the newest.
     assert!(told.len() < RESETS as usize / 2, "{} are held", told.len());
     assert_eq!(told.last(), Some(&rig.log.epoch()));
     assert!(told.is_sorted());
@@ -649,7 +650,7 @@ fn a_tcp_peer_that_goes_frees_the_console_of_a_silent_guest() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (ours, _) = listener.accept().unwrap();
-    // Only the owner can hand one over: a client's might wait when it is closed.
+    // Only the owner can attach one, since closing a TCP socket of a client might wait.
     let refused = rig.control().attach_socket(&named("ada"), &ours);
     assert!(matches!(
         refused,
@@ -689,7 +690,7 @@ fn descriptors_passed_along_are_not_leaked() {
         let answer = client.next_frame().unwrap();
         assert!(matches!(answer, Some(ServerFrame::Status(_))), "{answer:?}");
     }
-    // A pipe whose every reader is closed tells its writer so.
+    // Writing to a pipe fails once all its readers are closed.
     drop((client, passed));
     wait_until("all are closed", || other_end.write(b"x").is_err());
 }

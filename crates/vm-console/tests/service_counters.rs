@@ -1,4 +1,4 @@
-//! Every counter moves: one that nothing adds to would tell an operator that all is well.
+//! Every counter moves. A counter that always shows zero would tell an operator that all is well.
 
 mod support;
 
@@ -18,13 +18,13 @@ use vm_console::session::{EndReason, Refused};
 use vm_console::transport::stdio::FdClient;
 use vm_console::{ConsoleConfig, CounterValues, GapPolicy, PowerControl, RateLimit};
 
-/// Lets `play` at a console, and gives back what was counted.
+/// Runs `play` with a console, and returns the console's counters.
 fn counted(change: impl FnOnce(&mut ConsoleConfig), play: impl FnOnce(&Rig)) -> CounterValues {
     let mut config = ConsoleConfig::named("vm");
     change(&mut config);
     let rig = Rig::with_log(config, newest_only(64 << 10));
     play(&rig);
-    // Once it answers, or is gone, everything before is counted.
+    // Once the service answers, or the console is gone, everything before is counted.
     let _ = rig.console.status(PATIENCE);
     rig.counters()
 }
@@ -124,7 +124,7 @@ fn gates() -> Vec<CounterValues> {
     let closing = counted(
         |_| {},
         |rig| {
-            // A client that does not read keeps the console from being done.
+            // The console is served until this client has read, or its time is over.
             let mut holder = rig.attach("raw");
             rig.fill_socket();
             rig.console.remove();
@@ -189,7 +189,7 @@ fn slow_clients() -> Vec<CounterValues> {
             let mut client = rig.attach("raw");
             rig.print(b"x");
             client.read(1);
-            // The line takes what it may; the port keeps the rest, and is asked for more until it has all been given up.
+            // The line takes as much as it may, and the port keeps the rest.
             wait_until("holding is given up", || {
                 rig.print(&pattern(0, 4096));
                 rig.counters().output_holds_expired > 0
@@ -214,7 +214,7 @@ fn every_counter_moves() {
             *moved.entry(name).or_default() += value;
         }
     }
-    // That one takes a process without descriptors: `service_descriptors` shows it.
+    // `service_descriptors` tests this one, since it needs a process without descriptors.
     moved.remove("listener pauses");
     let still: Vec<_> = moved.iter().filter(|(_, value)| **value == 0).collect();
     assert!(still.is_empty(), "{still:?}");

@@ -1,4 +1,4 @@
-//! Descriptors run out. Alone in its process, which it leaves without any.
+//! Descriptors run out. The test uses up those of its process, so it runs alone there.
 
 mod support;
 
@@ -22,7 +22,7 @@ fn when_descriptors_run_out_the_holder_is_undisturbed_and_others_wait() {
     while let Ok(file) = File::open("/dev/null") {
         hoard.push(file);
     }
-    // The one that is needed for the attempt itself: there is none to accept it with.
+    // The client's own end needs one descriptor. Then none is left to accept it with.
     drop(hoard.pop());
     let waiting = UnixStream::connect(rig.path("watch")).unwrap();
     let counters = || rig.counters();
@@ -31,7 +31,7 @@ fn when_descriptors_run_out_the_holder_is_undisturbed_and_others_wait() {
     assert_eq!(holder.read(6), b"output");
     holder.send(b"input");
     assert_eq!(rig.read_input(5), b"input");
-    // It tries again once a second, not in a loop.
+    // The listener tries again once a second, and not in a loop.
     assert_eq!(counters().connections, 1, "it waits");
     let pauses = counters().listener_pauses;
     std::thread::sleep(Duration::from_millis(300));

@@ -1,4 +1,5 @@
-//! Many consoles that do nothing cost nothing. Alone in its process: it looks at the service's thread and at memory.
+//! Many consoles that do nothing cost nothing. The test measures the service's thread and the
+//! memory of its process, so it runs alone there.
 
 mod support;
 
@@ -49,7 +50,7 @@ fn idle_consoles_take_no_time_and_little_memory() {
         "{each} bytes for each console, its log's touched pages included"
     );
 
-    // Every tenth has somebody attached.
+    // Every tenth console has a client.
     let mut clients: Vec<_> = (0..consoles)
         .step_by(10)
         .map(|n| Client::new(UnixStream::connect(dir.path().join(n.to_string())).unwrap()))

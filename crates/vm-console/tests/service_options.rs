@@ -1,4 +1,5 @@
-//! What can be chosen: rate limit, lossless mode, carrier, gap policy, too-slow policy, observers, listeners.
+//! The options of a console: rate limit, lossless mode, carrier, gap policy, too-slow policy,
+//! observers and listeners.
 
 mod support;
 
@@ -36,11 +37,11 @@ fn a_rate_limit_delays_and_loses_nothing() {
     let all = pattern(0, 11_000);
     rig.print(&all);
     assert!(client.read(all.len()) == all);
-    // It cannot be faster than this on any machine; how much slower is the machine's affair.
+    // On no machine can it be faster than this. A slow machine may take longer.
     assert!(begin.elapsed() >= Duration::from_millis(500));
     let counters = rig.counters();
     assert!(counters.throttled > 0);
-    // About ten wakes a second, not one for each byte.
+    // There are about ten wakeups a second, not one for each byte.
     assert!(counters.throttled < 200, "{}", counters.throttled);
 }
 
@@ -64,7 +65,7 @@ fn lossless_with_window(window: u64) {
     let (port, bytes) = (rig.port.clone(), all.clone());
     let guest = std::thread::spawn(move || {
         for byte in bytes {
-            // As a driver does: THRE first.
+            // A driver looks at THRE first.
             loop {
                 let mut port = port.lock().unwrap();
                 if port.read(LSR) & Lsr::THR_EMPTY.bits() != 0 {
@@ -99,11 +100,11 @@ fn lossless_mode_gives_up_on_a_client_that_does_not() {
         printed += 1;
     }
     let counters = rig.counters();
-    // Once: it is not waited for again before it has caught up.
+    // Output is held once, and not again before the client has caught up.
     assert_eq!(counters.output_holds_expired, 1);
     wait_until("all of it is in the log", || rig.log.head() == printed);
     drop(client);
-    // Nobody to wait for: nothing is held.
+    // Without a holder nothing is held.
     rig.wait_until_free();
     rig.print(&pattern(0, 100_000));
     assert_eq!(rig.log.head(), printed + 100_000);
@@ -132,7 +133,7 @@ fn output_that_is_held_goes_on_when_the_session_ends_however_it_ends() {
                     printed += 1;
                 }
             }
-            // Not only until the service has looked at it.
+            // Output may wait only for the service to look, so let it look first.
             rig.status();
             !rig.may_send()
         });
@@ -192,7 +193,8 @@ fn carrier_follows_the_session_and_falls_between_two() {
     wait_until("carrier is down", is_down);
     let first = rig.attach("raw");
     wait_until("carrier is up", || msr().contains(Msr::DCD | Msr::DSR));
-    // A takeover drops it long enough for a guest to see, and the new holder's input waits until it is up.
+    // A takeover drops the carrier for long enough that a guest sees it. The new holder's input
+    // waits until it is up again.
     let mut second = rig.attach("force");
     second.send(b"x");
     wait_until("carrier has dropped", || !msr().contains(Msr::DCD));
@@ -271,8 +273,8 @@ fn what_was_written_before_does_not_count_as_behind() {
     assert_eq!(client.read(4), b"live");
 }
 
-/// epoll refuses to watch epolls nested so deep; what else makes it refuse, a full table of the user's, cannot be had
-/// in a test.
+/// epoll refuses to watch epolls that are nested so deep. It also refuses once the user's limit of
+/// watches is reached, but a test cannot reach that.
 #[test]
 fn a_client_that_cannot_be_watched_does_not_keep_the_console() {
     use rustix::event::epoll;
@@ -331,7 +333,7 @@ fn abstract_sockets_let_in_their_own_user() {
     let address = SocketAddr::from_abstract_name(&name).unwrap();
     let connect = || Client::new(UnixStream::connect_addr(&address).unwrap());
     assert_eq!(connect().read(5), b"hello");
-    // Somebody else's user id: the door is shut though the address is not.
+    // Only another user may connect here, so this process is turned away.
     let other = format!("{name}-other");
     let socket = UnixSocket::bind_abstract(other.as_bytes())
         .unwrap()
@@ -375,7 +377,7 @@ fn pipes_are_a_client_with_escapes_and_an_outcome() {
     assert_eq!(&shown, b"shown");
     typing.write_all(b"ls\r~~\r").unwrap();
     assert_eq!(rig.read_input(5), b"ls\r~\r");
-    // A second one is refused, and told so.
+    // A second client is refused, and its attachment tells so.
     let (keys2, _typing2) = std::io::pipe().unwrap();
     let second = rig
         .console
@@ -435,7 +437,7 @@ fn a_restarted_service_goes_on_where_the_old_one_stopped() {
         all.extend(more);
         let mut client = Client::new(UnixStream::connect(&path).unwrap());
         assert_eq!(client.read(all.len()), all);
-        // The guest prints on while nobody serves it.
+        // The guest goes on printing while no service serves it.
         service.shut_down();
         thread.join().unwrap();
         assert!(client.read_to_end().contains("shutting down"));

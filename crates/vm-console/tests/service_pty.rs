@@ -46,7 +46,7 @@ fn a_session_begins_with_opening_and_ends_with_closing() {
         wait_until("the session is granted", || {
             rig.counters().attaches == round
         });
-        // Raw from the start, or CR LF would come otherwise.
+        // The pty is raw from the start. Otherwise CR LF would come out as something else.
         assert_eq!(read(&mut pty, 10), b"boot log\r\n");
         pty.write_all(b"typed\r").unwrap();
         assert_eq!(rig.read_input(6), b"typed\r");
@@ -77,7 +77,7 @@ fn what_one_left_unread_is_not_shown_to_the_next() {
     drop(pty);
     rig.wait_until_free();
     let mut pty = open(&link);
-    // The whole log, from its beginning and once.
+    // The whole log comes, from its beginning and once.
     rig.print(b"END");
     let mut bytes = read(&mut pty, 100_003);
     assert_eq!(bytes.split_off(100_000), b"END");
@@ -92,7 +92,7 @@ fn a_pty_is_hung_up_when_the_console_is_taken_and_its_name_stays() {
     let before = std::fs::read_link(&link).unwrap();
     let holder = rig.attach("force");
     let mut text = Vec::new();
-    // The end is either end-of-file or EIO, as for any terminal that hangs up.
+    // A terminal that hangs up gives end-of-file or EIO.
     let _ = pty.read_to_end(&mut text);
     let text = String::from_utf8_lossy(&text).into_owned();
     assert!(
@@ -102,7 +102,7 @@ fn a_pty_is_hung_up_when_the_console_is_taken_and_its_name_stays() {
     wait_until("the name leads to another pty", || {
         std::fs::read_link(&link).is_ok_and(|now| now != before || !before.exists())
     });
-    // While it is taken, who opens it is told and hung up.
+    // While the console is taken, a client that opens the pty is told so and hung up.
     drop(pty);
     let mut refused = open(&link);
     let mut text = Vec::new();
@@ -147,7 +147,7 @@ fn a_link_whose_owner_lives_is_left_to_it() {
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse, "{error}");
     assert_eq!(std::fs::read_link(&link).unwrap(), device);
     drop(first);
-    // What a killed owner leaves behind is no obstacle: a symlink, and a lock that nobody holds.
+    // A killed owner leaves a symlink and a lock file that nobody has locked. Both are replaced.
     std::os::unix::fs::symlink("/dev/pts/0", &link).unwrap();
     std::fs::write(dir.path().join("vm.pty.lock"), "").unwrap();
     let second = Pty::open(&link).unwrap();

@@ -110,7 +110,7 @@ fn the_kicked_client_is_told_by_whom() {
 fn the_old_holders_input_does_not_reach_the_guest_as_the_new_ones() {
     let rig = Rig::new();
     let mut old = rig.attach("raw");
-    // More than the chip's FIFO holds; the guest reads nothing.
+    // More than the chip's FIFO holds. The guest reads nothing.
     old.send(&[b'x'; 100]);
     wait_until("it is queued", || rig.counters().input == 100);
     let mut new = rig.attach("force");
@@ -120,7 +120,7 @@ fn the_old_holders_input_does_not_reach_the_guest_as_the_new_ones() {
         input.extend(rig.take_input());
         input.ends_with(b"new")
     });
-    // What the chip had taken is the guest's already: a FIFO's worth at most.
+    // The guest still gets the characters that the chip has taken: 16 at most.
     let in_the_chip = input.len() - 3;
     assert!(in_the_chip <= 16, "{}", input.escape_ascii());
     assert_eq!(rig.counters().input_discarded as usize, 100 - in_the_chip);
@@ -143,16 +143,16 @@ fn one_mebibyte_pasted_at_a_guest_that_does_not_read_arrives_whole_later() {
     let client = rig.attach("raw");
     let (mut stream, bytes) = (client.stream.try_clone().unwrap(), paste.clone());
     let typist = std::thread::spawn(move || stream.write_all(&bytes).unwrap());
-    // What has left the kernel is bounded: the queue, one read, and what the chip took.
+    // The service reads no more than fits into the queue and the chip, and one read.
     wait_until("the queue is full", || rig.counters().input >= 4096);
-    // Each answer is a turn of the service's loop, in which it would read more if it could.
+    // Each answer takes a turn, in which the service would read more if it could.
     for _ in 0..10 {
         rig.status();
     }
     assert!(rig.counters().input <= 2 * 4096 + 16);
     assert!(rig.read_input(paste.len()) == paste);
     typist.join().unwrap();
-    // Woken once for each half queue, not for each byte.
+    // The service is woken once for each half queue, and not for each byte.
     assert!(rig.counters().wakeups < 3 * (paste.len() as u64 / 2048));
 }
 
@@ -186,7 +186,7 @@ fn power_off_disconnects_and_refuses_until_power_on() {
             .read_to_end()
             .contains("the machine is powered off")
     );
-    // Watching, which is reading the log, is still possible.
+    // Observing needs no running machine, since it only reads the log.
     assert_eq!(rig.connect("watch").read(11), b"Power down.");
     rig.console.power_on();
     rig.print(b"boot");
@@ -288,7 +288,7 @@ fn a_gap_is_told_in_one_note_of_its_exact_size() {
     let mut client = rig.attach("raw");
     rig.print(b"first");
     assert_eq!(client.read(5), b"first");
-    // More than any socket buffer holds.
+    // More than a socket's buffer holds.
     let flood = pattern(0, 8 << 20);
     for chunk in flood.chunks(4096) {
         rig.print(chunk);
@@ -338,7 +338,7 @@ fn the_socket_is_private_replaced_only_if_dead_and_removed_when_done() {
     UnixStream::connect(&path).unwrap();
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
 
-    // What replaces it is not removed with it.
+    // A file that has replaced the socket stays when the socket is dropped.
     std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, "mine").unwrap();
     drop(socket);
@@ -367,7 +367,7 @@ fn a_socket_deep_down_can_be_had() {
 fn firmware_is_reachable_the_log_from_byte_0_and_input_before_any_driver() {
     let rig = Rig::new();
     {
-        // As a boot loader finds the chip after a reset: no FIFO, no interrupts, nothing set up.
+        // A boot loader finds the chip as after a reset: no FIFO, no interrupts, nothing set up.
         let mut port = rig.port.lock().unwrap();
         port.reset();
         for byte in *b"GRUB loading.\r\n" {
@@ -378,7 +378,7 @@ fn firmware_is_reachable_the_log_from_byte_0_and_input_before_any_driver() {
     assert_eq!(client.read(15), b"GRUB loading.\r\n");
     client.send(b"c\x1b[B\r");
     assert_eq!(rig.read_input(5), b"c\x1b[B\r");
-    // A guest that panics says so and never reads again; what it said is there.
+    // A guest that panics prints its last message, and never reads again.
     rig.print(b"Kernel panic");
     assert_eq!(client.read(12), b"Kernel panic");
 }
@@ -388,18 +388,18 @@ fn asking_whether_somebody_listens_disturbs_nobody() {
     let rig = Rig::new();
     let mut holder = rig.attach("raw");
     let before = rig.counters();
-    // On the last of these a connection would take the console away.
+    // On the last of these, a connection would end the holder's session.
     for name in ["raw", "watch", "control", "force"] {
         let taken = UnixSocket::bind(rig.path(name)).unwrap_err();
         assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
     }
-    // The holder's word is carried out after whatever the attempts have left behind.
+    // The holder's input comes after all that the attempts may have caused.
     holder.send(b"still me");
     assert_eq!(rig.read_input(8), b"still me");
     let after = rig.counters();
     assert_eq!(after.connections, before.connections);
     assert_eq!(after.ended, before.ended);
-    // A socket of another kind is somebody's, too.
+    // A socket of another kind is in use, too.
     let path = rig.path("datagrams");
     let _theirs = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
     let taken = UnixSocket::bind(&path).unwrap_err();
@@ -413,14 +413,14 @@ fn what_one_typed_and_the_guest_has_not_taken_is_not_the_next_ones() {
     first.send(&[b'o'; 100]);
     let counters = || rig.counters();
     wait_until("it is typed", || counters().input == 100);
-    // Who closes by itself has its say, until the next one comes.
+    // Input stays valid after its client has closed, until the next session begins.
     drop(first);
     rig.wait_until_free();
     assert_eq!(counters().input_discarded, 0);
     let mut second = rig.attach("raw");
     second.send(b"new");
     wait_until("it is typed", || counters().input == 103);
-    // What the chip's FIFO had taken is the guest's already.
+    // The guest still gets the characters that the chip's FIFO has taken.
     let mut taken = Vec::new();
     wait_until("the new one's arrives", || {
         taken.extend(rig.take_input());
@@ -443,7 +443,7 @@ fn a_holder_that_stands_still_is_taken_over_at_once_and_let_go_in_bounded_time()
     assert_eq!(rig.read_input(4), b"mine");
     rig.print(b"END");
     second.read_until("END");
-    // It still has not read a byte; nobody waits for it any longer.
+    // The first client still has not read a byte, and the service no longer waits for that.
     let gone = |error: std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
     wait_until("it is let go", || first.stream.write(b"x").is_err_and(gone));
     first.read_to_end();

@@ -1,7 +1,8 @@
-//! Randomised: many clients that attach, stop, die and take over while the guest prints. For every one of them
+//! Random clients attach, stop, die and take over while the guest prints. For each of them
 //! `received + reported gap = written`, and there are never two holders.
 //!
-//! Runs for a few seconds; `VM_CONSOLE_STRESS_SECONDS` makes it longer, `VM_CONSOLE_STRESS_SEED` repeats a run.
+//! This runs for a few seconds. `VM_CONSOLE_STRESS_SECONDS` makes it longer, and
+//! `VM_CONSOLE_STRESS_SEED` repeats a run.
 
 mod support;
 
@@ -78,18 +79,18 @@ fn one_session(path: &Path, random: &mut Rng, stop: &AtomicBool) {
                 assert_eq!(received + lost, at - attached.start);
                 return;
             }
-            // What was typed or asked may have crossed the end of the session.
+            // Typed input or a request may have crossed the end of the session.
             Some(ServerFrame::Error { .. }) => {}
             Some(other) => panic!("{other:?}"),
             None => panic!("closed without a word"),
         }
         match random.u64(..400) {
-            // Stops reading for a while, as a stopped process does.
+            // It stops reading for a while, like a stopped process.
             0 => std::thread::sleep(Duration::from_millis(random.u64(..60))),
-            // Dies.
+            // It dies.
             1 => return,
             2 if !read_only => {
-                // It may have lost the console meanwhile; then nobody is typing.
+                // The write fails if the service has closed the connection meanwhile.
                 let _ = typist.type_bytes(b"x");
             }
             _ => {}
@@ -101,7 +102,8 @@ fn one_session(path: &Path, random: &mut Rng, stop: &AtomicBool) {
     }
 }
 
-/// The guest: prints in pieces of all sizes, and takes its input now and then. Returns how much it printed.
+/// The guest prints in pieces of all sizes, and takes its input now and then. Returns the number of
+/// bytes that it printed.
 fn print_until(stopped: &AtomicBool, port: &support::Port, seed: u64) -> u64 {
     let (mut offset, mut random) = (0u64, Rng::with_seed(seed));
     while !stopped.load(Ordering::Relaxed) {
@@ -112,7 +114,7 @@ fn print_until(stopped: &AtomicBool, port: &support::Port, seed: u64) -> u64 {
         let bytes: Vec<u8> = (offset..offset + count).map(letter_at).collect();
         port.lock().unwrap().write_string(THR, &bytes);
         offset += count;
-        // Input is taken now and then.
+        // Now and then the guest takes its input.
         if random.u64(..8) == 0 {
             let mut port = port.lock().unwrap();
             while port.read(LSR) & Lsr::DATA_READY.bits() != 0 {
@@ -144,12 +146,12 @@ fn received_and_lost_is_written_for_every_cursor_and_there_is_one_holder() {
     );
     let stop = Arc::new(AtomicBool::new(false));
 
-    // The guest prints until the last client has left, so that each has something to wake it.
+    // The guest prints until the last client has left, so that every client is woken.
     let silent = Arc::new(AtomicBool::new(false));
     let (port, stopped) = (rig.port.clone(), silent.clone());
     let guest = std::thread::spawn(move || print_until(&stopped, &port, seed));
 
-    // Replays every transition and sees that sessions never overlap.
+    // The judge follows every transition, and checks that sessions never overlap.
     let (audit, stopped) = (rig.service.audit(), silent.clone());
     let judge = std::thread::spawn(move || {
         let (mut held, mut sessions) = (false, 0u64);
@@ -239,7 +241,7 @@ fn racing_takeovers_leave_one_holder() {
                         ..AttachRequest::default()
                     };
                     client.attach(&request).unwrap();
-                    // Until somebody else takes it, or, for the last, until it has waited long enough.
+                    // The session ends by this detach, or by another racer's takeover before it.
                     client.typist().unwrap().type_bytes(b"x").unwrap();
                     client.typist().unwrap().detach().unwrap();
                     loop {
@@ -249,7 +251,8 @@ fn racing_takeovers_leave_one_holder() {
                             None => panic!("closed"),
                         }
                     }
-                    // If it was taken first, the detach or what was typed came too late, which is told.
+                    // After a takeover, the input or the detach was too late and may cause an
+                    // error.
                     let mut synced = client.status();
                     while matches!(synced, Err(ClientError::Service { .. })) {
                         synced = client.status();

@@ -1,5 +1,5 @@
-//! Both versions of the protocol over a real socket: version 1 as it always was, and what the
-//! numbers and the log's name in version 2 are good for.
+//! Both versions of the protocol over a real socket: version 1 as it always was, and the request
+//! numbers and log identities of version 2.
 
 mod support;
 
@@ -16,11 +16,11 @@ use vm_console::protocol::{
 use vm_console::session::EndReason;
 use vm_console::{ConsoleConfig, LogConfig, LogId, Start};
 
-/// A connection without a client's understanding: it sends what it is told, in the order it is told.
+/// A connection without a client's logic: it sends the frames of the test, in the test's order.
 struct Frames {
     stream: UnixStream,
     decoder: Decoder,
-    /// What it understands. In version 1 every byte has to be one that it knows.
+    /// The version that it understands. In version 1 it has to know every byte that comes.
     version: u16,
 }
 
@@ -33,7 +33,7 @@ impl Frames {
         }
     }
 
-    /// Greeted by the service, and welcome.
+    /// A connection that has had the service's hello and welcome.
     fn of_version_2(rig: &Rig) -> Self {
         let mut frames = Self::connect(rig);
         frames.version = 2;
@@ -54,7 +54,7 @@ impl Frames {
         self.send(&ClientFrame::Request(Request { id, frame }));
     }
 
-    /// The next frame; `None` when the service has closed.
+    /// The next frame; `None` if the service has closed the connection.
     fn next_or_end(&mut self) -> Option<ServerFrame> {
         loop {
             if let Some(raw) = self.decoder.next_frame().unwrap() {
@@ -142,10 +142,10 @@ fn a_client_of_version_1_meets_nothing_of_version_2() {
         ] {
             assert_eq!(client.next().kind(), kind);
         }
-        // A type that it does not have, and that the service does not know from it.
+        // Version 1 does not have this type, so the service does not know it from this client.
         client.request(1, ClientFrame::Status);
         assert_eq!(error_code(&client.next()), Some(ErrorCode::UnknownType));
-        // A start kind that it does not have.
+        // Version 1 does not have this start kind.
         client.send(&attach(Start::Now, LogId::new(1)));
         assert_eq!(error_code(&client.next()), Some(ErrorCode::Malformed));
         assert_eq!(client.next_or_end(), None);
@@ -203,20 +203,20 @@ fn every_numbered_request_has_one_answer_in_its_order() {
         ServerFrameKind::Done,
         ServerFrameKind::Status2,
     ];
-    // The numbers mean nothing to the service.
+    // Any numbers will do, since they mean nothing to the service.
     for (id, frame) in (7..).zip(asked) {
         client.request(id, frame);
     }
     for (id, kind) in (7..).zip(answered) {
         assert_eq!(client.answer(id).kind(), kind, "request {id}");
     }
-    // A guest reads BREAK as a NUL.
+    // The guest reads BREAK as NUL.
     assert_eq!(rig.read_input(6), b"typed\0");
-    // The end is told for itself, after the answer.
+    // The end comes as a frame of its own, after the answer.
     client.request(3, ClientFrame::Detach);
     assert_eq!(client.answer(3), ServerFrame::Done);
     assert_eq!(client.next().kind(), ServerFrameKind::Ended);
-    // What comes late is told under its number, and void without one.
+    // A late request with a number gets an error, and one without a number is void.
     client.request(4, ClientFrame::Data(b"late".to_vec()));
     client.request(5, ClientFrame::Break);
     client.request(6, ClientFrame::Detach);
@@ -233,7 +233,7 @@ fn every_numbered_request_has_one_answer_in_its_order() {
 #[test]
 fn an_attach_behind_a_detach_is_carried_out_after_the_end() {
     let rig = Rig::new();
-    // More than a socket holds: the end waits until the client reads.
+    // This is more than a socket holds, so the end waits until the client reads.
     rig.print(&vec![b'.'; 1 << 20]);
     let mut client = Frames::connect(&rig);
     client.send(&attach(Start::Oldest, None));
@@ -271,7 +271,7 @@ fn requests_that_wait_for_the_end_are_bounded() {
     client.send(&attach(Start::Oldest, None));
     client.send(&ClientFrame::Detach);
     rig.wait_until_free();
-    // Nothing is read from here on, so the end cannot be told.
+    // The client does not read from here on, so the end cannot be sent.
     client.stream.set_nonblocking(true).unwrap();
     let mut wire = Vec::new();
     ClientFrame::Data(vec![0; 60 << 10]).encode(&mut wire);
@@ -312,7 +312,7 @@ fn a_bad_frame_in_a_request_is_answered_and_the_session_goes_on() {
         assert_eq!(error_code(&client.answer(id.into())), Some(code));
     }
     assert_eq!(rig.counters().bad_frames, 4);
-    // A frame of a later version that has grown.
+    // This frame is longer, as one of a later version may be.
     let grown = [8, 0, 0, 0, 0x0b, 6, 0, 0, 0, 0x07, 0xaa, 0xbb];
     client.stream.write_all(&grown).unwrap();
     assert_eq!(client.answer(6).kind(), ServerFrameKind::Status2);
@@ -355,7 +355,7 @@ fn resuming_on_another_log_is_told_and_takes_nothing_from_anybody() {
         panic!("no log data")
     };
     assert_eq!(data.bytes, b"456789");
-    // Beyond the head is not in this log either, unless it does not matter which log that is.
+    // An offset beyond the head fails only if the request names the log.
     client.request(5, log_read(Start::Offset(11), own));
     assert_eq!(error_code(&client.answer(5)), Some(ErrorCode::NotYet));
     client.request(6, log_read(Start::Offset(11), None));
@@ -398,7 +398,7 @@ fn a_boot_is_the_one_asked_for_or_said_to_be_gone() {
     assert!(!client.is_attached());
     let attached = client.attach(&of_boot(2)).unwrap();
     assert_eq!((attached.start, attached.head), (5, 15));
-    // Without a number it is answered as in version 1: with the next one that is kept.
+    // Without a number the answer is that of version 1: the next boot that is kept.
     let mut old = Frames::connect(&rig);
     old.send(&log_read(Start::Boot(1), None));
     assert!(matches!(old.next(), ServerFrame::Hello { .. }));
@@ -416,7 +416,7 @@ fn keystrokes_that_cross_a_revocation_spoil_nothing() {
     for detaches in [false, true, false, true] {
         client.attach(&AttachRequest::default()).unwrap();
         rig.console.disconnect(EndReason::Revoked);
-        // The service knows, the client does not.
+        // The service knows the type, but the client does not.
         rig.wait_until_free();
         assert!(client.is_attached());
         typist.type_bytes(b"x").unwrap();

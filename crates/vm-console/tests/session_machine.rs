@@ -1,4 +1,5 @@
-//! The session machine alone: never two holders, one reason for each end, and limits that hold on any clock.
+//! The session machine alone: never two holders, one reason for each end, and limits that hold on
+//! any clock.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -126,7 +127,7 @@ fn input_that_comes_after_the_limit_does_not_revive_the_session() {
     let mut session = Session::new(SessionPolicy::default());
     let lease = session.attach(s(0), who("ada"), false).lease.unwrap();
     assert!(!session.input(s(600), lease));
-    // Nor does an attach see a holder that is gone by right.
+    // An attach does not find the console busy, either.
     let next = session.attach(s(601), who("bob"), false);
     assert!(next.lease.is_ok());
     assert_eq!(
@@ -169,7 +170,7 @@ fn no_session_unless_the_boot_log_is_on() {
     );
     assert!(session.set_boot_log(s(3), true).is_none());
     assert!(session.attach(s(4), who("ada"), false).lease.is_ok());
-    // Without the requirement it makes no difference.
+    // Without the requirement a session does not need the boot log.
     let mut session = Session::new(SessionPolicy::default());
     session.attach(s(0), who("ada"), false).lease.unwrap();
     assert!(session.set_boot_log(s(1), false).is_none());
@@ -240,7 +241,7 @@ fn a_warning_as_long_as_the_limit_is_none() {
     }
 }
 
-/// `at` is when, in steps that may go back.
+/// A call of the machine.
 #[derive(Clone, Debug)]
 enum Step {
     Attach { force: bool },
@@ -330,10 +331,10 @@ proptest! {
                 prop_assert!(!given.contains(&lease));
                 given.push(lease);
             }
-            // Whoever was given a lease and has not been told of its end is the holder; there is at most one.
+            // The holder's lease is the only one that was given and has not ended.
             let open: Vec<_> = given.iter().filter(|lease| !ended.contains(lease)).copied().collect();
             prop_assert_eq!(open, session.holder().map(vm_console::session::Holder::lease).into_iter().collect::<Vec<_>>());
-            // The deadline is honest: at it, there is something to do; and afterwards it lies ahead.
+            // At the deadline there is something to do, and then the next one lies ahead.
             if let Some(deadline) = session.next_deadline() {
                 let mut later = session.clone();
                 prop_assert!(later.tick(deadline.max(at)).is_some());
@@ -373,14 +374,14 @@ fn a_million_takeovers_from_threads_that_race_leave_one_holder_each_time() {
                 for _ in 0..EACH {
                     let taken = session.lock().unwrap().attach(s(0), me.clone(), true);
                     let lease = taken.lease.unwrap();
-                    // Exactly the one before it ended, and by this one.
+                    // This attach has ended exactly the session before it.
                     let ended = taken
                         .ended
                         .map(|ended| (ended.lease.number(), ended.reason));
                     let before = lease.number() - 1;
                     let by_me = EndReason::TakenOver { by: me.clone() };
                     assert_eq!(ended, (before > 0).then_some((before, by_me)));
-                    // Others may have come in between: whoever holds it may type, and nobody else.
+                    // Others may have attached meanwhile. Only the holder may type.
                     let mut session = session.lock().unwrap();
                     let holds = session.holder().map(vm_console::session::Holder::lease);
                     assert_eq!(session.input(s(0), lease), holds == Some(lease));

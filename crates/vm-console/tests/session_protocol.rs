@@ -1,4 +1,4 @@
-//! The frames: what is written is read back, cut anywhere, and bad input has a defined answer.
+//! Frames are read back as they were written, cut anywhere, and bad input has a defined answer.
 
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ fn log_request() -> impl Strategy<Value = LogRequest> {
     })
 }
 
-/// A request for anything that is no request itself.
+/// A request that holds any frame but a request.
 fn request() -> impl Strategy<Value = Request> {
     let kinds: Vec<_> = ClientFrameKind::ALL
         .iter()
@@ -84,7 +84,7 @@ fn request() -> impl Strategy<Value = Request> {
     })
 }
 
-/// An answer of anything that is no answer itself.
+/// An answer that holds any frame but an answer.
 fn answer() -> impl Strategy<Value = Answer> {
     let kinds: Vec<_> = ServerFrameKind::ALL
         .iter()
@@ -164,7 +164,7 @@ fn status() -> impl Strategy<Value = Status> {
         )
 }
 
-/// Only a busy console has a holder to name.
+/// A refusal. It names a holder only if the console is busy.
 fn refusal() -> impl Strategy<Value = Refusal> {
     (any::<u8>(), held(), text()).prop_map(|(reason, held, text)| {
         let reason = RefusalCode::from(reason);
@@ -395,7 +395,7 @@ fn parse_client(frame: &[u8], version: u16) -> Result<ClientFrame, FrameError> {
     ClientFrame::parse(RawFrame { kind, body }, version)
 }
 
-/// Whatever follows belongs to it.
+/// Whether the last field takes all bytes up to the end of the frame.
 fn ends_in_bytes(frame: &ClientFrame) -> bool {
     match frame {
         ClientFrame::Data(_) => true,
@@ -532,7 +532,7 @@ fn a_bad_frame_in_a_request_is_named_and_the_next_one_is_read() {
         (&[0x7f][..], ErrorCode::UnknownType, false),
         (&[0x0a, 9], ErrorCode::Malformed, true),
         (&[0x02], ErrorCode::Malformed, true),
-        // A request in a request.
+        // This is a request in a request.
         (&[0x0b, 1, 0, 0, 0, 0x07], ErrorCode::Malformed, false),
     ] {
         let mut wire = vec![0x0b, 7, 0, 0, 0];
@@ -545,8 +545,8 @@ fn a_bad_frame_in_a_request_is_named_and_the_next_one_is_read() {
             assert!(parse_client(inner, 2).unwrap_err().is_fatal());
         }
     }
-    // Without a whole number there is nobody to answer.
+    // Without a whole request number no answer is possible.
     assert!(parse_client(&[0x0b, 7, 0, 0], 2).unwrap_err().is_fatal());
-    // A number, and nothing asked.
+    // This has a number and no request.
     assert!(!parse_client(&[0x0b, 7, 0, 0, 0], 2).unwrap_err().is_fatal());
 }

@@ -14,7 +14,7 @@ fn guarded(chunks: &[&[u8]]) -> Vec<u8> {
     shown
 }
 
-/// Each makes some terminal type something.
+/// Sequences that each make some terminal type.
 const QUERIES: &[&[u8]] = &[
     b"\x05",
     b"\x1bZ",
@@ -68,7 +68,7 @@ const QUERIES: &[&[u8]] = &[
     b"\x1b_Gi=31,a=q;AAAA\x1b\\",
     b"\x1b^x\x1b\\",
     b"\x1bXx\x1b\\",
-    // A bell in the middle of a sequence rings at once; the sequence goes on.
+    // A bell in the middle of a sequence rings at once, and the sequence goes on.
     b"\x1b[6\x05n",
 ];
 
@@ -204,7 +204,7 @@ fn pieces() -> impl Strategy<Value = Vec<&'static [u8]>> {
     prop::collection::vec(piece, 0..30)
 }
 
-/// Plays terminal: finds complete questions of the two kinds that matter most, with none of the
+/// Finds complete questions of the two most important kinds as a terminal would, without the
 /// guard's code.
 fn asks(shown: &[u8]) -> bool {
     let mut i = 0;
@@ -270,8 +270,7 @@ proptest! {
     }
 }
 
-/// What was taken out must not let what stood before and after it join to something that was never
-/// looked at.
+/// The bytes before and after a removed sequence must not join to a sequence that was not checked.
 #[test]
 fn nothing_grows_together_across_what_was_taken_out() {
     // The terminal sees EF 9D 93, one character, and then a DCS, which is not the text of an OSC.

@@ -1,4 +1,4 @@
-//! The guard against a terminal emulator in this process, over many mixtures: text looks the same,
+//! The guard before a terminal emulator in this process, over many mixtures: text looks the same,
 //! and no question arrives.
 
 use std::num::NonZeroU16;
@@ -17,7 +17,7 @@ fn guarded(bytes: &[u8], size: usize) -> Vec<u8> {
     shown
 }
 
-/// What reaches the emulator besides text, in the words of its parser.
+/// The questions that reach the emulator, as its parser reports them.
 #[derive(Default)]
 struct Heard {
     questions: Vec<String>,
@@ -55,7 +55,7 @@ impl vt100::Callbacks for Heard {
         last: char,
     ) {
         let number = |at: usize| parameters.get(at).map_or(0, |field| field[0]);
-        // A private marker comes first; what follows it is another sequence.
+        // A private marker comes first, and makes it another sequence.
         let asks = match (first, last) {
             (_, 'c' | 'n') => true,
             (Some(b'?'), 'p' | 'u') if second == Some(b'$') => true,
@@ -98,7 +98,7 @@ fn emulate(bytes: &[u8]) -> Parser<Heard> {
     parser
 }
 
-/// The oracle itself: it hears most rows, so its silence means something.
+/// The oracle notices most rows of the table, so it means something if it notices none.
 #[test]
 fn the_emulator_hears_questions() {
     let heard = SEQUENCES

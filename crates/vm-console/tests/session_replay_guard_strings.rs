@@ -1,9 +1,9 @@
-//! Noise that looks like the beginning of a string hides nothing that comes after it.
+//! Noise that looks like the beginning of a string does not hide the text after it.
 
 use proptest::prelude::*;
 use vm_console::replay_guard::{HELD_LIMIT, ReplayGuard};
 
-/// All that may begin a string or another sequence.
+/// All beginnings of a string or of another sequence.
 const INTRODUCERS: &[&[u8]] = &[
     b"\x1bP",
     b"\x1bX",
@@ -25,7 +25,7 @@ const INTRODUCERS: &[&[u8]] = &[
     b"\xc2\x9f",
 ];
 
-/// Those of strings, which go on over text.
+/// The beginnings of strings, which go on over text.
 fn strings() -> impl Iterator<Item = &'static [u8]> {
     let is_csi = |introducer: &&[u8]| matches!(introducer.last(), Some(0x9b));
     INTRODUCERS
@@ -42,7 +42,7 @@ struct Guarded {
     removed: u64,
 }
 
-/// Feeds in pieces of `size` bytes, and looks at the bound after each.
+/// Feeds in pieces of `size` bytes, and checks the guard's bound after each.
 fn guarded(bytes: &[u8], size: usize) -> Guarded {
     let mut guard = ReplayGuard::default();
     let mut shown = Vec::new();
@@ -94,7 +94,7 @@ fn a_panic_is_shown_though_it_is_one_line_without_end() {
     }
 }
 
-/// An unfinished string at the end of the replay: nothing that is live belongs to noise.
+/// An unfinished string at the end of the replay does not hide live output.
 #[test]
 fn the_last_line_is_shown_though_nothing_ends_it() {
     for introducer in strings() {
@@ -119,7 +119,7 @@ fn what_cuts_a_string_off_gives_back_what_stood_before() {
     }
 }
 
-/// xterm in UTF-8 does not take a lone 9C for the end: it would read on, be it text or a question.
+/// xterm in UTF-8 does not end a string at a lone 9C. It would read on over text and questions.
 #[test]
 fn a_string_whose_ends_differ_is_not_shown_as_one() {
     for (log, wanted) in [
@@ -139,7 +139,7 @@ fn a_string_whose_ends_differ_is_not_shown_as_one() {
     }
 }
 
-/// Alacritty answers when the ESC of the end comes, and what follows it may never come.
+/// Alacritty answers at the ESC of a string's end, before the character after it.
 #[test]
 fn a_question_of_which_only_the_last_byte_is_missing_is_taken_out() {
     assert_eq!(guarded(b"a\x1b]11;?\x1b", 1).shown, b"a\x1b");
@@ -159,14 +159,14 @@ fn a_picture_is_taken_out_whatever_its_size() {
         let log = [b"before", begin, &data[..], end, b"after"].concat();
         let Guarded { shown, .. } = guarded(&log, 1000);
         assert_eq!(shown, b"beforeafter", "{}", begin.escape_ascii());
-        // It ends where text begins, too.
+        // The string also ends where text begins.
         let log = [begin, &data[..], b"\r\n", PANIC].concat();
         let Guarded { shown, .. } = guarded(&log, 1000);
         assert!(contains(&shown, b" panic - not syncing"));
     }
 }
 
-/// A byte that continues no character must not come to continue the one before what was taken out.
+/// A continuation byte after a removed sequence must not continue the character before it.
 #[test]
 fn nothing_joins_across_an_introducer_that_was_taken_out() {
     assert_eq!(guarded(b"\xe1\x1bP\xa0\xa0text\n", 1).shown, b"\xe1text\n");
@@ -189,7 +189,7 @@ fn noise() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    /// At most its first word: that may be the tail of a sequence or of a picture.
+    /// Only the line's first word may be lost, as it may be the end of a sequence or of a picture.
     #[test]
     fn a_line_comes_through_whatever_was_before(noise in noise(), size in 1usize..500) {
         let log = [&noise[..], b"\r\n", PANIC].concat();

@@ -14,7 +14,7 @@ fn guarded(bytes: &[u8]) -> Vec<u8> {
     shown
 }
 
-/// The example as it is, and with 8-bit controls, alone and in UTF-8.
+/// The example as it is, with 8-bit controls as single bytes, and with them in UTF-8.
 fn codings(example: &[u8]) -> Vec<Vec<u8>> {
     let coded = |prefix: &[u8]| {
         let mut coded = Vec::new();
@@ -75,7 +75,7 @@ fn every_row_names_itself_and_its_source() {
     );
 }
 
-/// What begins with these is taken out; what ends it, undoes it or only looks like it passes.
+/// Rows are taken out, while sequences that undo them or only resemble them pass.
 #[test]
 fn what_makes_no_terminal_send_passes() {
     let harmless: &[&[u8]] = &[
@@ -103,7 +103,7 @@ fn what_makes_no_terminal_send_passes() {
 #[test]
 fn numbers_are_read_as_terminals_may_read_them() {
     for sequence in [
-        // Leading zeros, one of many, after a colon, and beyond 16 and 32 bits.
+        // Leading zeros, one of several, after a colon, and beyond 16 and 32 bits.
         &b"\x1b[?0001000h"[..],
         b"\x1b[?25;1000;7h",
         b"\x1b[?25:1000h",
@@ -118,7 +118,7 @@ fn numbers_are_read_as_terminals_may_read_them() {
     }
 }
 
-/// Terminals differ in what they make of these: some go on reading parameters, some stop.
+/// Terminals read these in different ways: some go on with parameters, some stop.
 #[test]
 fn a_malformed_control_sequence_is_taken_out() {
     for sequence in [
@@ -134,7 +134,7 @@ fn a_malformed_control_sequence_is_taken_out() {
 }
 
 proptest! {
-    /// Said without any of the guard's code: no example stands in what is shown.
+    /// Checked without the guard's code: the output contains no example.
     #[test]
     fn no_example_is_left_of_any_mixture(
         pieces in prop::collection::vec(

@@ -1,7 +1,7 @@
-//! The guard against real terminal emulators: tmux, and xterm with UTF-8 and with 8 bits.
+//! The guard before real terminal emulators: tmux, and xterm with UTF-8 and with 8 bits.
 //!
-//! Each test first shows that the terminal does what the guard is there for, so that a terminal
-//! that answers nothing proves nothing.
+//! Each test first shows that the terminal types without the guard. Otherwise a terminal that never
+//! types would prove nothing.
 
 mod support;
 #[path = "support/terminal.rs"]
@@ -20,7 +20,7 @@ fn guarded(bytes: &[u8]) -> Vec<u8> {
     shown
 }
 
-/// Those that are installed, one after the other. The others are said to be skipped.
+/// The installed terminals, one after the other. Prints that the others are skipped.
 fn terminals() -> impl Iterator<Item = Terminal> {
     [
         Terminal::tmux as fn() -> _,
@@ -31,7 +31,7 @@ fn terminals() -> impl Iterator<Item = Terminal> {
     .filter_map(|start| start())
 }
 
-/// What each answers when nobody takes the question out.
+/// The questions that a terminal answers without the guard.
 fn answered(terminal: &str) -> Vec<&'static [u8]> {
     let all: &[&[u8]] = &[b"\x1b[c", b"\x1b[6n", b"\x1b[>0q"];
     let xterm: &[&[u8]] = &[
@@ -78,8 +78,9 @@ fn no_row_of_the_table_makes_a_terminal_type() {
     }
 }
 
-/// Pieces of questions, of strings and of text. The text is ASCII: to a terminal with 8 bits the
-/// letters of any other may be controls, which the guard does not promise to see.
+/// Pieces of questions, of strings and of text. The text is ASCII, because the bytes of other
+/// letters may be controls for a terminal with 8 bits, and the guard does not promise to find
+/// those.
 fn mixture() -> impl Strategy<Value = Vec<u8>> {
     let row = prop::sample::select(SEQUENCES);
     let piece = prop_oneof![
@@ -106,7 +107,7 @@ fn no_mixture_makes_a_terminal_type() {
         let mut runner = TestRunner::new(Config {
             cases: 200,
             failure_persistence: None,
-            // A terminal that is stuck would make each step wait for as long as the test may.
+            // With a stuck terminal each step would wait for the whole time limit.
             max_shrink_iters: 0,
             ..Config::default()
         });
@@ -174,7 +175,7 @@ fn a_panic_after_noise_stands_on_the_screen() {
     }
 }
 
-/// An 8-bit control is none in UTF-8: the text after it is to be seen without the guard.
+/// In UTF-8 a single byte is no 8-bit control, so the text after it is shown without the guard.
 #[test]
 fn lone_controls_hide_nothing_in_utf8() {
     for start in [Terminal::tmux as fn() -> _, || Terminal::xterm(true)] {
@@ -195,7 +196,8 @@ fn lone_controls_hide_nothing_in_utf8() {
     }
 }
 
-/// xterm in UTF-8 does not end a string at a lone 9C, in 8 bits it does: no string may end there.
+/// A lone 9C ends a string in an xterm with 8 bits, and not in one with UTF-8. The guard must not
+/// rely on either.
 #[test]
 fn xterm_differs_in_where_a_string_ends() {
     for (utf8, shows) in [(true, false), (false, true)] {

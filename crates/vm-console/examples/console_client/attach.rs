@@ -29,7 +29,7 @@ pub(crate) fn attach(path: &Path, request: &AttachRequest) -> Result<(), Stop> {
     let connection = stream.try_clone().map_err(Stop::failed)?;
     let mut client = ControlClient::from_stream(stream)?;
     client.attach(&AttachRequest {
-        // Without a terminal nothing answers the sequences of a replay, so the guard is not needed.
+        // With a terminal at neither end nothing answers the sequences of a replay.
         unguarded: !io::stdin().is_terminal() && !io::stdout().is_terminal(),
         ..request.clone()
     })?;
@@ -121,7 +121,8 @@ impl Keyboard {
         }
     }
 
-    /// Leaves, and ends the process if the guest does not take earlier input in time.
+    /// Leaves. The connection is closed after a while even if the guest does not take earlier
+    /// input.
     fn leave_in_time(&self) {
         self.leaving.store(true, Ordering::Release);
         // If there is no room, the sender is stuck and would not see it.

@@ -23,8 +23,8 @@ pub(crate) trait Accepts: fmt::Debug + Send {
     fn closes_at_shut_down(&self) -> bool;
 
     /// Makes it ready for another client, after the one from [`accept`](Self::accept) is gone.
-    /// Called only for clients that were [exclusive](Accepted::exclusive). If it fails, call it again
-    /// before any other method.
+    /// Called only for clients that were [exclusive](Accepted::exclusive). If it fails, call it
+    /// again before any other method.
     fn release(&mut self, how: Release) -> io::Result<()>;
 }
 

@@ -1,4 +1,5 @@
-//! Output whose every byte follows from its offset, so that a gap, a repetition or a stale byte shows.
+//! Output in which every byte follows from its offset, so that a gap, a repetition or a stale byte
+//! shows.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -7,7 +8,7 @@
 
 use std::ops::Range;
 
-/// The byte at an offset; neighbours differ.
+/// The byte at an offset. It differs from its neighbours.
 pub fn byte_at(offset: u64) -> u8 {
     (offset.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
 }
@@ -17,7 +18,7 @@ pub fn bytes_at(offsets: Range<u64>) -> Vec<u8> {
     offsets.map(byte_at).collect()
 }
 
-/// Checks what was read from an offset on, byte by byte.
+/// Checks bytes that were read from an offset on.
 #[track_caller]
 pub fn assert_bytes_from(from: u64, read: &[u8]) {
     for (offset, &found) in (from..).zip(read) {

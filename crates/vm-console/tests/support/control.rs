@@ -64,7 +64,7 @@ impl Control {
         }
     }
 
-    /// Waits for a frame that `want` takes, and drops those before it.
+    /// Waits for a frame that `wanted` takes, and drops those before it.
     pub fn next_that<T>(
         &mut self,
         what: &str,

@@ -165,14 +165,14 @@ impl Rig {
         self.console.status(PATIENCE).unwrap()
     }
 
-    /// The status, also if the service is busy with other clients.
+    /// The status, which a service has to give promptly even if it is busy with other clients.
     pub fn prompt_status(&self) -> Status {
         self.console
             .status(PROMPT)
             .expect("the service still answers")
     }
 
-    /// Checks that the guest's output reaches the client, and a key the guest.
+    /// Checks that the guest's output reaches the client, and the client's input the guest.
     pub fn carries(&self, client: &mut Client, text: &str) {
         self.print(text.as_bytes());
         client.read_until(text);

@@ -84,8 +84,8 @@ impl Connections {
             .map(|(id, _)| id)
     }
 
-    /// The one that has been there longest without a session, but not `except`. One whose session has
-    /// just ended is to be told why, so it comes last.
+    /// The one that has been there longest without a session, but not `except`. One whose session
+    /// has just ended is to be told why, so it comes last.
     pub(super) fn dispensable(&self, except: Option<ConnectionId>) -> Option<ConnectionId> {
         let without = self
             .iter()
