@@ -223,6 +223,10 @@ fn is_connected_unix_stream(descriptor: impl AsFd) -> bool {
 /// Most descriptors in one message: `SCM_MAX_FD` of the kernel.
 const PASSED: usize = 253;
 
+/// What may come along besides: whoever shares the socket can have its sender's credentials and
+/// security label told as well.
+const BESIDES: usize = 8192;
+
 /// Reads once, and gives `take` the descriptors that came along. There is room for as many as can
 /// come, since the kernel would close the rest on this thread, which might wait.
 fn receive(
@@ -230,7 +234,8 @@ fn receive(
     buffer: &mut [u8],
     mut take: impl FnMut(OwnedFd),
 ) -> Result<usize, Errno> {
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(PASSED))];
+    let mut space =
+        [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(PASSED)) + BESIDES];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
     let message =

@@ -38,7 +38,8 @@ impl ServedConsole {
         turn: &mut Turn<'_>,
     ) -> Reply {
         let connection = self.connections.get_mut(id).ok_or(GONE)?;
-        let passed = connection.take_passed();
+        // A socket that is not served is closed as one that is.
+        let passed = connection.take_passed().map(Socket::new);
         if connection.standing.has_session() {
             return already_attached();
         }
@@ -51,8 +52,7 @@ impl ServedConsole {
             return fail(ErrorCode::NotPermitted, "too many connections");
         }
         let request = self.placed(&identity, request, asked)?;
-        let stream = Box::new(Socket::new(socket));
-        let passed = self.add_connection(identity, stream, self.raw(None, None), turn);
+        let passed = self.add_connection(identity, Box::new(socket), self.raw(None, None), turn);
         if let Some(connection) = self.connections.get_mut(passed) {
             connection.passed_by = Some(id);
         }

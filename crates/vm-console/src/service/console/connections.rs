@@ -1,6 +1,6 @@
 //! The connections of a console, by their ids.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use crate::service::connection::Connection;
@@ -84,13 +84,21 @@ impl Connections {
             .map(|(id, _)| id)
     }
 
-    /// The one that has been there longest without a session, but not `except`. One whose session
-    /// has just ended is to be told why, so it comes last.
+    /// The one that has been there longest with no session, neither of its own nor on a socket that
+    /// it has passed; not `except`. One whose session has just ended is to be told why, so it comes
+    /// last.
     pub(super) fn dispensable(&self, except: Option<ConnectionId>) -> Option<ConnectionId> {
-        let without = self
-            .iter()
-            .filter(|(id, connection)| !connection.standing.has_session() && Some(*id) != except);
-        without
+        let has_session = |connection: &Connection| connection.standing.has_session();
+        let needed: BTreeSet<_> = self
+            .by_id
+            .values()
+            .filter(|connection| has_session(connection))
+            .filter_map(|connection| connection.passed_by)
+            .collect();
+        self.iter()
+            .filter(|(id, connection)| {
+                !has_session(connection) && !needed.contains(id) && Some(*id) != except
+            })
             .min_by_key(|(id, connection)| (connection.standing.is_leaving(), *id))
             .map(|(id, _)| id)
     }

@@ -132,7 +132,10 @@ impl World {
         }
         let ended: u64 = counters.ended.iter().sum();
         if counters.attaches != ended + held {
-            return Err(format!("{} sessions, {ended} ends, {held} held", counters.attaches));
+            return Err(format!(
+                "{} sessions, {ended} ends, {held} held",
+                counters.attaches
+            ));
         }
         let waiting = guest.port.visit(|line| line.input_waiting() as u64) + inboxes;
         let typed = counters.input + counters.breaks;

@@ -139,10 +139,19 @@ impl ControlReader {
                 let gaps = self.gaps;
                 let session = self.session()?;
                 let skips = gaps == GapPolicy::Silent && output.offset > session.next;
-                wrong_if(output.offset != session.next && !skips, "output leaves out bytes, or repeats them")?;
-                wrong_if(output.replayed != (output.offset < session.live_from), "replayed is told wrong")?;
+                wrong_if(
+                    output.offset != session.next && !skips,
+                    "output leaves out bytes, or repeats them",
+                )?;
+                wrong_if(
+                    output.replayed != (output.offset < session.live_from),
+                    "replayed is told wrong",
+                )?;
                 let right = (output.offset..output.next).map(printed);
-                wrong_if(!right.eq(output.bytes.iter().copied()), "output is not what was printed")?;
+                wrong_if(
+                    !right.eq(output.bytes.iter().copied()),
+                    "output is not what was printed",
+                )?;
                 session.next = output.next;
                 Ok(())
             }
@@ -173,9 +182,15 @@ impl ControlReader {
                 // A gap that is forbidden ends the draining too.
                 let drains = self.now < until && self.gaps != GapPolicy::Disconnect;
                 let skips = self.gaps == GapPolicy::Silent && end.resume > session.next;
-                wrong_if(end.resume != session.next && !skips, "resume is not where output ended")?;
+                wrong_if(
+                    end.resume != session.next && !skips,
+                    "resume is not where output ended",
+                )?;
                 // A gap may reach beyond the end.
-                wrong_if(drains && end.resume < drains_to, "output before the end is missing")?;
+                wrong_if(
+                    drains && end.resume < drains_to,
+                    "output before the end is missing",
+                )?;
                 wrong_if(matches!(end.reason, EndCode::Other(_)), "no reason")?;
                 if let Some(at) = self.asked.iter().position(|ask| *ask == Ask::Detach)
                     && end.reason == EndCode::ClientClosed
@@ -201,12 +216,18 @@ impl ControlReader {
 
     fn attached(&mut self, ask: Ask, attached: Attached) -> Result<(), String> {
         wrong_if(self.session.is_some(), "attached twice")?;
-        wrong_if(attached.start > attached.head, "replay begins after its end")?;
+        wrong_if(
+            attached.start > attached.head,
+            "replay begins after its end",
+        )?;
         if let Ask::Attach {
             read_only, start, ..
         } = ask
         {
-            wrong_if(read_only != attached.read_only, "attached otherwise than asked")?;
+            wrong_if(
+                read_only != attached.read_only,
+                "attached otherwise than asked",
+            )?;
             // Without the right to read, there is no replay.
             let begins = match start {
                 Start::Now => attached.start == attached.head,
@@ -237,12 +258,7 @@ impl ControlReader {
             | (ServerFrame::Status2(_), Ask::Status)
             | (
                 ServerFrame::Done,
-                Ask::Data(_)
-                | Ask::Break
-                | Ask::Resize
-                | Ask::Power(_)
-                | Ask::Hello
-                | Ask::Detach,
+                Ask::Data(_) | Ask::Break | Ask::Resize | Ask::Power(_) | Ask::Hello | Ask::Detach,
             ) => Ok(()),
             (ServerFrame::Error { code, .. }, ask) => {
                 let fits = match code {
@@ -290,7 +306,9 @@ impl ControlReader {
     }
 
     fn session(&mut self) -> Result<&mut Told, String> {
-        self.session.as_mut().ok_or("a frame of a session without one".into())
+        self.session
+            .as_mut()
+            .ok_or("a frame of a session without one".into())
     }
 
     /// The request that this is the answer to; those before it need none.
@@ -313,8 +331,14 @@ impl ControlReader {
 
 fn check_log_data(data: &LogData) -> Result<(), String> {
     let right = (data.start..data.next).map(printed);
-    wrong_if(!right.eq(data.bytes.iter().copied()), "the log is read wrong")?;
-    wrong_if(data.start < data.asked || data.next > data.head, "log data lies")
+    wrong_if(
+        !right.eq(data.bytes.iter().copied()),
+        "the log is read wrong",
+    )?;
+    wrong_if(
+        data.start < data.asked || data.next > data.head,
+        "log data lies",
+    )
 }
 
 fn must_be_answered(ask: Ask) -> bool {

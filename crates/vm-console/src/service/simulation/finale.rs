@@ -117,7 +117,8 @@ impl World {
         served.any(|(id, served)| {
             *served == console
                 && self
-                    .desk.served()
+                    .desk
+                    .served()
                     .get(&ConsoleId(id as u64))
                     .is_some_and(crate::service::console::ServedConsole::is_held)
         })
@@ -140,7 +141,8 @@ impl World {
     fn standing(&self, duct: usize) -> Option<bool> {
         let net = lock(&self.net);
         let consoles = self.desk.served().values();
-        let mut states = consoles.flat_map(crate::service::console::ServedConsole::connection_states);
+        let mut states =
+            consoles.flat_map(crate::service::console::ServedConsole::connection_states);
         let leads_here = |descriptor| match net.node(descriptor) {
             Some(Node::Both(to) | Node::In(to)) => to == duct,
             _ => false,
@@ -162,9 +164,13 @@ impl World {
         let Some(has_session) = standing else {
             return match &client.reader {
                 Reader::Control(reader)
-                    if !client.at_end && !reader.is_over && !self.consoles[client.console].removed =>
+                    if !client.at_end
+                        && !reader.is_over
+                        && !self.consoles[client.console].removed =>
                 {
-                    Err(format!("client {name} is not there any more, and was not told"))
+                    Err(format!(
+                        "client {name} is not there any more, and was not told"
+                    ))
                 }
                 _ => Ok(()),
             };
@@ -193,7 +199,10 @@ impl World {
                 }
                 let behind = reader.session.is_some_and(|session| session.next != head);
                 if behind && rules.gaps != GapPolicy::Silent {
-                    return Err(format!("client {name} is at {:?} of {head}", reader.session));
+                    return Err(format!(
+                        "client {name} is at {:?} of {head}",
+                        reader.session
+                    ));
                 }
             }
         }
@@ -249,16 +258,16 @@ impl World {
             return Ok(());
         }
         let told = match &client.reader {
-            Reader::Raw(reader) => {
-                reader.told_over || !rules.notices || !reader.knows_place()
-            }
+            Reader::Raw(reader) => reader.told_over || !rules.notices || !reader.knows_place(),
             Reader::Control(reader) => reader.session.is_none(),
         };
         if told && client.at_end {
             return Ok(());
         }
         let name = client.name();
-        Err(format!("client {name} is not told that it is over: {client:?}"))
+        Err(format!(
+            "client {name} is not told that it is over: {client:?}"
+        ))
     }
 
     fn check_given_back(&self) -> Result<(), Broken> {

@@ -22,7 +22,10 @@ impl SimulatedPort {
     }
 
     pub(super) fn visit<T>(&self, visit: impl FnOnce(&mut ConsoleLine) -> T) -> T {
-        let mut line = self.line.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut line = self
+            .line
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         visit(&mut line)
     }
 

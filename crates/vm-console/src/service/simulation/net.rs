@@ -256,11 +256,7 @@ impl Duct {
         };
         if self.finished || !self.client_open {
             let reset = std::mem::take(&mut self.reset);
-            return Err(if reset {
-                Errno::CONNRESET
-            } else {
-                Errno::PIPE
-            });
+            return Err(if reset { Errno::CONNRESET } else { Errno::PIPE });
         }
         let room = if self.nature == Nature::Regular {
             usize::MAX
@@ -296,9 +292,7 @@ impl Net {
     /// A descriptor for `node`, the lowest that is free.
     pub(super) fn open(&mut self, node: Node) -> io::Result<RawFd> {
         if let Some(spare) = &mut self.spare {
-            *spare = spare
-                .checked_sub(1)
-                .ok_or(io::Error::from(Errno::MFILE))?;
+            *spare = spare.checked_sub(1).ok_or(io::Error::from(Errno::MFILE))?;
         }
         let mut fd = FIRST;
         for used in self.nodes.keys() {
@@ -340,7 +334,10 @@ impl Net {
 
     /// Descriptors of connections and ways in that the service has open.
     pub(super) fn open_count(&self) -> usize {
-        self.nodes.values().filter(|node| **node != Node::Timer).count()
+        self.nodes
+            .values()
+            .filter(|node| **node != Node::Timer)
+            .count()
     }
 
     /// Whether epoll would refuse to watch it.

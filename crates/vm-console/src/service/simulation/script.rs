@@ -466,17 +466,21 @@ impl Step {
     }
 
     fn with_smaller_counts(self) -> Vec<Self> {
-        let smaller = |count: u16| [1, 16, count / 2].into_iter().filter(move |less| *less < count);
+        let smaller = |count: u16| {
+            [1, 16, count / 2]
+                .into_iter()
+                .filter(move |less| *less < count)
+        };
         match self {
             Self::Handle(pick) if pick > 0 => vec![Self::Handle(0), Self::HandleAll(255)],
             Self::Handle(_) => vec![Self::HandleAll(255)],
             Self::HandleAll(most) if most < 255 => vec![Self::HandleAll(255)],
-            Self::Type { client, count } => {
-                smaller(count).map(|count| Self::Type { client, count }).collect()
-            }
-            Self::Print { console, count } => {
-                smaller(count).map(|count| Self::Print { console, count }).collect()
-            }
+            Self::Type { client, count } => smaller(count)
+                .map(|count| Self::Type { client, count })
+                .collect(),
+            Self::Print { console, count } => smaller(count)
+                .map(|count| Self::Print { console, count })
+                .collect(),
             Self::Ask { client, ask, times } => smaller(times.into())
                 .map(|times| Self::Ask {
                     client,
@@ -484,9 +488,21 @@ impl Step {
                     times: times as u8,
                 })
                 .collect(),
-            Self::Connect { console, way, uid, room } => [0, uid]
+            Self::Connect {
+                console,
+                way,
+                uid,
+                room,
+            } => [0, uid]
                 .into_iter()
-                .flat_map(|uid| [3, room].map(|room| Self::Connect { console, way, uid, room }))
+                .flat_map(|uid| {
+                    [3, room].map(|room| Self::Connect {
+                        console,
+                        way,
+                        uid,
+                        room,
+                    })
+                })
                 .filter(|step| *step != self && room != 3)
                 .collect(),
             _ => Vec::new(),

@@ -34,7 +34,11 @@ pub(super) fn shrink(script: &Script, fails: impl Fn(&Script) -> bool) -> Script
         for at in (0..best.steps.len()).rev() {
             for gone in 0..16 {
                 let mut candidate = best.clone();
-                if !candidate.steps.get(at).is_some_and(|step| step.brings_client()) {
+                if !candidate
+                    .steps
+                    .get(at)
+                    .is_some_and(|step| step.brings_client())
+                {
                     break;
                 }
                 candidate.steps.remove(at);
@@ -87,21 +91,69 @@ type Simplify = fn(Rules) -> Rules;
 fn simpler(_: Rules) -> [Simplify; 16] {
     const PLAIN: Rules = Rules::PLAIN;
     [
-        |rules| Rules { tail: PLAIN.tail, ..rules },
-        |rules| Rules { head: PLAIN.head, ..rules },
-        |rules| Rules { gaps: PLAIN.gaps, ..rules },
-        |rules| Rules { replay: PLAIN.replay, ..rules },
-        |rules| Rules { notices: PLAIN.notices, ..rules },
-        |rules| Rules { guard: PLAIN.guard, ..rules },
-        |rules| Rules { rate: PLAIN.rate, ..rules },
-        |rules| Rules { max_behind: PLAIN.max_behind, ..rules },
-        |rules| Rules { lossless: PLAIN.lossless, ..rules },
-        |rules| Rules { carrier: PLAIN.carrier, ..rules },
-        |rules| Rules { linger: PLAIN.linger, ..rules },
-        |rules| Rules { idle_limit: PLAIN.idle_limit, ..rules },
-        |rules| Rules { absolute_limit: PLAIN.absolute_limit, ..rules },
-        |rules| Rules { requires_boot_log: PLAIN.requires_boot_log, ..rules },
-        |rules| Rules { max_connections: PLAIN.max_connections, ..rules },
-        |rules| Rules { max_observers: PLAIN.max_observers, ..rules },
+        |rules| Rules {
+            tail: PLAIN.tail,
+            ..rules
+        },
+        |rules| Rules {
+            head: PLAIN.head,
+            ..rules
+        },
+        |rules| Rules {
+            gaps: PLAIN.gaps,
+            ..rules
+        },
+        |rules| Rules {
+            replay: PLAIN.replay,
+            ..rules
+        },
+        |rules| Rules {
+            notices: PLAIN.notices,
+            ..rules
+        },
+        |rules| Rules {
+            guard: PLAIN.guard,
+            ..rules
+        },
+        |rules| Rules {
+            rate: PLAIN.rate,
+            ..rules
+        },
+        |rules| Rules {
+            max_behind: PLAIN.max_behind,
+            ..rules
+        },
+        |rules| Rules {
+            lossless: PLAIN.lossless,
+            ..rules
+        },
+        |rules| Rules {
+            carrier: PLAIN.carrier,
+            ..rules
+        },
+        |rules| Rules {
+            linger: PLAIN.linger,
+            ..rules
+        },
+        |rules| Rules {
+            idle_limit: PLAIN.idle_limit,
+            ..rules
+        },
+        |rules| Rules {
+            absolute_limit: PLAIN.absolute_limit,
+            ..rules
+        },
+        |rules| Rules {
+            requires_boot_log: PLAIN.requires_boot_log,
+            ..rules
+        },
+        |rules| Rules {
+            max_connections: PLAIN.max_connections,
+            ..rules
+        },
+        |rules| Rules {
+            max_observers: PLAIN.max_observers,
+            ..rules
+        },
     ]
 }

@@ -1,9 +1,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::follow;
 use super::script::Script;
 use super::shrink::shrink;
 use super::world::Tally;
-use super::follow;
 
 /// What a script breaks, a panic included.
 fn broken(script: &Script) -> Option<String> {
@@ -16,7 +16,10 @@ fn broken(script: &Script) -> Option<String> {
 
 /// Promises are told apart by their first words.
 fn kind(broken: &str) -> String {
-    let words = broken.split(' ').take(4).filter(|word| !word.contains(|c: char| c.is_ascii_digit()));
+    let words = broken
+        .split(' ')
+        .take(4)
+        .filter(|word| !word.contains(|c: char| c.is_ascii_digit()));
     words.collect::<Vec<_>>().join(" ")
 }
 
@@ -49,7 +52,10 @@ fn no_random_script_breaks_a_promise() {
                     let shorter = shrink(&script, |script| {
                         broken(script).is_some_and(|broken| kind(&broken) == kind_of)
                     });
-                    eprintln!("{} ({what}) #{number}:\n{shorter}", broken(&shorter).unwrap_or_default());
+                    eprintln!(
+                        "{} ({what}) #{number}:\n{shorter}",
+                        broken(&shorter).unwrap_or_default()
+                    );
                 }
             }
         }
@@ -57,4 +63,3 @@ fn no_random_script_breaks_a_promise() {
     eprintln!("{sum:?} in {:?}", started.elapsed());
     assert!(seen.is_empty(), "broken: {seen:?}");
 }
-

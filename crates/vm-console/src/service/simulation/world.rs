@@ -8,7 +8,7 @@ use super::control_client::ControlReader;
 use super::doors::{SimulatedPty, SimulatedSocket};
 use super::guest::{SimulatedPort, printed, typed_by};
 use super::kernel::SimulatedKernel;
-use super::net::{Duct, Net, Nature, Node, Shared, Work, lock};
+use super::net::{Duct, Nature, Net, Node, Shared, Work, lock};
 use super::raw_client::RawReader;
 use super::script::{Ask, Files, Rules, Script, Step, Way};
 use super::stream::SimulatedStream;
@@ -323,7 +323,9 @@ impl World {
             let net = lock(&self.net);
             let count = net.watched.len().max(1);
             let mut watched = net.watched.values();
-            watched.nth(usize::from(pick) % count).map(|(what, _)| *what)
+            watched
+                .nth(usize::from(pick) % count)
+                .map(|(what, _)| *what)
         };
         let Some(what) = what else { return Ok(()) };
         if what == Watched::Alarm {
@@ -449,9 +451,9 @@ impl World {
         if self.clients.len() < CLIENTS {
             return Some(self.clients.len());
         }
-        self.clients.iter().position(|client| {
-            client.console == console && !net.ducts[client.duct].served
-        })
+        self.clients
+            .iter()
+            .position(|client| client.console == console && !net.ducts[client.duct].served)
     }
 
     fn client_step(&mut self, step: Step) -> Result<(), Broken> {
@@ -570,7 +572,9 @@ impl World {
             let Input::Byte(byte) = input else { continue };
             let (who, number) = typed_by(byte);
             let Some(client) = self.clients.get_mut(who) else {
-                return Err(format!("the guest was sent {byte:#04x}, which nobody typed"));
+                return Err(format!(
+                    "the guest was sent {byte:#04x}, which nobody typed"
+                ));
             };
             let missing = number.wrapping_sub(client.taken) & 7;
             if client.console != console || !client.can_type {
