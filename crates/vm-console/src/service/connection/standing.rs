@@ -167,7 +167,7 @@ impl Standing {
     }
 
     /// It is shown no more output before it is told why it leaves.
-    pub(super) fn stop_draining(&mut self) {
+    pub(in crate::service) fn stop_draining(&mut self) {
         if let Role::Leaving { drain_to, .. } = &mut self.role {
             *drain_to = 0;
         }

@@ -52,11 +52,13 @@ pub(super) enum Next {
 
 impl View {
     pub(super) fn new(log: &BootLog, show: Show) -> Self {
-        let live_from = log.head();
+        let head = log.head();
         let cursor = log
             .cursor(show.start)
             .with_gap_policy(cursor_policy(show.gaps));
         let start = cursor.offset();
+        // The guest may have printed between the two.
+        let live_from = head.max(start);
         Self {
             guard: (show.guarded && start < live_from).then(ReplayGuard::default),
             cursor,

@@ -3,7 +3,7 @@
 use super::ServedConsole;
 use super::asked::{Asked, GONE, Reply, fail};
 use crate::audit::Audited;
-use crate::log::{Read, Start};
+use crate::log::Read;
 use crate::protocol::{ErrorCode, LogData, LogRequest, ServerFrame, Status};
 use crate::service::kernel::ConnectionId;
 use crate::service::turn::Turn;
@@ -34,13 +34,10 @@ impl ServedConsole {
         let start = self.place(start, named, asked)?;
         let log = &self.console.log;
         let mut cursor = log.cursor(start);
-        let wanted = match start {
-            Start::Offset(offset) => offset.min(log.head()),
-            _ => cursor.offset(),
-        };
+        let wanted = cursor.offset();
         let mut bytes = vec![0; LOG_READ.min(max as usize)];
         let mut filled = 0;
-        let mut begins = cursor.offset();
+        let mut begins = wanted;
         while filled < bytes.len() {
             match cursor.read(&mut bytes[filled..]) {
                 Read::Bytes(n) => filled += n,

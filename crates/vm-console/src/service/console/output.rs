@@ -61,7 +61,13 @@ impl ServedConsole {
             Sent::All | Sent::Throttled | Sent::Behind => {}
             Sent::GapForbidden => {
                 self.port.line(|line| line.mark(MarkKind::Gap));
-                self.finish(id, EndReason::TooSlow, turn);
+                let connection = self.connections.get_mut(id)?;
+                if connection.standing.is_leaving() {
+                    // It is told why, as if it had been shown everything.
+                    connection.standing.stop_draining();
+                } else {
+                    self.finish(id, EndReason::TooSlow, turn);
+                }
             }
             // What it sent before it left is still carried out.
             Sent::Failed(EndReason::ClientClosed) => self.hang_up(id, turn),
