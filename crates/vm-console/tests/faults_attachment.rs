@@ -1,4 +1,4 @@
-//! Whoever waits for the end of an attach is told, also by a service that is at its end itself.
+//! An attach has an outcome, or none if the service is gone: waiting for it always ends.
 
 mod support;
 
@@ -19,7 +19,7 @@ fn attach(rig: &Rig) -> (Attachment, UnixStream) {
     (rig.console.attach(client), ours)
 }
 
-/// What the one who waits gets: an outcome, or `None` as the service is gone.
+/// Waits for the outcome; `None` if the service is gone.
 fn outcome(attachment: &Attachment) -> Option<Outcome> {
     match attachment.outcome().recv_timeout(PATIENCE) {
         Ok(outcome) => Some(outcome),
@@ -67,7 +67,7 @@ fn attaches_that_are_queued_while_the_service_finishes_are_told() {
     let gate = Gate::default();
     let rig = Rig::in_service(service, gate.config(), LogConfig::default());
     rig.status();
-    // More than are carried out in one turn.
+    // More than the service carries out in one turn.
     let waiting: Vec<_> = gate.while_shut(&rig, || {
         rig.service.shut_down();
         (0..600).map(|_| attach(&rig)).collect()

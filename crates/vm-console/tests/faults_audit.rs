@@ -12,7 +12,7 @@ use vm_console::Start;
 use vm_console::audit::Audited;
 use vm_console::protocol::ClientFrame;
 
-/// What happens on another console is told though nobody has received events while `frames` flooded.
+/// Checks that `frames` without end leave room in the channel for another console's events.
 fn leaves_room(frames: &[ClientFrame], as_holder: bool) {
     let rig = Rig::new();
     let beside = rig.beside(ConsoleConfig::named("beside"));
@@ -23,7 +23,7 @@ fn leaves_room(frames: &[ClientFrame], as_holder: bool) {
     } else {
         Some(rig.attach("raw"))
     };
-    // Its answers are read, or it would be stopped by them.
+    // The answers are read. Otherwise the service would stop reading requests.
     let mut answers = control.stream.try_clone().unwrap();
     let reader = std::thread::spawn(move || {
         let mut buffer = vec![0; 64 << 10];

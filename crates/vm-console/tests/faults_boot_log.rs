@@ -1,4 +1,4 @@
-//! The right to be shown what was printed before ends where the boot log is turned off.
+//! When the boot log is turned off, clients are shown no more earlier output.
 
 mod support;
 
@@ -6,23 +6,23 @@ use support::control::{Control, named};
 use support::{Client, Rig, pattern};
 use vm_console::protocol::{AttachRequest, ServerFrame};
 
-/// Printed before; more than sockets hold.
+/// Bytes printed before, more than the sockets hold.
 const BACKLOG: usize = 900_000;
-/// What may be on its way: the socket's buffer, and what one turn has read.
+/// Bytes that may be on their way: the socket's buffer, and those that one turn has read.
 const ON_ITS_WAY: usize = 600_000;
 
 fn turned_off_amid_a_replay(attach: impl FnOnce(&Rig) -> Client) {
     let rig = Rig::new();
     rig.print(&pattern(0, BACKLOG));
     let mut client = attach(&rig);
-    // It has got what fits, and waits.
+    // The socket is full, and the client waits.
     client.read(1000);
     rig.console.set_boot_log(false);
     assert!(!rig.prompt_status().boot_log);
     rig.print(b"<live>");
     let seen = client.read_until("<live>").len();
     assert!(seen < ON_ITS_WAY, "it was shown {seen} bytes");
-    // And what is printed from now on is no secret.
+    // Output from now on is shown.
     rig.print(b"<more>");
     client.read_until("<more>");
 }

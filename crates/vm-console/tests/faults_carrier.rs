@@ -1,4 +1,4 @@
-//! What is typed while carrier is down between two sessions.
+//! Input that is typed while the carrier is down between two sessions.
 
 mod support;
 
@@ -11,7 +11,7 @@ fn rig() -> Rig {
     let mut config = ConsoleConfig::named("vm");
     config.carrier = true;
     let rig = Rig::with(config);
-    // A first session, so that the next one begins within the pause after it.
+    // The next session begins within the pause after this one.
     drop(rig.attach("raw"));
     rig.wait_until_free();
     rig

@@ -1,4 +1,4 @@
-//! Connections that do nothing lock nobody out.
+//! Connections that do nothing keep no other client out.
 
 mod support;
 
@@ -51,11 +51,11 @@ fn silent_connections_lock_out_neither_status_nor_a_forced_attach() {
         client.attach(&force).unwrap();
         assert!(holder.read_to_end().contains("taken over by ada"));
         let mut raw = rig.attach("force");
-        // Whoever has a session keeps it, and the newest connection was not the one to go.
+        // Sessions go on, and the newest connection was not closed.
         rig.carries(&mut raw, "after");
         watcher.read_until("after");
         client.status().unwrap();
-        // The oldest of them have gone.
+        // The oldest of them were closed.
         let first = &mut quiet[0];
         while first.next().is_some() {}
     }
@@ -81,7 +81,7 @@ fn connections_of_sessions_are_not_let_go_for_others() {
     assert_eq!(rig.counters().attaches, 1);
 }
 
-/// Where all have sessions nobody is let go, and who comes is told.
+/// If all connections have sessions, none is closed, and a new client is turned away.
 #[test]
 fn who_finds_only_sessions_is_turned_away() {
     let mut config = vm_console::ConsoleConfig::named("vm");

@@ -19,7 +19,7 @@ use vm_console::audit::Audited;
 use vm_console::protocol::{AttachRequest, ClientFrame, ErrorCode, ServerFrame};
 use vm_console::session::EndReason;
 
-/// A holder, and a gate to stop the service with.
+/// A gate to stop the service, a console, and its holder.
 fn rig(change: impl FnOnce(&mut ConsoleConfig)) -> (Gate, Rig, Client) {
     let gate = Gate::default();
     let mut config = gate.config();

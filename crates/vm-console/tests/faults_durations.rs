@@ -1,4 +1,4 @@
-//! The longest of all durations is a duration.
+//! The longest possible durations work as any other.
 
 mod support;
 
@@ -9,7 +9,7 @@ use support::{Rig, pattern, wait_until};
 use vm_console::session::EndReason;
 use vm_console::{ConsoleConfig, LogConfig, RateLimit};
 
-/// A session of every kind of client, with all that comes at its end.
+/// A session of every kind of client, with everything that its end causes.
 fn is_served(change: impl FnOnce(&mut ConsoleConfig)) {
     let mut config = ConsoleConfig::named("vm");
     change(&mut config);

@@ -1,4 +1,4 @@
-//! Why a session ended is told to a client that was not reading, if it reads in time.
+//! A client that was not reading is told why its session ended, if it reads in time.
 
 mod support;
 
@@ -23,7 +23,7 @@ fn stopped(rig: &Rig) -> Client {
     holder
 }
 
-/// Reads at last, to the end.
+/// Reads to the end.
 fn is_told(client: &mut Client, why: &str) {
     let seen = client.read_to_end();
     let end = &seen[seen.len().saturating_sub(200)..];

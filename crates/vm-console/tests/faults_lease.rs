@@ -8,7 +8,7 @@ use support::{Client, Rig};
 use vm_console::audit::Audited;
 use vm_console::session::EndReason;
 
-/// A raw client that has closed its sending side and goes on to watch.
+/// A raw client that has closed its sending side and goes on watching.
 fn half_closed(rig: &Rig, typed: &[u8]) -> Client {
     let mut client = rig.attach("raw");
     client.send(typed);

@@ -1,4 +1,5 @@
-//! A listener that is no listener any more. Alone in its process: it looks at the service's thread.
+//! A listener that somebody has shut down. The test measures the service's thread, so it runs alone
+//! in its process.
 
 mod support;
 
@@ -10,7 +11,7 @@ use support::service_thread::activity;
 use support::{Rig, wait_until};
 use vm_console::transport::Listener;
 
-/// How many descriptors of this process are this socket.
+/// The number of this process's descriptors of this socket.
 fn descriptors_of(listener: &UnixListener) -> usize {
     let link = |fd: i32| std::fs::read_link(format!("/proc/self/fd/{fd}")).ok();
     let socket = link(listener.as_raw_fd());
@@ -39,7 +40,7 @@ fn a_listener_that_is_shut_down_by_others_is_let_go_and_costs_nothing() {
     assert!(used < 20, "{used} ticks in a second of idleness");
     wait_until("it is let go", || descriptors_of(&shared) == 1);
 
-    // The other ways in are as they were.
+    // The other listeners work as before.
     let mut client = rig.attach("raw");
     rig.carries(&mut client, "undisturbed");
 }

@@ -1,4 +1,4 @@
-//! Output that is held for a client is let go when nobody serves the client any more.
+//! Output that is held for a client goes on when no service serves the client any more.
 
 mod support;
 
@@ -29,14 +29,14 @@ fn hold(rig: &Rig) -> Client {
                 rig.print(b"x");
             }
         }
-        // Not only until the service has looked at it.
+        // Output may wait only for the service to look, so let it look first.
         rig.prompt_status();
         !rig.may_send()
     });
     client
 }
 
-/// The guest prints as if there were no service.
+/// Checks that the guest prints as if there were no service.
 fn goes_on(rig: &Rig) {
     wait_until("output goes on", || rig.may_send());
     let printed = rig.log.head();
@@ -75,7 +75,7 @@ fn held_output_goes_on_when_the_console_is_removed() {
     goes_on(&rig);
 }
 
-/// Refuses nobody, and panics at the first observer.
+/// Permits everything, and panics at the first observer.
 fn panics_at_observers(_console: &str, _who: &Identity, right: Right, armed: &AtomicBool) -> bool {
     assert!(
         right != Right::ReadLog || !armed.load(Ordering::Relaxed),

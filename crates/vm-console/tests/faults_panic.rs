@@ -1,4 +1,4 @@
-//! The service's thread panics, by code of the owner's: nothing of it stays in the way of the guests.
+//! The owner's code panics on the service's thread. The guests go on, and can be served again.
 
 mod support;
 
@@ -47,14 +47,14 @@ fn is_cleared_away(config: ConsoleConfig, provoke: impl FnOnce(&Rig)) {
     let ended = join("the service ends", rig.take_thread());
     assert!(ended.expect("in time").is_err(), "the owner is told");
     assert!(rig.service.is_finished() && beside.service.is_finished());
-    // Whoever waits is told.
+    // Waiting for an outcome ends.
     assert!(!matches!(
         attachment.outcome().recv_timeout(PATIENCE),
         Err(RecvTimeoutError::Timeout)
     ));
     assert!(beside.console.status(PATIENCE).is_err());
     support::Client::new(ours).read_to_end();
-    // No way in is left that nobody watches, and no carrier of nobody's.
+    // Neither a socket nor a carrier is left.
     for rig in [&rig, &beside] {
         for name in ["raw", "force", "watch", "control"] {
             assert!(!rig.path(name).exists(), "{name}");
@@ -72,7 +72,7 @@ fn is_cleared_away(config: ConsoleConfig, provoke: impl FnOnce(&Rig)) {
         rig.console.power_off();
         rig.console.power_on();
     }
-    // And can be served again.
+    // Another service can serve them.
     let other = Rig::new();
     let console = beside.console.console().clone();
     let socket = vm_console::transport::unix::UnixSocket::bind(beside.path("raw")).unwrap();
@@ -108,7 +108,7 @@ fn a_panic_of_the_authorizer_is_cleared_away() {
     is_cleared_away(config, |rig| {
         let mut control = Control::connect(rig);
         control.send(&[ClientFrame::Attach(named("mallory"))]);
-        // Until the connection ends with the service.
+        // The connection ends with the service.
         while control.next().is_some() {}
     });
 }

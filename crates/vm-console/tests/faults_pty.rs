@@ -1,4 +1,4 @@
-//! Who has a pty open, however fast that changes.
+//! A pty is served to the client that has it open, however fast that changes.
 
 mod support;
 
@@ -39,7 +39,7 @@ fn rig_with(change: impl FnOnce(&mut ConsoleConfig)) -> (Gate, Rig, PathBuf) {
     (gate, rig, link)
 }
 
-/// Whoever has it open is served.
+/// Checks that a client that opens it is served.
 fn is_served(rig: &Rig, pty: &mut File) {
     rig.wait_until_held();
     let mut seen = Vec::new();
@@ -105,7 +105,7 @@ fn readers_and_writers_count_alike() {
     is_served(&rig, &mut open(&link));
 }
 
-/// More opens and closes than the kernel keeps events of.
+/// More opens and closes than the kernel keeps events for.
 #[test]
 fn events_that_are_lost_leave_the_truth() {
     const ROUNDS: usize = 12_000;
@@ -134,7 +134,7 @@ fn a_storm_of_openers_leaves_nobody_behind() {
             let link = link.clone();
             std::thread::spawn(move || {
                 for round in 0..2000 {
-                    // A pty that was hung up meanwhile may be on its way to be replaced.
+                    // If the pty was hung up meanwhile, it may not be replaced yet.
                     let pty = options().write(true).open(&link);
                     if round % n == 0 {
                         std::thread::yield_now();
@@ -151,7 +151,8 @@ fn a_storm_of_openers_leaves_nobody_behind() {
     is_served(&rig, &mut open(&link));
 }
 
-/// Opens it, types more than the guest's queue takes, and closes it, as the service has seen.
+/// Opens it, types more than the guest's queue takes, closes it, and waits until the service has
+/// seen that.
 fn type_and_leave(rig: &Rig, link: &Path) {
     let mut pty = open(link);
     rig.wait_until_held();

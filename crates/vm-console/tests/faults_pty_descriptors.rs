@@ -1,4 +1,5 @@
-//! A pty that is opened while descriptors are exhausted. Alone in its process, which it leaves without any.
+//! A pty is opened while no descriptor is left. The test uses up those of its process, so it runs
+//! alone there.
 
 mod support;
 
@@ -41,7 +42,7 @@ fn a_pty_opened_or_to_be_replaced_while_descriptors_are_exhausted_is_served_late
     };
     rustix::process::setrlimit(rustix::process::Resource::Nofile, low).unwrap();
 
-    // Opened with the last descriptor.
+    // The last descriptor is used to open it.
     let mut hoarded = hoard();
     drop(hoarded.pop());
     let pty = open(&link).unwrap();
@@ -51,7 +52,7 @@ fn a_pty_opened_or_to_be_replaced_while_descriptors_are_exhausted_is_served_late
     drop(hoarded);
     rig.wait_until_held();
 
-    // Hung up, and no descriptor for another.
+    // The pty is hung up, and no descriptor is left for the next one.
     let hoarded = hoard();
     rig.console.disconnect(EndReason::Revoked);
     wait_until("the session is over", || {
@@ -65,7 +66,7 @@ fn a_pty_opened_or_to_be_replaced_while_descriptors_are_exhausted_is_served_late
     let granted = rig.counters().attaches;
     let mut ptys = Vec::new();
     wait_until("it can be had again", || {
-        // Whoever holds one that was hung up opens the name again.
+        // A client whose pty was hung up opens the name again.
         ptys.clear();
         ptys.extend(open(&link));
         for _ in 0..200 {

@@ -1,4 +1,4 @@
-//! A console that is removed and added again while a client of the old one is still let read.
+//! A console is removed and added again while one of its clients may still read the rest.
 
 mod support;
 
@@ -10,7 +10,7 @@ use vm_console::ConsoleConfig;
 use vm_console::service::{ConsoleHandle, ServiceHandle};
 use vm_console::transport::{Listener, unix::UnixSocket};
 
-/// A console whose holder does not read what is left, and is let linger.
+/// A console whose holder does not read the rest of its output, and has time for it.
 fn lingering(linger: Duration) -> (Rig, Client) {
     let mut config = ConsoleConfig::named("vm");
     config.linger = linger;
@@ -28,13 +28,13 @@ fn add(rig: &Rig, service: &ServiceHandle, name: &str) -> ConsoleHandle {
     service.add(console, port, vec![Listener::raw(socket)])
 }
 
-/// Hears the guest after each time of silence.
+/// Checks that output comes after each pause of the guest.
 fn is_served(rig: &Rig) {
     let mut client = rig.connect("again");
     for round in 0..50 {
         rig.carries(&mut client, &format!("round {round}\r\n"));
         if round % 10 == 0 {
-            // Longer than the service looks by itself.
+            // After a longer pause the service does not look for output by itself.
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -46,7 +46,7 @@ fn a_console_added_again_while_a_client_lingers_hears_its_guest() {
     rig.console.remove();
     let again = add(&rig, &rig.service, "again");
     is_served(&rig);
-    // Until the old one is let go, and after.
+    // The console is served while the old client is still there, and after that.
     let gone = |error: std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
     wait_until("the old client is let go", || {
         std::io::Write::write(&mut old.stream, b"x").is_err_and(gone)

@@ -1,4 +1,4 @@
-//! Every hostile client at once, beside honest ones: nobody honest is stopped, and no byte of theirs is lost.
+//! All hostile clients at once, beside honest ones. No honest client is stopped or loses a byte.
 
 mod support;
 
@@ -31,7 +31,7 @@ impl PowerControl for Ignored {
     fn restart(&self) {}
 }
 
-/// Connects and says this, if it is let.
+/// Connects and sends this, if the service lets it.
 fn say(path: &Path, bytes: &[u8]) -> Option<UnixStream> {
     let mut stream = UnixStream::connect(path).ok()?;
     let moment = Some(Duration::from_millis(50));
@@ -41,7 +41,7 @@ fn say(path: &Path, bytes: &[u8]) -> Option<UnixStream> {
     Some(stream)
 }
 
-/// Asks without end, and reads the answers or not.
+/// Sends requests without end, and reads the answers if `reads`.
 fn flood(path: &Path, frames: &[ClientFrame], reads: bool) {
     let Some(mut stream) = say(path, &encode(&[hello()])) else {
         return;
@@ -65,7 +65,7 @@ fn forced(name: &str) -> AttachRequest {
     }
 }
 
-/// One deed after the other, each in a thread of its own, until told to stop.
+/// Hostile clients, each repeated in a thread of its own until told to stop.
 fn hostile(dir: &Path, stop: &Arc<AtomicBool>) -> Vec<JoinHandle<()>> {
     let control = || dir.join("control");
     let (raw, force, watch, pty) = (
@@ -119,7 +119,7 @@ fn hostile(dir: &Path, stop: &Arc<AtomicBool>) -> Vec<JoinHandle<()>> {
     let path = control();
     deeds.push(Box::new(move || bite_its_own_tail(&path)));
     deeds.push(Box::new(move || {
-        // Reads nothing, and sends nothing more.
+        // This one reads nothing, and sends nothing more.
         let stopped = say(&force, b"x");
         std::thread::sleep(Duration::from_millis(50));
         if let Some(stream) = stopped {
@@ -157,13 +157,13 @@ fn cling(path: &Path) {
     };
     let (socket, _peer) = clinging();
     let _ = try_pass(&stream, &encode(&[hello()]), &[socket.as_fd()]);
-    // Its own close must not keep it from going on.
+    // The close waits here too, so another thread does it.
     std::thread::spawn(move || drop(socket));
     drop(stream);
     std::thread::sleep(Duration::from_millis(20));
 }
 
-/// Passes both ends of one pair, to hold and to watch, and leaves.
+/// Passes both ends of a socket pair, one as holder and one as observer, and leaves.
 fn bite_its_own_tail(path: &Path) {
     let Some(stream) = say(path, &encode(&[hello()])) else {
         return;
@@ -207,7 +207,7 @@ fn honest_clients_get_every_byte_and_the_service_answers_amid_all_hostile_ones()
     attacked
         .console
         .listen(Listener::pty(Pty::open(&link).unwrap()));
-    // One long line, so that lines are far to seek.
+    // One long line, so that a search for lines goes far.
     attacked.port.with_line(&mut |line| {
         line.transmit(&vec![b'x'; 1 << 20]);
     });
@@ -237,7 +237,7 @@ fn honest_clients_get_every_byte_and_the_service_answers_amid_all_hostile_ones()
         attacked.print(b"the guest goes on\n");
         answers += 1;
     }
-    // All of it happened amid the storm.
+    // All of that was served during the storm.
     let shown: Vec<_> = honest
         .iter()
         .map(|(_, shown)| shown.load(Ordering::Relaxed))
@@ -248,14 +248,14 @@ fn honest_clients_get_every_byte_and_the_service_answers_amid_all_hostile_ones()
     }
     stop.store(true, Ordering::Relaxed);
     for thread in hostile {
-        // Some of them wait for the service.
+        // Some of them first wait for the service.
         let _ = join("a hostile client ends", thread).expect("in time");
     }
     println!("{answers} answers; shown to the honest: {shown:?}");
     assert!(answers > 10, "{answers}");
     assert!(shown.iter().all(|bytes| *bytes > 1000), "{shown:?}");
 
-    // And the one that was attacked is as good as new, when the last of them has been heard out.
+    // The attacked console works as before, once the last requests have been carried out.
     wait_until("it shows its output to whoever comes", || {
         let mut client = attacked.connect("force");
         attacked.print(b"THE END");

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use super::control::pass;
 
-/// A TCP socket whose last close waits for minutes: it has unsent bytes, and a peer that reads none.
-/// Closing the peer ends the wait.
+/// A TCP socket whose last close waits for minutes, because it has unsent bytes and its peer does
+/// not read. Closing the peer ends the wait.
 pub fn clinging() -> (OwnedFd, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (mut socket, _) = listener.accept().unwrap();
-    // More than the peer takes in while nobody reads there.
+    // More than the peer's buffers take.
     rustix::net::sockopt::set_socket_send_buffer_size(&socket, 1 << 20).unwrap();
     socket.set_nonblocking(true).unwrap();
     while socket.write(&[b'x'; 4096]).is_ok() {}
@@ -23,7 +23,8 @@ pub fn clinging() -> (OwnedFd, TcpStream) {
     (socket.into(), peer)
 }
 
-/// Passes clinging sockets, and leaves their last descriptors to the service, which stands still meanwhile.
+/// Passes clinging sockets. If the service is stopped meanwhile, it is left with their last
+/// descriptors.
 pub fn pass_clinging(stream: &UnixStream, bytes: &[u8], count: usize) -> Vec<TcpStream> {
     let (sockets, peers): (Vec<_>, Vec<_>) = (0..count).map(|_| clinging()).unzip();
     let along: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();

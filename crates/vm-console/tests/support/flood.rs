@@ -1,4 +1,4 @@
-//! A client that asks without end.
+//! A client that sends requests without end.
 
 use std::io::{ErrorKind, Write};
 use std::os::unix::net::UnixStream;
@@ -11,7 +11,7 @@ use vm_console::protocol::ClientFrame;
 
 use super::control::{Control, encode};
 
-/// Sends the same frames again and again, as fast as they are taken, until it is dropped.
+/// Sends the same frames again and again, as fast as the service reads, until it is dropped.
 pub struct Flood {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -20,7 +20,7 @@ pub struct Flood {
 impl Flood {
     pub fn on(control: &Control, frames: &[ClientFrame]) -> Self {
         let stream = control.stream.try_clone().unwrap();
-        // Soon enough to see that it shall stop.
+        // A short limit, so that the thread soon sees that it has to stop.
         let moment = Some(Duration::from_millis(100));
         stream.set_write_timeout(moment).unwrap();
         let bytes = encode(frames).repeat(1000);
@@ -43,7 +43,7 @@ fn send(mut stream: UnixStream, bytes: &[u8], stop: &AtomicBool) {
     let mut sent = 0;
     while !stop.load(Ordering::Relaxed) {
         match stream.write(&bytes[sent..]) {
-            // What was cut goes on where it was cut.
+            // After a partial write the rest comes next.
             Ok(n) => sent = (sent + n) % bytes.len(),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(_) => return,

@@ -1,4 +1,4 @@
-//! A service in an event loop of its owner's, which the owner ends as it likes.
+//! A service in the owner's event loop, which the owner can end at any time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ pub struct OwnLoop {
 }
 
 impl OwnLoop {
-    /// Runs until it is [ended](Self::end), also when the service has finished.
+    /// Starts a loop that runs until [`end`](Self::end), even after the service has finished.
     pub fn begin() -> (ServiceHandle, Self) {
         let (service, handle) = Service::new().unwrap();
         let stop = Arc::new(AtomicBool::new(false));

@@ -1,7 +1,7 @@
-//! What the service's thread does, for a test that is alone in its process.
+//! The activity of the service's thread, for a test that runs alone in its process.
 
-/// How often it has gone to sleep, and for how long it has run, in ticks of 10 ms: one that never
-/// sleeps does not switch, either.
+/// The number of times that it has gone to sleep, and the time for which it has run, in ticks of 10
+/// ms. A thread that never sleeps moves only the latter.
 pub fn activity() -> (u64, u64) {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
     let task = tasks
