@@ -61,7 +61,7 @@ fn a_console_added_again_while_a_client_lingers_hears_its_guest() {
 
 #[test]
 fn so_does_one_that_moves_to_another_service() {
-    let (rig, _old) = lingering(Duration::from_secs(20));
+    let (rig, _old) = lingering(Duration::from_secs(2));
     rig.console.remove();
     let other = Rig::new();
     let _again = add(&rig, &other.service, "again");
