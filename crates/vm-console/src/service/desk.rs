@@ -79,9 +79,7 @@ impl Desk {
                 let _ = self.kick.read();
                 self.add_waiting(started, kernel);
                 self.on_commands(started, kernel);
-                for id in self.shared.take_waiting_for_turn() {
-                    self.with(id, started, kernel, ServedConsole::take_another_turn);
-                }
+                self.give_other_turns(kernel);
             }
             Watched::Alarm => {
                 self.alarm = None;
@@ -158,6 +156,21 @@ impl Desk {
             self.carry_out(command, started, kernel);
             if self.turn(started, kernel).is_over() {
                 return self.kick();
+            }
+        }
+    }
+
+    /// Gives consoles the other turn that they want, once each at most.
+    fn give_other_turns(&mut self, kernel: &mut dyn Kernel) {
+        // The owner's commands take none of it.
+        let started = kernel.now();
+        for _ in 0..self.shared.waiting_for_turn() {
+            let Some(id) = self.shared.take_waiting_for_turn() else {
+                return;
+            };
+            self.with(id, started, kernel, ServedConsole::take_another_turn);
+            if self.turn(started, kernel).is_over() {
+                return;
             }
         }
     }

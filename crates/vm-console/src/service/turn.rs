@@ -1,6 +1,7 @@
 //! One turn: the handling of one event, and what all consoles share while it lasts.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -26,6 +27,8 @@ pub(super) struct Shared {
     pub(super) agenda: Agenda,
     /// Consoles that want another turn though nothing will wake them.
     again: BTreeSet<ConsoleId>,
+    /// The last one that had it. They take turns, or the first could keep out all others.
+    last_again: Option<ConsoleId>,
     pub(super) audit: AuditTrail,
     warnings: Warnings,
     scratch: Box<[u8]>,
@@ -44,6 +47,7 @@ impl Shared {
         Self {
             agenda: Agenda::default(),
             again: BTreeSet::new(),
+            last_again: None,
             audit: AuditTrail::new(audit),
             warnings: Warnings::new(),
             scratch: vec![0; CHUNK].into_boxed_slice(),
@@ -55,9 +59,19 @@ impl Shared {
         !self.again.is_empty()
     }
 
-    /// The consoles that want another turn, once.
-    pub(super) fn take_waiting_for_turn(&mut self) -> BTreeSet<ConsoleId> {
-        std::mem::take(&mut self.again)
+    /// How many consoles want another turn.
+    pub(super) fn waiting_for_turn(&self) -> usize {
+        self.again.len()
+    }
+
+    /// The next console that wants another turn: the one after the last that had it.
+    pub(super) fn take_waiting_for_turn(&mut self) -> Option<ConsoleId> {
+        let start = self.last_again.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut rest = self.again.range((start, Bound::Unbounded));
+        let next = *rest.next().or_else(|| self.again.first())?;
+        self.last_again = Some(next);
+        self.again.remove(&next);
+        Some(next)
     }
 }
 
@@ -136,5 +150,24 @@ impl<'a> Turn<'a> {
     pub(super) fn warn(&mut self, message: impl FnOnce() -> String) {
         let now = self.now();
         self.shared.warnings.warn(now, message);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn consoles_that_always_want_another_turn_take_turns() {
+        let mut shared = Shared::new(crossbeam_channel::bounded(0).0);
+        let ids = [1, 3, 7].map(ConsoleId);
+        let mut had = Vec::new();
+        for _ in 0..9 {
+            shared.again.extend(ids);
+            had.extend(shared.take_waiting_for_turn());
+        }
+        assert_eq!(had, ids.repeat(3));
+        shared.again.clear();
+        assert_eq!(shared.take_waiting_for_turn(), None);
     }
 }

@@ -236,7 +236,7 @@ impl ServedConsole {
         let mut again = false;
         for (id, connection) in self.connections.iter_mut() {
             let what = Watched::Console(self.id, Part::Connection(id));
-            again |= connection.watch(what, turn);
+            again |= connection.watch(what, turn) || connection.has_request_to_do();
         }
         if again {
             turn.want_another(self.id);

@@ -152,6 +152,8 @@ impl ServedConsole {
         if let Some(connection) = self.connections.of_lease(ended.lease) {
             counters.input_discarded.add(connection.inbox.discard());
             connection.end_session(ended.reason.clone(), self.console.log.head(), until);
+            // It may have had its part of this turn already.
+            turn.want_another(self.id);
         }
         let over = Audited::Ended {
             who: ended.identity,
