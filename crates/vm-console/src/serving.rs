@@ -19,21 +19,32 @@ struct State {
     waiting: Vec<Arc<EventFd>>,
 }
 
+/// The right to serve the console, given back when it is dropped: also when the service panics before
+/// it has begun.
+#[derive(Debug)]
+pub(crate) struct Claim(Arc<Serving>);
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.0.release();
+    }
+}
+
 impl Serving {
     /// Claims the console, or has `kick` written when it is free.
-    pub(crate) fn claim(&self, kick: &Arc<EventFd>) -> bool {
+    pub(crate) fn claim(self: &Arc<Self>, kick: &Arc<EventFd>) -> Option<Claim> {
         let mut state = self.state();
         if !state.is_claimed {
             state.is_claimed = true;
-            return true;
+            return Some(Claim(Arc::clone(self)));
         }
         if !state.waiting.iter().any(|other| Arc::ptr_eq(other, kick)) {
             state.waiting.push(Arc::clone(kick));
         }
-        false
+        None
     }
 
-    pub(crate) fn release(&self) {
+    fn release(&self) {
         let mut state = self.state();
         state.is_claimed = false;
         for kick in state.waiting.drain(..) {

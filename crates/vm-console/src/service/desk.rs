@@ -179,7 +179,11 @@ impl Desk {
         if let Some(id) = command.console()
             && let Some((_, later)) = self.waiting.get_mut(&id)
         {
-            later.push(command);
+            match command {
+                // It need not be served first.
+                Command::Remove(_) => drop(self.waiting.remove(&id)),
+                _ => later.push(command),
+            }
             return;
         }
         match command {
@@ -223,12 +227,12 @@ impl Desk {
         if self.shutting_down {
             return;
         }
-        if !added.console.serving.claim(&self.kick) {
+        let Some(claim) = added.console.serving.claim(&self.kick) else {
             self.waiting.insert(id, (added, Vec::new()));
             return;
-        }
+        };
         let mut turn = self.turn(started, kernel);
-        let console = ServedConsole::start(id, added, &mut turn);
+        let console = ServedConsole::start(id, added, claim, &mut turn);
         self.consoles.insert(id, console);
         self.with(id, started, kernel, |_, _| {});
     }

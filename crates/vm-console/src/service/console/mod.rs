@@ -40,6 +40,7 @@ mod sessions;
 mod time;
 
 use std::os::fd::AsRawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use self::carrier::Carrier;
 use self::connections::Connections;
@@ -54,6 +55,7 @@ use super::kernel::{ConnectionId, ConsoleId, Interest, Part, Readiness, Watched}
 use super::turn::Turn;
 use crate::audit::Audited;
 use crate::console::Console;
+use crate::serving::Claim;
 use crate::session::{EndReason, Session};
 use crate::transport::Listener;
 
@@ -68,11 +70,13 @@ pub(super) struct ServedConsole {
     flow: Flow,
     lossless: Lossless,
     carrier: Carrier,
+    /// Last, so that the line is let go of when another service may take it.
+    _claim: Claim,
 }
 
 impl ServedConsole {
     /// Begins to serve a console that was claimed for this service.
-    pub(super) fn start(id: ConsoleId, added: Added, turn: &mut Turn<'_>) -> Self {
+    pub(super) fn start(id: ConsoleId, added: Added, claim: Claim, turn: &mut Turn<'_>) -> Self {
         let Added {
             console,
             port,
@@ -99,6 +103,7 @@ impl ServedConsole {
             flow: Flow::default(),
             lossless: Lossless::new(config, console.log.config().tail),
             carrier: Carrier::new(config),
+            _claim: claim,
             console,
             port,
         };
@@ -264,9 +269,17 @@ impl ServedConsole {
 impl Drop for ServedConsole {
     /// Also when the service panics: the guest goes on, and another service may take over.
     fn drop(&mut self) {
-        let lossless = &mut self.lossless;
-        self.port.line(|line| lossless.release(line));
-        self.carrier.end(&self.port);
-        self.console.serving.release();
+        let Self {
+            port,
+            lossless,
+            carrier,
+            ..
+        } = self;
+        let release = || {
+            port.line(|line| lossless.release(line));
+            carrier.end(port);
+        };
+        // If the owner's port is what panics, it may do so again, and that would end the process.
+        let _ = catch_unwind(AssertUnwindSafe(release));
     }
 }
