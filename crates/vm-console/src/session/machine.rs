@@ -432,7 +432,7 @@ impl Session {
                 Limit::Absolute => (holder.warned_absolute, self.policy.absolute_limit),
             };
             (!given && !before.is_zero() && before < span)
-                .then(|| (limit, at.checked_sub(before).unwrap()))
+                .then(|| (limit, at.saturating_sub(before)))
         })
     }
 
