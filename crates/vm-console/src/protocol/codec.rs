@@ -134,6 +134,14 @@ impl Decoder {
             })
     }
 
+    /// Gives the memory back if nothing is pending.
+    pub(crate) fn give_back(&mut self) {
+        if self.pending() == 0 {
+            self.buffer = Vec::new();
+            self.consumed = 0;
+        }
+    }
+
     /// Bytes that were fed and are not part of a frame handed out yet.
     #[must_use]
     pub fn pending(&self) -> usize {

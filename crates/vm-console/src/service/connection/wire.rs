@@ -91,6 +91,13 @@ impl Wire {
         }
     }
 
+    /// Gives back memory that holds nothing any more.
+    pub(in crate::service) fn give_back(&mut self) {
+        if let Self::Control { decoder, .. } = self {
+            decoder.give_back();
+        }
+    }
+
     /// Puts back a request until a search in the log is done.
     pub(in crate::service) fn search_for(&mut self, request: ClientFrame) {
         if let Self::Control { searching, .. } = self {

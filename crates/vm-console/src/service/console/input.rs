@@ -105,6 +105,8 @@ impl ServedConsole {
             if let Some(lease) = connection.standing.lease() {
                 self.session.hang_up(lease);
             }
+        } else if connection.standing.is_closing() && connection.outbox.has_pending() {
+            // It is still to be told why.
         } else if !connection.standing.is_leaving() && !connection.standing.has_hung_up() {
             self.finish(id, EndReason::ClientClosed, turn);
         }
@@ -119,7 +121,9 @@ impl ServedConsole {
                 decoder.feed(bytes);
                 self.requests(id, turn);
             }
-            Wire::Raw { escape: None, .. } => self.type_bytes(id, bytes, turn),
+            Wire::Raw { escape: None, .. } => {
+                self.type_bytes(id, bytes, turn);
+            }
             Wire::Raw {
                 escape: Some(escape),
                 ..
@@ -135,8 +139,12 @@ impl ServedConsole {
 
     fn escaped(&mut self, id: ConnectionId, what: Typed, turn: &mut Turn<'_>) {
         match what {
-            Typed::Byte(byte) => self.type_bytes(id, &[byte], turn),
-            Typed::Break => self.type_break(id, turn),
+            Typed::Byte(byte) => {
+                self.type_bytes(id, &[byte], turn);
+            }
+            Typed::Break => {
+                self.type_break(id, turn);
+            }
             Typed::Help => {
                 if let Some(connection) = self.connections.get_mut(id) {
                     connection.outbox.queue(|out| out.extend(HELP.as_bytes()));
@@ -146,21 +154,27 @@ impl ServedConsole {
         }
     }
 
-    pub(super) fn type_bytes(&mut self, id: ConnectionId, bytes: &[u8], turn: &mut Turn<'_>) {
+    /// Types for a connection. Whether its session lets it.
+    pub(super) fn type_bytes(
+        &mut self,
+        id: ConnectionId,
+        bytes: &[u8],
+        turn: &mut Turn<'_>,
+    ) -> bool {
         let Some(connection) = self.connections.get_mut(id) else {
-            return;
+            return false;
         };
         let Some(lease) = connection.standing.lease() else {
-            return;
+            return false;
         };
         if bytes.is_empty() {
             // Nothing typed is no input.
-            return;
+            return true;
         }
         let counters = &self.console.counters;
         if !self.session.input(turn.now(), lease) {
             counters.input_discarded.add(bytes.len() as u64);
-            return;
+            return false;
         }
         counters.input.add(bytes.len() as u64);
         let mut taken = 0;
@@ -174,20 +188,24 @@ impl ServedConsole {
             });
         }
         connection.inbox.type_bytes(&bytes[taken..]);
+        true
     }
 
-    pub(super) fn type_break(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
+    /// Types BREAK for a connection. Whether its session lets it.
+    pub(super) fn type_break(&mut self, id: ConnectionId, turn: &mut Turn<'_>) -> bool {
         let Some(connection) = self.connections.get_mut(id) else {
-            return;
+            return false;
         };
         let lease = connection.standing.lease();
-        if lease.is_some_and(|lease| self.session.input(turn.now(), lease)) {
-            self.console.counters.breaks.add(1);
-            connection.inbox.type_break();
-            let who = connection.identity().clone();
-            self.audit(Audited::Break { who }, turn);
-            self.pass_on(id);
+        if !lease.is_some_and(|lease| self.session.input(turn.now(), lease)) {
+            return false;
         }
+        self.console.counters.breaks.add(1);
+        connection.inbox.type_break();
+        let who = connection.identity().clone();
+        self.audit(Audited::Break { who }, turn);
+        self.pass_on(id);
+        true
     }
 
     /// Moves what did not fit before into the line's queue.

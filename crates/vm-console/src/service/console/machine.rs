@@ -40,8 +40,16 @@ impl Machine {
 impl ServedConsole {
     /// Takes notice of power and boots.
     pub(super) fn look_at_machine(&mut self, turn: &mut Turn<'_>) {
-        let power = self.port.line(|line| line.power());
-        let news = self.machine.look(power, self.console.log.epoch());
+        let log = &self.console.log;
+        let known = self.machine.epoch;
+        // All of it under the port's lock: no boot begins between two looks.
+        let (power, epoch, begins) = self.port.line(|line| {
+            let epoch = log.epoch();
+            let boots = (epoch != known).then(|| log.boots()).unwrap_or_default();
+            let begins = boots.last().map_or(0, |boot| boot.start);
+            (line.power(), epoch, begins)
+        });
+        let news = self.machine.look(power, epoch);
         if news.went_off {
             let ended = self.session.power_off(turn.now());
             self.audit(Audited::PoweredOff, turn);
@@ -53,8 +61,6 @@ impl ServedConsole {
         }
         let Some(epoch) = news.boot else { return };
         self.audit(Audited::Boot { epoch }, turn);
-        let boots = self.console.log.boots();
-        let begins = boots.last().map_or(0, |boot| boot.start);
         for (_, connection) in self.connections.iter_mut() {
             if connection.standing.has_session() {
                 connection.outbox.tell_boot(epoch, begins);

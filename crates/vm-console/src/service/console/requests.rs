@@ -1,7 +1,7 @@
 //! What clients of a control socket ask for: one function for each request that needs one.
 
 use super::ServedConsole;
-use super::asked::{Asked, GONE, Reply, fail};
+use super::asked::{Asked, Failure, GONE, Reply, fail};
 use crate::audit::Audited;
 use crate::protocol::{
     ClientFrame, ErrorCode, FrameError, PowerAction, Request, ServerFrame, VERSION,
@@ -23,6 +23,7 @@ impl ServedConsole {
                 return;
             };
             if !connection.has_request_to_do() || turn.is_over() {
+                connection.wire.give_back();
                 return;
             }
             let frame = match connection.wire.next_request() {
@@ -120,32 +121,26 @@ impl ServedConsole {
     }
 
     fn data(&mut self, id: ConnectionId, bytes: &[u8], asked: Asked, turn: &mut Turn<'_>) -> Reply {
-        match self.connections.get(id).ok_or(GONE)?.standing.role() {
-            Role::Holder(_) => {
-                self.type_bytes(id, bytes, turn);
-                Ok(None)
-            }
-            // It crossed the end of the session on its way here, which is nobody's fault.
-            Role::Leaving { .. } | Role::Guest { had_session: true } if !asked.has_number() => {
-                Ok(None)
-            }
-            Role::Leaving { .. } | Role::Guest { .. } | Role::Observer => {
-                fail(ErrorCode::NotAttached, "no session to type in")
-            }
-        }
+        self.may_type(id, asked, "no session to type in")?;
+        let is_typed = self.type_bytes(id, bytes, turn);
+        typed(is_typed, asked)
     }
 
     fn break_condition(&mut self, id: ConnectionId, asked: Asked, turn: &mut Turn<'_>) -> Reply {
+        self.may_type(id, asked, "no session to send BREAK in")?;
+        let is_typed = self.type_break(id, turn);
+        typed(is_typed, asked)
+    }
+
+    /// Input that crossed the end of its session on the way here is nobody's fault, and is void.
+    fn may_type(&self, id: ConnectionId, asked: Asked, text: &'static str) -> Result<(), Failure> {
         match self.connections.get(id).ok_or(GONE)?.standing.role() {
-            Role::Holder(_) => {
-                self.type_break(id, turn);
-                Ok(None)
-            }
+            Role::Holder(_) => Ok(()),
             Role::Leaving { .. } | Role::Guest { had_session: true } if !asked.has_number() => {
-                Ok(None)
+                Ok(())
             }
             Role::Leaving { .. } | Role::Guest { .. } | Role::Observer => {
-                fail(ErrorCode::NotAttached, "no session to send BREAK in")
+                fail(ErrorCode::NotAttached, text)
             }
         }
     }
@@ -194,5 +189,14 @@ impl ServedConsole {
             PowerAction::Restart => power.restart(),
         }
         Ok(None)
+    }
+}
+
+/// A limit that has passed ends the session, though nobody has noticed yet.
+fn typed(is_typed: bool, asked: Asked) -> Reply {
+    if is_typed || !asked.has_number() {
+        Ok(None)
+    } else {
+        fail(ErrorCode::NotAttached, "the session is over")
     }
 }
