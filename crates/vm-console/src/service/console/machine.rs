@@ -45,7 +45,11 @@ impl ServedConsole {
         // All of it under the port's lock: no boot begins between two looks.
         let (power, epoch, begins) = self.port.line(|line| {
             let epoch = log.epoch();
-            let boots = (epoch != known).then(|| log.boots()).unwrap_or_default();
+            let boots = if epoch == known {
+                Vec::new()
+            } else {
+                log.boots()
+            };
             let begins = boots.last().map_or(0, |boot| boot.start);
             (line.power(), epoch, begins)
         });
