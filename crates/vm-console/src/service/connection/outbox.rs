@@ -295,7 +295,7 @@ impl Outbox {
 
     #[cfg(any(test, fuzzing))]
     pub(super) fn shown_from(&self) -> Option<u64> {
-        self.view.as_ref().map(View::started_at)
+        self.view.as_ref().and_then(View::started_at)
     }
 }
 

@@ -77,8 +77,9 @@ impl View {
     }
 
     #[cfg(any(test, fuzzing))]
-    pub(super) fn started_at(&self) -> u64 {
-        self.cursor.started_at()
+    pub(super) fn started_at(&self) -> Option<u64> {
+        // Behind a replay that was left out it is another cursor.
+        (!self.replay_is_over).then(|| self.cursor.started_at())
     }
 
     pub(super) fn live_from(&self) -> u64 {

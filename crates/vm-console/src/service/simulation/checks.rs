@@ -76,7 +76,7 @@ impl World {
 
     fn note_end(&mut self, who: &Identity, why: &EndReason, head: u64) {
         let mut clients = self.clients.iter_mut();
-        if let Some(client) = clients.find(|client| client.name() == who.name())
+        if let Some(client) = clients.find(|client| client.name == who.name())
             && let Reader::Control(reader) = &mut client.reader
         {
             let linger = Duration::from_millis(self.consoles[client.console].rules.linger);

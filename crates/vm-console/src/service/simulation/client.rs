@@ -12,8 +12,10 @@ use super::script::Ask;
 const WANTED: usize = 64 << 10;
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent conditions")]
 pub(super) struct Client {
     pub(super) index: usize,
+    pub(super) name: String,
     pub(super) console: usize,
     pub(super) duct: usize,
     pub(super) reader: Reader,
@@ -44,6 +46,7 @@ pub(super) enum Reader {
 impl Client {
     pub(super) fn new(index: usize, console: usize, duct: usize, reader: Reader) -> Self {
         Self {
+            name: format!("c{index}"),
             index,
             console,
             duct,
@@ -68,10 +71,6 @@ impl Client {
         self.can_type |= last.can_type;
     }
 
-    pub(super) fn name(&self) -> String {
-        format!("c{}", self.index)
-    }
-
     pub(super) fn types(&mut self, count: u16) {
         if matches!(self.reader, Reader::Control(_)) {
             return self.asks(Ask::Data(count));
@@ -86,7 +85,6 @@ impl Client {
     }
 
     pub(super) fn asks(&mut self, ask: Ask) {
-        let name = self.name();
         let Reader::Control(reader) = &mut self.reader else {
             return;
         };
@@ -96,12 +94,16 @@ impl Client {
         if ask == Ask::HelloTwo && reader.numbers_requests() {
             return;
         }
+        if matches!(ask, Ask::Attach { .. }) {
+            // A session before this one may have ended while it typed.
+            self.typed_in_vain |= self.typed > 0;
+        }
         if matches!(ask, Ask::Data(_)) {
             self.typed_in_vain |= reader.session.is_none_or(|session| session.read_only);
         }
         let (index, count) = (self.index, &mut self.typed);
         let number = reader.asks(ask);
-        let bytes = encode(ask, number, &name, || {
+        let bytes = encode(ask, number, &self.name, || {
             *count += 1;
             typed(index, *count - 1)
         });
@@ -131,7 +133,6 @@ impl Client {
             self.at_end = true;
             return Ok(0);
         };
-        let name = self.name();
         match &mut self.reader {
             Reader::Raw(reader) => reader.feed(&bytes),
             Reader::Control(reader) => {
@@ -139,7 +140,7 @@ impl Client {
                 reader.feed(&bytes)
             }
         }
-        .map_err(|what| format!("client {name}: {what}"))?;
+        .map_err(|what| format!("client {}: {what}", self.name))?;
         Ok(bytes.len() as u64)
     }
 

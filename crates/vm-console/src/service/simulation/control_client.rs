@@ -180,7 +180,9 @@ impl ControlReader {
                 let seen = seen.or(unseen.then_some(any));
                 let End { drains_to, until } = seen.ok_or("an end that did not happen")?;
                 // A gap that is forbidden ends the draining too.
-                let drains = self.now < until && self.gaps != GapPolicy::Disconnect;
+                // The end was noticed after the event in which it happened.
+                let noticed = Duration::from_millis(100);
+                let drains = self.now + noticed < until && self.gaps != GapPolicy::Disconnect;
                 let skips = self.gaps == GapPolicy::Silent && end.resume > session.next;
                 wrong_if(
                     end.resume != session.next && !skips,

@@ -175,7 +175,7 @@ impl Accepts for SimulatedPty {
             return Ok(());
         }
         // If no other can be had, this one is hung up all the same.
-        let next = net.open(Node::Door(self.door));
+        let another = net.open(Node::Door(self.door));
         if let Some(fd) = self.fd.take() {
             net.close(fd);
         }
@@ -186,7 +186,7 @@ impl Accepts for SimulatedPty {
         door.pair = None;
         door.present = false;
         door.changed = false;
-        let fd = next.or_else(|_| net.open(Node::Door(self.door)))?;
+        let fd = another.or_else(|_| net.open(Node::Door(self.door)))?;
         self.fd = Some(fd);
         drop(net);
         let pair = new_pair(&self.net);

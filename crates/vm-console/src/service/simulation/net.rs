@@ -84,6 +84,7 @@ impl From<Files> for Nature {
 
 /// A connection: what is under way in each direction, and who is still there.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent conditions")]
 pub(super) struct Duct {
     nature: Nature,
     /// From the client to the service.

@@ -88,8 +88,9 @@ impl RawReader {
             };
             let note = String::from_utf8_lossy(&rest[3..at]).into_owned();
             done += at + length;
-            if let Some(lost) = note.strip_suffix(" bytes of output lost") {
-                next += lost
+            let missing = note.strip_suffix(" bytes of output lost");
+            if let Some(missing) = missing.or(note.strip_suffix(" bytes of output withheld")) {
+                next += missing
                     .parse::<u64>()
                     .map_err(|error| format!("{note:?}: {error}"))?;
             }

@@ -262,8 +262,11 @@ impl fmt::Display for Script {
             let (rules, plain) = (fields(rules), fields(&Rules::PLAIN));
             let differs = rules.split(", ").zip(plain.split(", "));
             let differs = differs.filter(|(rule, plain)| rule != plain);
-            let differs: String = differs.map(|(rule, _)| format!("{rule}, ")).collect();
-            writeln!(f, "Rules {{ {differs}..Rules::PLAIN }}")?;
+            write!(f, "Rules {{ ")?;
+            for (rule, _) in differs {
+                write!(f, "{rule}, ")?;
+            }
+            writeln!(f, "..Rules::PLAIN }}")?;
         }
         for step in &self.steps {
             writeln!(f, "{step:?},")?;

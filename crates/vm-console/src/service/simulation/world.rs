@@ -50,19 +50,19 @@ pub(super) struct World {
 
 /// What a run came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub(super) struct Tally {
     /// Events handled.
-    pub events: u64,
+    pub(super) events: u64,
     /// The most bytes read and written in one of them.
-    pub most_bytes: u64,
+    pub(super) most_bytes: u64,
     /// The most calls to the kernel in one of them.
-    pub most_calls: u64,
+    pub(super) most_calls: u64,
     /// The most memory of one connection, in bytes.
-    pub most_memory: u64,
+    pub(super) most_memory: u64,
     /// Sessions that began.
-    pub sessions: u64,
+    pub(super) sessions: u64,
     /// Bytes of output and answers that clients received and that were right.
-    pub received: u64,
+    pub(super) received: u64,
 }
 
 /// One guest and its console.
@@ -75,8 +75,6 @@ pub(super) struct Guest {
     pub(super) doors: Vec<usize>,
     pub(super) removed: bool,
     pub(super) is_held: bool,
-    /// The boot log was turned off: raw clients are not told how much of a replay is withheld.
-    withholds: bool,
 }
 
 struct Buttons;
@@ -87,9 +85,10 @@ impl PowerControl for Buttons {
     fn restart(&self) {}
 }
 
+#[cfg(test)]
 impl Tally {
     /// Takes in what another run came to.
-    pub fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self) {
         self.events += other.events;
         self.sessions += other.sessions;
         self.received += other.received;
@@ -180,7 +179,6 @@ impl World {
                 doors,
                 removed: false,
                 is_held: false,
-                withholds: false,
             });
         }
         Ok(world)
@@ -346,15 +344,6 @@ impl World {
             self.desk.finish(self.timer, &mut self.kernel);
         }
         self.tally.events += 1;
-        if what == Watched::Commands {
-            for client in &mut self.clients {
-                if let Reader::Raw(reader) = &mut client.reader
-                    && self.consoles[client.console].withholds
-                {
-                    reader.lose_place();
-                }
-            }
-        }
         self.check(what)
     }
 
@@ -378,17 +367,16 @@ impl World {
                 return;
             }
             let known = self.clients.iter().position(|client| client.duct == pair);
-            match known {
-                Some(client) => self.clients[client].reopen(),
-                None => {
-                    let Some(slot) = self.slot(console, &net) else {
-                        return;
-                    };
-                    let reader = Reader::Raw(RawReader::new(gaps));
-                    let mut client = Client::new(slot, console, pair, reader);
-                    client.pty = Some(door);
-                    seat(&mut self.clients, client);
-                }
+            if let Some(client) = known {
+                self.clients[client].reopen();
+            } else {
+                let Some(slot) = self.slot(console, &net) else {
+                    return;
+                };
+                let reader = Reader::Raw(RawReader::new(gaps));
+                let mut client = Client::new(slot, console, pair, reader);
+                client.pty = Some(door);
+                seat(&mut self.clients, client);
             }
             net.doors[door].present = true;
             net.doors[door].changed = true;
@@ -436,7 +424,7 @@ impl World {
         client.can_type = !read_only;
         let files = FdClient {
             stream: Box::new(stream),
-            identity: Identity::new(Transport::Stdio, &client.name()),
+            identity: Identity::new(Transport::Stdio, &client.name),
             escape: Some(crate::escape::Escape::default()),
             force,
             read_only,
@@ -512,9 +500,8 @@ impl World {
                 guest.handle.disconnect(EndReason::Revoked);
             }
             Step::BootLog(console, on) => {
-                let console = self.console(console);
-                self.consoles[console].handle.set_boot_log(on);
-                self.consoles[console].withholds |= !on;
+                let guest = &self.consoles[self.console(console)];
+                guest.handle.set_boot_log(on);
             }
             Step::Status(console) if !self.shut_down => {
                 let (sender, answer) = crossbeam_channel::bounded(1);
