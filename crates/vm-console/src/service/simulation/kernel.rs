@@ -35,7 +35,7 @@ impl SimulatedKernel {
         // An error counts as nothing due, and the run then does not end as it should.
         let count = self.bells.wait(0, &mut rung).unwrap_or(0);
         let mut batch = Vec::new();
-        for (fd, (what, interest)) in &net.watched {
+        for (fd, what, interest) in &net.watched {
             let ready = if net.node(*fd).is_some() {
                 net.readiness(*fd, *interest)
             } else {
@@ -72,7 +72,7 @@ impl Kernel for SimulatedKernel {
         if net.is_always_ready(fd) {
             return Ok(false);
         }
-        if net.watched.contains_key(&fd) {
+        if net.is_watched(fd) {
             net.breaks(format!("descriptor {fd} is watched twice: {what:?}"));
             return Err(Errno::EXIST.into());
         }
@@ -80,14 +80,15 @@ impl Kernel for SimulatedKernel {
             let event = EpollEvent::new(EventSet::IN, u64::from(fd.unsigned_abs()));
             self.bells.ctl(ControlOperation::Add, fd, event)?;
         }
-        net.watched.insert(fd, (what, interest));
+        net.watched.push((fd, what, interest));
         Ok(true)
     }
 
     fn rewatch(&mut self, fd: RawFd, interest: Interest) -> io::Result<()> {
         let mut net = lock(&self.net);
         net.called();
-        if let Some((_, watched)) = net.watched.get_mut(&fd) {
+        let mut watched = net.watched.iter_mut();
+        if let Some((_, _, watched)) = watched.find(|(watched, ..)| *watched == fd) {
             *watched = interest;
             return Ok(());
         }
@@ -98,7 +99,9 @@ impl Kernel for SimulatedKernel {
     fn unwatch(&mut self, fd: RawFd) -> io::Result<()> {
         let mut net = lock(&self.net);
         net.called();
-        if net.watched.remove(&fd).is_some() && net.node(fd).is_none() {
+        let is_watched = net.is_watched(fd);
+        net.watched.retain(|(watched, ..)| *watched != fd);
+        if is_watched && net.node(fd).is_none() {
             self.bells
                 .ctl(ControlOperation::Delete, fd, EpollEvent::default())?;
         }

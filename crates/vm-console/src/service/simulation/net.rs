@@ -28,7 +28,9 @@ pub(super) struct Net {
     pub(super) now: Duration,
     pub(super) alarm: Option<Duration>,
     nodes: BTreeMap<RawFd, Node>,
-    pub(super) watched: BTreeMap<RawFd, (Watched, Interest)>,
+    /// In the order in which they were watched: the numbers of real descriptors are not the same
+    /// each time.
+    pub(super) watched: Vec<(RawFd, Watched, Interest)>,
     /// Reported by the event loop, and not handed over yet.
     pub(super) batch: Vec<(RawFd, Watched, Readiness)>,
     pub(super) ducts: Vec<Duct>,
@@ -311,7 +313,7 @@ impl Net {
         if self.nodes.remove(&fd).is_none() {
             self.breaks(format!("descriptor {fd} is closed twice"));
         }
-        if self.watched.contains_key(&fd) {
+        if self.is_watched(fd) {
             self.breaks(format!("descriptor {fd} is closed while it is watched"));
         }
         if let Some(spare) = &mut self.spare {
@@ -327,6 +329,10 @@ impl Net {
 
     pub(super) fn breaks(&mut self, what: String) {
         self.broken.get_or_insert(what);
+    }
+
+    pub(super) fn is_watched(&self, fd: RawFd) -> bool {
+        self.watched.iter().any(|(watched, ..)| *watched == fd)
     }
 
     pub(super) fn node(&self, fd: RawFd) -> Option<Node> {

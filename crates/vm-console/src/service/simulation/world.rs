@@ -320,10 +320,8 @@ impl World {
         let what = {
             let net = lock(&self.net);
             let count = net.watched.len().max(1);
-            let mut watched = net.watched.values();
-            watched
-                .nth(usize::from(pick) % count)
-                .map(|(what, _)| *what)
+            let watched = net.watched.get(usize::from(pick) % count);
+            watched.map(|(_, what, _)| *what)
         };
         let Some(what) = what else { return Ok(()) };
         if what == Watched::Alarm {
