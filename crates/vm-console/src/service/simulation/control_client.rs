@@ -169,15 +169,12 @@ impl ControlReader {
             ServerFrame::Ended(end) => {
                 let session = *self.session()?;
                 self.session = None;
-                // The auditor is not told of observers that are shut down.
-                let unseen = session.read_only && end.reason == EndCode::ShuttingDown;
                 let seen = self.ends.pop_front();
-                let unseen = unseen || self.auditor_misses;
                 let any = End {
                     drains_to: 0,
                     until: Duration::ZERO,
                 };
-                let seen = seen.or(unseen.then_some(any));
+                let seen = seen.or(self.auditor_misses.then_some(any));
                 let End { drains_to, until } = seen.ok_or("an end that did not happen")?;
                 // A gap that is forbidden ends the draining too.
                 // The end was noticed after the event in which it happened.

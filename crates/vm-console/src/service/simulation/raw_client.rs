@@ -56,7 +56,7 @@ impl RawReader {
             let rest = &self.text[done..];
             if first.is_ascii_alphabetic() {
                 if first != printed(next) && makes_way(rest) {
-                    // Maybe before it was told that its session is over.
+                    // Without a notice before, if all others have sessions.
                     self.is_blind = true;
                     return Ok(());
                 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use proptest::prelude::*;
 
+use super::client::Reader;
 use super::follow;
 use super::script::Ask;
 use super::script::Step::{
@@ -13,7 +14,7 @@ use super::script::Step::{
 };
 use super::script::{Files, Rules, Script, Step, Way};
 use super::shrink::shrink;
-use super::world::Tally;
+use super::world::{Tally, World};
 use crate::log::{GapPolicy, Start};
 
 /// What a script breaks; a panic counts too.
@@ -216,23 +217,33 @@ fn a_raw_client_is_told_what_is_withheld() {
     holds(&[rules], &steps);
 }
 
-/// It made way for another as one that had no session.
+/// It made way for another, as one that had no session.
 #[test]
 fn whoever_is_leaving_is_told_why_though_others_want_its_place() {
-    let rules = Rules {
-        max_connections: 4,
-        ..Rules::PLAIN
+    let script = Script {
+        consoles: vec![Rules {
+            max_connections: 4,
+            ..Rules::PLAIN
+        }],
+        steps: vec![
+            comes(Way::Pty),
+            ALL,
+            comes(Way::Observers),
+            is_handed_over(Files::Socket, false),
+            comes(Way::Forcing),
+            comes(Way::Raw),
+            ALL,
+        ],
     };
-    let steps = [
-        comes(Way::Pty),
-        ALL,
-        comes(Way::Observers),
-        is_handed_over(Files::Socket, false),
-        comes(Way::Forcing),
-        comes(Way::Raw),
-        ALL,
-    ];
-    holds(&[rules], &steps);
+    let mut world = World::new(&script).unwrap();
+    for step in &script.steps {
+        world.step(*step).unwrap();
+    }
+    world.finale(true).unwrap();
+    let Reader::Raw(reader) = &world.clients[0].reader else {
+        panic!("a pty is read raw")
+    };
+    assert!(reader.told_over, "it was taken over: {reader:?}");
 }
 
 /// The doorbell was watched twice, and the console was deaf.
