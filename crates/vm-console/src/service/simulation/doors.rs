@@ -4,6 +4,8 @@ use std::io;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
+use rustix::io::Errno;
+
 use super::net::{Door, Duct, Nature, Node, Shared, lock};
 use super::stream::SimulatedStream;
 use crate::session::{Credentials, Transport};
@@ -174,8 +176,14 @@ impl Accepts for SimulatedPty {
             }
             return Ok(());
         }
-        // If no other can be had, this one is hung up all the same.
-        let another = net.open(Node::Door(self.door));
+        // If no other can be had, this one is hung up all the same. What that frees may be taken by
+        // another thread at once.
+        // A pair takes several descriptors; one is watched.
+        let another = if net.spare.is_some_and(|spare| spare < 3) {
+            Err(Errno::MFILE.into())
+        } else {
+            net.open(Node::Door(self.door))
+        };
         if let Some(fd) = self.fd.take() {
             net.close(fd);
         }
@@ -186,7 +194,7 @@ impl Accepts for SimulatedPty {
         door.pair = None;
         door.present = false;
         door.changed = false;
-        let fd = another.or_else(|_| net.open(Node::Door(self.door)))?;
+        let fd = another?;
         self.fd = Some(fd);
         drop(net);
         let pair = new_pair(&self.net);

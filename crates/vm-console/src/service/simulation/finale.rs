@@ -6,6 +6,7 @@ use crossbeam_channel::TryRecvError;
 
 use super::client::Reader;
 use super::net::{Nature, Node, lock};
+use super::script::Way;
 use super::world::{Broken, World};
 use crate::log::GapPolicy;
 use crate::service::kernel::ConsoleId;
@@ -129,6 +130,9 @@ impl World {
         for guest in &self.consoles {
             for (way, door) in guest.doors.iter().enumerate() {
                 let door = &net.doors[*door];
+                if door.open && Way::ALL[way] == Way::Pty && door.pair.is_none() {
+                    return Err("there is no pty any more".into());
+                }
                 if door.open && (door.changed || !door.backlog.is_empty()) {
                     return Err(format!("a client of way {way} waits to be let in"));
                 }
