@@ -77,7 +77,7 @@ fn no_random_script_breaks_a_promise() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, max_shrink_iters: 0, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, max_shrink_iters: 0, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn no_script_breaks_a_promise(bytes in prop::collection::vec(any::<u8>(), 0..1500)) {
         let script = Script::from_bytes(&bytes);
