@@ -101,7 +101,7 @@ impl Desk {
         }
         self.set_alarm(started, kernel);
         let took = kernel.now().saturating_sub(started);
-        self.progress.turn_took(took);
+        self.progress.turns.record(took);
     }
 
     /// Whether it was told to shut down, and all is done.

@@ -10,6 +10,7 @@ use vmm_sys_util::eventfd::EventFd;
 use super::command::{Added, Command, Outcome};
 use super::kernel::ConsoleId;
 use super::progress::Progress;
+use super::turn_times::TurnTimes;
 use crate::audit::AuditEvent;
 use crate::console::Console;
 use crate::log::MarkKind;
@@ -91,7 +92,13 @@ impl ServiceHandle {
     /// had to wait for so long.
     #[must_use]
     pub fn longest_turn(&self) -> Duration {
-        self.progress.longest_turn()
+        self.progress.turns.longest()
+    }
+
+    /// How many turns took how long, so far. Costs the service nothing.
+    #[must_use]
+    pub fn turn_times(&self) -> TurnTimes {
+        self.progress.turns.read()
     }
 
     /// The channel of audit events. All clones share it, so each event is received once. At most

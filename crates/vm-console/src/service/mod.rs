@@ -56,6 +56,7 @@ mod progress;
 #[cfg(any(test, fuzzing))]
 mod simulation;
 mod turn;
+mod turn_times;
 mod warnings;
 
 use std::io;
@@ -75,6 +76,7 @@ pub use self::command::Outcome;
 pub use self::handle::{Attachment, ConsoleHandle, ServiceHandle};
 #[cfg(fuzzing)]
 pub use self::simulation::run as simulate;
+pub use self::turn_times::TurnTimes;
 
 /// An event loop's subscriber that serves consoles; see the [module](self).
 pub struct Service {

@@ -1,12 +1,13 @@
 //! What other threads may know of the service without asking it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::turn_times::TurnCounters;
 
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     is_finished: AtomicBool,
-    longest_turn: AtomicU64,
+    pub(super) turns: TurnCounters,
 }
 
 impl Progress {
@@ -14,16 +15,7 @@ impl Progress {
         self.is_finished.load(Ordering::Acquire)
     }
 
-    pub(super) fn longest_turn(&self) -> Duration {
-        Duration::from_nanos(self.longest_turn.load(Ordering::Relaxed))
-    }
-
     pub(super) fn finish(&self) {
         self.is_finished.store(true, Ordering::Release);
-    }
-
-    pub(super) fn turn_took(&self, span: Duration) {
-        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-        self.longest_turn.fetch_max(nanos, Ordering::Relaxed);
     }
 }
