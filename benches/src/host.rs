@@ -10,7 +10,8 @@ use vm_console::session::SessionPolicy;
 use vm_console::transport::Listener;
 use vm_console::transport::unix::UnixSocket;
 use vm_console::{BootLog, Console, ConsoleConfig, ConsoleLine, GapPolicy, LogConfig, LogWriter};
-use vm_uart::{EdgeLine, InterruptLine, SerialPort};
+use vm_uart::registers::{FCR, IER, Ier, MCR, Mcr};
+use vm_uart::{EdgeLine, InterruptLine, Line, SerialPort};
 use vmm_sys_util::eventfd::EventFd;
 
 use crate::measure::Skipped;
@@ -27,6 +28,17 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// FIFO on, and an interrupt for each character.
+pub const TRIGGER_1: u8 = 0x01;
+
+/// Sets a port up as a driver does that waits for input, with `fcr` in its FIFO control register.
+pub fn open_port<I: InterruptLine, L: Line>(port: &Mutex<SerialPort<I, L>>, fcr: u8) {
+    let mut port = lock(port);
+    port.write(FCR, fcr);
+    port.write(MCR, (Mcr::DTR | Mcr::RTS | Mcr::OUT2).bits());
+    port.write(IER, Ier::RECEIVED_DATA.bits());
+}
+
 /// The line of a console that no service serves.
 ///
 /// # Errors
@@ -38,7 +50,8 @@ pub fn logged_port(config: LogConfig) -> Result<ConsoleLine, Skipped> {
 }
 
 /// A console without limits of time, named `name`.
-fn unlimited(name: &str) -> ConsoleConfig {
+#[must_use]
+pub fn unlimited(name: &str) -> ConsoleConfig {
     let mut config = ConsoleConfig::named(name);
     config.session = SessionPolicy {
         idle_limit: std::time::Duration::ZERO,
@@ -74,8 +87,16 @@ impl Host {
         })
     }
 
-    fn path(&self, socket: &str) -> PathBuf {
+    /// Where the socket of this name is.
+    #[must_use]
+    pub fn path(&self, socket: &str) -> PathBuf {
         self.directory.path().join(socket)
+    }
+
+    /// Its service.
+    #[must_use]
+    pub const fn service(&self) -> &ServiceHandle {
+        &self.service
     }
 
     /// Opens a socket of this name for a listener.
@@ -107,7 +128,22 @@ impl Host {
         log: LogWriter,
         listeners: Vec<Listener>,
     ) -> Result<(ConsoleHandle, SharedPort<I>), Skipped> {
-        let (line, console) = Console::new(unlimited("bench"), log)?;
+        self.serve_as(unlimited("bench"), interrupt, log, listeners)
+    }
+
+    /// As [`serve`](Self::serve), by other rules.
+    ///
+    /// # Errors
+    ///
+    /// If memory or descriptors are exhausted.
+    pub fn serve_as<I: InterruptLine + Send + 'static>(
+        &self,
+        config: ConsoleConfig,
+        interrupt: I,
+        log: LogWriter,
+        listeners: Vec<Listener>,
+    ) -> Result<(ConsoleHandle, SharedPort<I>), Skipped> {
+        let (line, console) = Console::new(config, log)?;
         let port = Arc::new(Mutex::new(SerialPort::new(interrupt, line)));
         let console = self.service.add(console, port.clone(), listeners);
         Ok((console, port))

@@ -8,7 +8,9 @@
 //! median of the passes' ratios.
 
 pub mod cloud;
+pub mod honest;
 pub mod host;
+pub mod hostile;
 pub mod measure;
 pub mod peers;
 pub mod plot;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use vm_serial_bench::{cloud, measure, plot, report, rows};
+use vm_serial_bench::{cloud, hostile, measure, plot, report, rows};
 
 /// Measures the serial port and its console, peers beside them in the same run.
 #[derive(Parser)]
@@ -29,6 +29,10 @@ struct Arguments {
     /// Prints the memory of one console among so many, for the rows that start a process for it.
     #[arg(long, hide = true, value_name = "N")]
     memory_of: Option<usize>,
+    /// Plays all hostile clients against the sockets in this directory until the input ends, for the
+    /// rows that start a process for it.
+    #[arg(long, hide = true, value_name = "DIRECTORY")]
+    attack: Option<PathBuf>,
     /// Rows to measure, by name or by the start of a name; all if none is given.
     #[arg(value_name = "ROW")]
     rows: Vec<String>,
@@ -59,6 +63,11 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     if let Some(count) = arguments.memory_of {
         let bytes = rows::memory_of(count).map_err(|measure::Skipped(why)| why)?;
         writeln!(out, "{bytes}")?;
+        return Ok(());
+    }
+    if let Some(directory) = &arguments.attack {
+        let deeds = hostile::attack(directory, &mut io::stdin())?;
+        writeln!(out, "{}", serde_json::to_string(&deeds)?)?;
         return Ok(());
     }
     let all = rows::all();

@@ -5,10 +5,12 @@ use crate::measure::Row;
 pub use many::memory_of;
 
 mod heavy;
+mod hostile;
 mod input;
 mod kvm;
 mod log;
 mod many;
+mod processors;
 mod vcpu;
 
 /// Every row, in the order of the table.
@@ -20,6 +22,7 @@ pub fn all() -> Vec<Row> {
         heavy::rows(),
         input::rows(),
         many::rows(),
+        hostile::rows(),
         log::rows(),
     ]
     .into_iter()

@@ -6,22 +6,21 @@ use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use vm_console::LogConfig;
-use vm_uart::registers::{FCR, IER, IIR, Ier, MCR, Mcr, RBR};
+use vm_uart::registers::{IIR, RBR};
 use vm_uart::{Character, EdgeLine, Line, SerialPort};
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 use vmm_sys_util::eventfd::EventFd;
 
 use super::many::service_switches;
-use crate::host::{Served, lock};
+use super::processors::{CLIENT, EVENT_LOOP, move_back, move_to};
+use crate::host::{Served, TRIGGER_1, lock, open_port};
 use crate::measure::{Bar, Pass, Passes, Row, Skipped, median, per};
 use crate::peers::Irqfd;
 
 const KEYS: usize = 500;
 const PASTE: usize = 1 << 20;
 
-const TRIGGER_1: u8 = 0x01;
 /// The trigger level that Linux programs.
 const TRIGGER_8: u8 = 0x81;
 
@@ -45,29 +44,6 @@ pub(super) fn rows() -> Vec<Row> {
             prepare: || Ok(Box::new(paste)),
         },
     ]
-}
-
-/// Client and guest run on one processor and the event loop on another, for ours and for the bare
-/// hop. The scheduler alone would move the bare loop, which does nothing else, to the client's
-/// processor, where waking it costs nothing.
-const CLIENT: usize = 0;
-const EVENT_LOOP: usize = 1;
-
-/// Keeps this thread, and the threads it starts, on one processor. Returns the processors it was
-/// allowed before.
-fn move_to(processor: usize) -> Option<CpuSet> {
-    let before = sched_getaffinity(None).ok();
-    let mut set = CpuSet::new();
-    set.set(processor);
-    // Refused if there are fewer processors; then the scheduler places both in the same way.
-    let _ = sched_setaffinity(None, &set);
-    before
-}
-
-fn move_back(before: Option<CpuSet>) {
-    if let Some(before) = before {
-        let _ = sched_setaffinity(None, &before);
-    }
 }
 
 fn keystroke() -> Result<Passes, Skipped> {
@@ -116,13 +92,6 @@ fn keystroke() -> Result<Passes, Skipped> {
         move_back(before);
         Ok(Pass::pair(ours, peer))
     }))
-}
-
-fn open_port<L: Line>(port: &Mutex<SerialPort<EdgeLine<Irqfd>, L>>, fcr: u8) {
-    let mut port = lock(port);
-    port.write(FCR, fcr);
-    port.write(MCR, (Mcr::DTR | Mcr::RTS | Mcr::OUT2).bits());
-    port.write(IER, Ier::RECEIVED_DATA.bits());
 }
 
 /// A line whose whole input is at hand.
