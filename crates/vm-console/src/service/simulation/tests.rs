@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use super::client::Reader;
 use super::follow;
@@ -76,8 +77,15 @@ fn no_random_script_breaks_a_promise() {
     assert!(seen.is_empty(), "broken: {seen:?}");
 }
 
+// The same scripts each time: looking for new ones is the fuzz target's work.
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, max_shrink_iters: 0, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 100,
+        max_shrink_iters: 0,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(1),
+        ..ProptestConfig::default()
+    })]
     #[test]
     fn no_script_breaks_a_promise(bytes in prop::collection::vec(any::<u8>(), 0..1500)) {
         let script = Script::from_bytes(&bytes);
