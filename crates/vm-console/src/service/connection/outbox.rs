@@ -138,9 +138,8 @@ impl Outbox {
                 break sent;
             }
         };
-        match sent {
-            Sent::Behind => self.pace.wait_for_room(),
-            Sent::All | Sent::Throttled | Sent::GapForbidden | Sent::Failed(_) => {}
+        if sent == Sent::Behind {
+            self.pace.wait_for_room();
         }
         sent
     }
@@ -192,12 +191,12 @@ impl Outbox {
             }
             Next::Gap { from, to } => {
                 let is_noted = view.notes_gaps();
-                framing.gap(from, to, is_noted, &mut self.pending);
+                framing.gap(from, to, "lost", is_noted, &mut self.pending);
                 None
             }
             Next::Withheld { from, to } => {
                 let is_noted = view.notes_gaps();
-                framing.withheld(from, to, is_noted, &mut self.pending);
+                framing.gap(from, to, "withheld", is_noted, &mut self.pending);
                 None
             }
             Next::UpToDate => Some(Sent::All),
@@ -220,13 +219,22 @@ impl Outbox {
         let view = self.view.as_mut()?;
         let next = offset + bytes.len() as u64;
         let replayed = view.is_replay(offset);
-        if let Some(shown) = view.guarded(bytes) {
-            framing.output(replayed, offset, next, &shown, &mut self.pending);
-            return None;
-        }
-        if framing.is_framed() {
-            framing.output(replayed, offset, next, bytes, &mut self.pending);
-            return None;
+        match (view.guard(), framing) {
+            (Some(guard), Framing::Raw { .. }) => {
+                guard.filter(bytes, &mut self.pending);
+                return None;
+            }
+            (Some(guard), Framing::Control) => {
+                let mut shown = Vec::with_capacity(bytes.len());
+                guard.filter(bytes, &mut shown);
+                framing.output(replayed, offset, next, &shown, &mut self.pending);
+                return None;
+            }
+            (None, Framing::Control) => {
+                framing.output(replayed, offset, next, bytes, &mut self.pending);
+                return None;
+            }
+            (None, Framing::Raw { .. }) => {}
         }
         match to.write(bytes) {
             Ok(taken) => {

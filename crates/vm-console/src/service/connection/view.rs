@@ -148,12 +148,9 @@ impl View {
         }
     }
 
-    /// What of `replayed` may be shown, where that is not simply all of it.
-    pub(super) fn guarded(&mut self, replayed: &[u8]) -> Option<Vec<u8>> {
-        let guard = self.guard.as_mut()?;
-        let mut shown = Vec::with_capacity(replayed.len());
-        guard.filter(replayed, &mut shown);
-        Some(shown)
+    /// What takes out of a replay what may not be shown, while there is one.
+    pub(super) fn guard(&mut self) -> Option<&mut ReplayGuard> {
+        self.guard.as_mut()
     }
 
     /// Ends the replay once it has come to live output, and gives out what the guard held back.

@@ -107,10 +107,6 @@ impl Wire {
 }
 
 impl Framing {
-    pub(super) fn is_framed(self) -> bool {
-        self == Self::Control
-    }
-
     pub(in crate::service) fn greet(self, console: &str, head: u64, epoch: u64, out: &mut Vec<u8>) {
         match self {
             Self::Raw { .. } => {}
@@ -160,23 +156,13 @@ impl Framing {
         }
     }
 
-    /// Output is missing. Frames have to say so, as each goes on where the last one ended.
-    pub(super) fn gap(self, from: u64, to: u64, is_noted: bool, out: &mut Vec<u8>) {
+    /// Output is missing: it was lost or withheld. Frames have to say so, as each goes on where the
+    /// last one ended.
+    pub(super) fn gap(self, from: u64, to: u64, what: &str, is_noted: bool, out: &mut Vec<u8>) {
         match self {
             Self::Raw { .. } if !is_noted => {}
             Self::Raw { .. } => {
-                out.extend(format!("\r\n[{} bytes of output lost]\r\n", to - from).as_bytes());
-            }
-            Self::Control => ServerFrame::Gap { from, to }.encode(out),
-        }
-    }
-
-    /// Output is left out that was to be replayed, as it may not be seen any more.
-    pub(super) fn withheld(self, from: u64, to: u64, is_noted: bool, out: &mut Vec<u8>) {
-        match self {
-            Self::Raw { .. } if !is_noted => {}
-            Self::Raw { .. } => {
-                out.extend(format!("\r\n[{} bytes of output withheld]\r\n", to - from).as_bytes());
+                out.extend(format!("\r\n[{} bytes of output {what}]\r\n", to - from).as_bytes());
             }
             Self::Control => ServerFrame::Gap { from, to }.encode(out),
         }

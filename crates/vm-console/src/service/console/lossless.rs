@@ -46,9 +46,11 @@ impl Lossless {
         self.state = State::Ready;
     }
 
-    /// The line was looked at: whether it refuses output.
-    pub(super) fn look(&mut self, refuses: bool, now: Duration) {
-        if let (true, State::Ready, Some(patience)) = (refuses, self.state, self.patience) {
+    /// The bell rang: the line may refuse output.
+    pub(super) fn look(&mut self, now: Duration, port: &Port) {
+        if let (State::Ready, Some(patience)) = (self.state, self.patience)
+            && port.line(|line| line.output_is_held())
+        {
             self.state = State::Holding(now.saturating_add(patience));
         }
     }

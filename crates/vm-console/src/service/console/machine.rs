@@ -38,6 +38,16 @@ impl Machine {
 }
 
 impl ServedConsole {
+    /// As [`look_at_machine`](Self::look_at_machine), if there may be anything new. Power and boots
+    /// are told by the bell, so as long as it is silent the port's lock is left alone.
+    pub(super) fn catch_up_with_machine(&mut self, turn: &mut Turn<'_>) {
+        if self.console.bell.read().is_ok() {
+            // It may have rung for something else too. The one error is a full counter.
+            let _ = self.console.bell.write(1);
+            self.look_at_machine(turn);
+        }
+    }
+
     /// Takes notice of power and boots.
     pub(super) fn look_at_machine(&mut self, turn: &mut Turn<'_>) {
         let log = &self.console.log;

@@ -174,8 +174,7 @@ impl ServedConsole {
         self.flow.rang();
         self.console.counters.wakeups.add(1);
         self.look_at_machine(turn);
-        let refuses = self.port.line(|line| line.output_is_held());
-        self.lossless.look(refuses, turn.now());
+        self.lossless.look(turn.now(), &self.port);
         self.each_connection(turn, Self::input_may_move);
     }
 

@@ -24,7 +24,7 @@ impl ServedConsole {
     ) -> Result<Attached, Refused> {
         // What the owner said of the machine before this came must count, though its bell may be
         // heard later.
-        self.look_at_machine(turn);
+        self.catch_up_with_machine(turn);
         let Some(connection) = self.connections.get(id) else {
             return Err(Refused::ShuttingDown);
         };
