@@ -20,14 +20,20 @@ impl ServedConsole {
             let mut at = None;
             while let Some(id) = self.connections.after(at) {
                 at = Some(id);
+                let Some(connection) = self.connections.get_mut(id) else {
+                    continue;
+                };
+                if !connection.outbox.pace.is_ready() {
+                    continue;
+                }
                 if at_least_one && turn.is_over() {
-                    if let Some(connection) = self.connections.get_mut(id) {
-                        connection.outbox.pace.wait_for_room();
-                    }
-                } else if let Some(offset) = self.send_to(id, turn) {
-                    seen = Some(seen.map_or(offset, |seen| seen.min(offset)));
+                    connection.outbox.pace.wait_for_room();
+                    continue;
                 }
                 at_least_one = true;
+                if let Some(offset) = self.send_to(id, turn) {
+                    seen = Some(seen.map_or(offset, |seen| seen.min(offset)));
+                }
             }
             let head = self.console.log.head();
             match seen {
@@ -49,10 +55,7 @@ impl ServedConsole {
     /// The offset that a connection has seen, if it has seen everything and waits for more.
     fn send_to(&mut self, id: ConnectionId, turn: &mut Turn<'_>) -> Option<u64> {
         let connection = self.connections.get(id)?;
-        if connection.standing.is_gone()
-            || connection.standing.has_hung_up()
-            || !connection.outbox.pace.is_ready()
-        {
+        if connection.standing.is_gone() || connection.standing.has_hung_up() {
             return None;
         }
         self.requests(id, turn);

@@ -129,7 +129,7 @@ pub(super) enum Step {
     Spurious(u8, bool, bool),
     /// Time passes, in milliseconds.
     Pass(u16),
-    /// Each call to the kernel takes so many microseconds from now on.
+    /// Each call to the kernel takes so many times 16 microseconds from now on.
     Slow(u8),
     /// Time passes until the alarm.
     ToAlarm,

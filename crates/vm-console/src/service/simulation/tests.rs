@@ -267,3 +267,12 @@ fn a_console_that_is_removed_and_added_at_once_is_served() {
     ];
     holds(&[Rules::PLAIN], &steps);
 }
+
+#[test]
+fn connections_come_to_rest_though_every_turn_is_over_early() {
+    for others in [1, 4, 8, 16, 30] {
+        let mut steps = vec![comes(Way::Forcing), Step::Slow(255)];
+        steps.extend(std::iter::repeat_n(comes(Way::Forcing), others));
+        holds(&[Rules::PLAIN], &steps);
+    }
+}

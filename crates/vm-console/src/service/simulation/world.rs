@@ -240,8 +240,9 @@ impl World {
                 lock(&self.net).now += Duration::from_millis(ms.into());
                 Ok(())
             }
-            Step::Slow(micros) => {
-                lock(&self.net).cost = Duration::from_micros(micros.into());
+            Step::Slow(cost) => {
+                // Up to four turns, so that one call may be all that fits into a turn.
+                lock(&self.net).cost = Duration::from_micros(u64::from(cost) * 16);
                 Ok(())
             }
             Step::ToAlarm => {
