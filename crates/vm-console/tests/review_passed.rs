@@ -9,22 +9,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use support::clinging::clinging;
 use support::control::{Control, encode, error_code, named, pass};
 use support::{Client, Rig, wait_until};
 use vm_console::protocol::{AttachRequest, ClientFrame, ErrorCode, ServerFrame};
-
-/// A TCP socket whose last close waits for minutes, as its peer reads nothing.
-fn clinging() -> (OwnedFd, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (mut socket, _) = listener.accept().unwrap();
-    rustix::net::sockopt::set_socket_send_buffer_size(&socket, 1 << 20).unwrap();
-    socket.set_nonblocking(true).unwrap();
-    while socket.write(&[b'x'; 4096]).is_ok() {}
-    let linger = Some(Duration::from_mins(10));
-    rustix::net::sockopt::set_socket_linger(&socket, linger).unwrap();
-    (socket.into(), peer)
-}
 
 /// Serves a passed socket, and gives the other end of it.
 fn passed(control: &mut Control) -> UnixStream {

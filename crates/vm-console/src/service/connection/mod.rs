@@ -83,9 +83,9 @@ impl Connection {
         }
     }
 
-    pub(super) fn tells(mut self, outcome: Sender<Outcome>) -> Self {
+    /// Whoever waits for the end of its session is told there.
+    pub(super) fn report_to(&mut self, outcome: Sender<Outcome>) {
         self.outcome = Some(outcome);
-        self
     }
 
     pub(super) fn identity(&self) -> &Identity {

@@ -180,8 +180,10 @@ impl ServedConsole {
             ..AttachRequest::default()
         };
         let wire = self.raw(escape, Some(request));
-        let connection = Connection::new(identity, stream, wire, self.bucket(turn));
-        let id = self.connections.add(connection.tells(outcome));
+        let id = self.add_connection(identity, stream, wire, turn);
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.report_to(outcome);
+        }
         self.attach_on_arrival(id, turn);
     }
 
@@ -192,7 +194,8 @@ impl ServedConsole {
         wire: Wire,
         turn: &Turn<'_>,
     ) -> ConnectionId {
-        let bucket = self.bucket(turn);
+        let limit = self.console.config.rate_limit;
+        let bucket = limit.map(|limit| TokenBucket::new(limit, turn.now()));
         let connection = Connection::new(identity, stream, wire, bucket);
         self.connections.add(connection)
     }
@@ -204,11 +207,6 @@ impl ServedConsole {
             notices: self.console.config.notices,
             attach,
         }
-    }
-
-    fn bucket(&self, turn: &Turn<'_>) -> Option<TokenBucket> {
-        let limit = self.console.config.rate_limit?;
-        Some(TokenBucket::new(limit, turn.now()))
     }
 
     /// Ends the session for a reason of the owner's.
