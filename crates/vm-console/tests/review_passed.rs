@@ -3,11 +3,8 @@
 mod support;
 
 use std::fs::File;
-use std::io::Write;
-use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
 
 use support::clinging::clinging;
 use support::control::{Control, encode, error_code, named, pass};
