@@ -63,9 +63,9 @@ impl Located {
 }
 
 impl BootLog {
-    /// A budget for [`locate_within`](Self::locate_within) on a thread that serves others too: 512
-    /// KiB. They take some 150 µs to search.
-    pub const LOOKUP_BUDGET: u64 = 512 << 10;
+    /// A budget for [`locate_within`](Self::locate_within) on a thread that serves others too: 64
+    /// KiB. They take some 20 µs to search.
+    pub const LOOKUP_BUDGET: u64 = 64 << 10;
 
     /// The offset at which a cursor with this start begins, and whether it is the place asked for.
     ///

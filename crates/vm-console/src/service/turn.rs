@@ -20,7 +20,7 @@ pub(super) const CHUNK: usize = 64 << 10;
 
 /// How long a turn goes on taking up more work. What it has begun it finishes, which is bounded by
 /// work: one chunk, one request, one step of a search.
-const LENGTH: Duration = Duration::from_millis(1);
+const LENGTH: Duration = Duration::from_micros(100);
 
 /// What all consoles of a service share.
 pub(super) struct Shared {

@@ -13,7 +13,7 @@ use crate::session::EndReason;
 use crate::transport::stream::Stream;
 
 /// Bytes sent to one connection before others get their turn.
-const TURN: usize = 4 * CHUNK;
+const TURN: usize = 16 << 10;
 /// Bytes of answers that may wait before no more requests are carried out.
 const ANSWERS: usize = CHUNK;
 

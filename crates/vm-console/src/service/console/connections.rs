@@ -11,6 +11,16 @@ use crate::session::Lease;
 pub(super) struct Connections {
     by_id: BTreeMap<ConnectionId, Connection>,
     next: u64,
+    /// The one that was sent to last.
+    last: Option<ConnectionId>,
+}
+
+/// A way through all connections that begins behind the one that was sent to last: if a turn is over
+/// before it has come to all, it comes to the others first in the next one.
+pub(super) struct WayRound {
+    start: Option<ConnectionId>,
+    at: Option<ConnectionId>,
+    is_behind_start: bool,
 }
 
 impl Connections {
@@ -39,6 +49,29 @@ impl Connections {
         let start = id.map_or(Bound::Unbounded, Bound::Excluded);
         let mut rest = self.by_id.range((start, Bound::Unbounded));
         rest.next().map(|(id, _)| *id)
+    }
+
+    pub(super) fn way_round(&self) -> WayRound {
+        WayRound {
+            start: self.last,
+            at: self.last,
+            is_behind_start: true,
+        }
+    }
+
+    /// The next one on the way: connections may come and go between two calls.
+    pub(super) fn next_on(&self, way: &mut WayRound) -> Option<ConnectionId> {
+        let mut next = self.after(way.at);
+        if next.is_none() && way.is_behind_start && way.start.is_some() {
+            way.is_behind_start = false;
+            next = self.after(None);
+        }
+        way.at = next.filter(|id| way.is_behind_start || Some(*id) <= way.start);
+        way.at
+    }
+
+    pub(super) fn had_its_turn(&mut self, id: ConnectionId) {
+        self.last = Some(id);
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (ConnectionId, &Connection)> {

@@ -51,6 +51,9 @@ impl ServedConsole {
                     return self.audit(Audited::ListenerPaused, turn);
                 }
             }
+            if turn.is_over() {
+                return;
+            }
         }
     }
 

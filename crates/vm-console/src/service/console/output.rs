@@ -17,9 +17,8 @@ impl ServedConsole {
         let mut at_least_one = false;
         for _ in 0..ROUNDS_A_TURN {
             let mut seen: Option<u64> = None;
-            let mut at = None;
-            while let Some(id) = self.connections.after(at) {
-                at = Some(id);
+            let mut way_round = self.connections.way_round();
+            while let Some(id) = self.connections.next_on(&mut way_round) {
                 let Some(connection) = self.connections.get_mut(id) else {
                     continue;
                 };
@@ -31,6 +30,7 @@ impl ServedConsole {
                     continue;
                 }
                 at_least_one = true;
+                self.connections.had_its_turn(id);
                 if let Some(offset) = self.send_to(id, turn) {
                     seen = Some(seen.map_or(offset, |seen| seen.min(offset)));
                 }
