@@ -182,6 +182,15 @@ impl Connection {
             && !self.standing.is_gone()
     }
 
+    /// Whether there is nothing to send to it now, nor anything to do for it. Two of those must not
+    /// have each other wait for their turn for ever.
+    pub(super) fn is_idle(&self) -> bool {
+        self.outbox.has_sent_everything()
+            && !self.wire.has_request()
+            && !self.standing.is_leaving()
+            && !self.standing.is_gone()
+    }
+
     /// Its time to read is over: shows it nothing more, and makes room for the reason.
     pub(super) fn prepare_last_words(&mut self) {
         self.standing.stop_draining();

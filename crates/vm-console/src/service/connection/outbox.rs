@@ -95,6 +95,17 @@ impl Outbox {
             .is_none_or(|view| view.offset() >= offset)
     }
 
+    /// The offset of the first byte of output that was not read for it.
+    pub(in crate::service) fn read_to(&self) -> u64 {
+        self.view.as_ref().map_or(0, View::offset)
+    }
+
+    /// Whether the kernel has taken all that there is.
+    pub(super) fn has_sent_everything(&self) -> bool {
+        let is_shown_all = self.view.as_ref().is_none_or(View::has_shown_everything);
+        is_shown_all && !self.has_pending() && self.boot.is_none()
+    }
+
     /// Bytes written since it attached and not read for it yet.
     pub(in crate::service) fn bytes_behind(&self) -> u64 {
         self.view.as_ref().map_or(0, View::behind)

@@ -102,6 +102,11 @@ impl View {
         self.cursor.behind() == 0
     }
 
+    /// As [`is_up_to_date`](Self::is_up_to_date), and the guard holds nothing back.
+    pub(super) fn has_shown_everything(&self) -> bool {
+        self.is_up_to_date() && self.guard.is_none()
+    }
+
     /// Bytes written since it attached and not read for it yet.
     pub(super) fn behind(&self) -> u64 {
         let written = self.cursor.log().head().saturating_sub(self.live_from);

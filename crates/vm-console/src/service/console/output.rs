@@ -26,7 +26,12 @@ impl ServedConsole {
                     continue;
                 }
                 if at_least_one && turn.is_over() {
-                    connection.outbox.pace.wait_for_room();
+                    if !connection.is_idle() {
+                        connection.outbox.pace.wait_for_room();
+                    } else if connection.standing.has_session() {
+                        let offset = connection.outbox.read_to();
+                        seen = Some(seen.map_or(offset, |seen| seen.min(offset)));
+                    }
                     continue;
                 }
                 at_least_one = true;
