@@ -91,6 +91,7 @@ const STRING_LIMIT: usize = 4096;
 
 const ENQ: u8 = 0x05;
 const BEL: u8 = 0x07;
+const BACKSPACE: u8 = 0x08;
 const CAN: u8 = 0x18;
 const SUB: u8 = 0x1a;
 const ESC: u8 = 0x1b;
@@ -197,19 +198,30 @@ impl ReplayGuard {
 /// How many bytes of printable ASCII and layout controls `bytes` begins with.
 fn plain_prefix(bytes: &[u8]) -> usize {
     prefix(bytes, |byte| {
-        matches!(byte, 0x20..=0x7e | b'\r' | b'\n' | b'\t' | 0x08)
+        is_printable(byte)
+            | (byte == b'\r')
+            | (byte == b'\n')
+            | (byte == b'\t')
+            | (byte == BACKSPACE)
     })
+}
+
+fn is_printable(byte: u8) -> bool {
+    byte.wrapping_sub(b' ') <= b'~' - b' '
 }
 
 /// How many bytes `bytes` begins with that are `wanted`.
 fn prefix(bytes: &[u8], wanted: impl Fn(u8) -> bool) -> usize {
-    // Without an early exit within a block, the compiler tests its bytes all at once.
-    let blocks = bytes
-        .chunks_exact(16)
-        .take_while(|block| block.iter().fold(true, |all, byte| all & wanted(*byte)))
-        .count();
-    let (_, rest) = bytes.split_at(blocks * 16);
-    blocks * 16 + rest.iter().take_while(|byte| wanted(**byte)).count()
+    // The compiler tests all bytes of a block at once if nothing in it or in `wanted` branches,
+    // neither `&&` nor `matches!`, and if bytes are collected, not truth values.
+    let (blocks, _) = bytes.as_chunks::<16>();
+    let unwanted = |block: &[u8; 16]| {
+        let found = |found, byte: &u8| found | u8::from(!wanted(*byte));
+        block.iter().fold(0, found)
+    };
+    let blocks = blocks.iter().take_while(|block| unwanted(block) == 0);
+    let (blocks, rest) = bytes.split_at(blocks.count() * 16);
+    blocks.len() + rest.iter().take_while(|byte| wanted(**byte)).count()
 }
 
 /// How many bytes of well-formed characters, no controls, `bytes` begins with. Looks at few, so

@@ -3,7 +3,7 @@
 use super::introducer::{Coding, Introducer};
 use super::state::{Reading, State};
 use super::utf8::Utf8;
-use super::{BEL, CAN, ENQ, ESC, ReplayGuard, STRING_LIMIT, SUB, prefix};
+use super::{BEL, CAN, ENQ, ESC, ReplayGuard, STRING_LIMIT, SUB, is_printable, prefix};
 
 impl ReplayGuard {
     pub(super) fn string(&mut self, byte: u8, reading: Reading, shown: &mut Vec<u8>) {
@@ -84,9 +84,7 @@ impl ReplayGuard {
             return 0;
         }
         let room = STRING_LIMIT.saturating_sub(self.held.len());
-        let printable = prefix(&rest[..rest.len().min(room)], |byte| {
-            matches!(byte, 0x20..=0x7e)
-        });
+        let printable = prefix(&rest[..rest.len().min(room)], is_printable);
         let text = &rest[..printable];
         if printable > 0 {
             reading.utf8 = Utf8::default();
