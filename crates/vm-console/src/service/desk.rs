@@ -12,18 +12,22 @@ use vmm_sys_util::eventfd::EventFd;
 
 use super::command::{Added, Command};
 use super::console::ServedConsole;
-use super::kernel::{ConsoleId, Interest, Kernel, Readiness, Watched};
+use super::kernel::{ConsoleId, Interest, Kernel, Part, Readiness, Watched};
 use super::progress::Progress;
+use super::share::Share;
 use super::turn::{Shared, Turn};
 use crate::audit::AuditEvent;
 
 pub(super) struct Desk {
     shared: Shared,
     consoles: BTreeMap<ConsoleId, ServedConsole>,
+    shares: BTreeMap<ConsoleId, Share>,
     /// Consoles that are still served elsewhere, and the commands for them, in their order.
     waiting: BTreeMap<ConsoleId, (Added, Vec<Command>)>,
     commands: Receiver<Command>,
     kick: Arc<EventFd>,
+    /// Whether it kicked itself and has not come to that yet.
+    has_kicked: bool,
     progress: Arc<Progress>,
     shutting_down: bool,
     /// The moment that the kernel's alarm is set to.
@@ -40,9 +44,11 @@ impl Desk {
         Self {
             shared: Shared::new(audit),
             consoles: BTreeMap::new(),
+            shares: BTreeMap::new(),
             waiting: BTreeMap::new(),
             commands,
             kick,
+            has_kicked: false,
             progress,
             shutting_down: false,
             alarm: None,
@@ -77,6 +83,7 @@ impl Desk {
             Watched::Commands => {
                 // Nothing to read is fine: a kick may be for what was done already.
                 let _ = self.kick.read();
+                self.has_kicked = false;
                 self.add_waiting(started, kernel);
                 self.on_commands(started, kernel);
                 self.give_other_turns(kernel);
@@ -91,9 +98,18 @@ impl Desk {
                 }
             }
             Watched::Console(id, part) => {
-                self.with(id, started, kernel, |console, turn| {
-                    console.dispatch(part, ready, turn);
-                });
+                let batch = kernel.batch();
+                let share = self.shares.get_mut(&id);
+                if let Some(share) = share.filter(|share| share.is_used_up(batch)) {
+                    share.put_off(part, ready);
+                    self.shared.want_another(id);
+                    return self.kick();
+                }
+                self.on_event(id, part, ready, started, kernel);
+                let took = kernel.now().saturating_sub(started);
+                if let Some(share) = self.shares.get_mut(&id) {
+                    share.spend(batch, took);
+                }
             }
         }
         if self.shared.another_is_wanted() {
@@ -129,9 +145,12 @@ impl Desk {
         self.commands.try_iter().for_each(drop);
     }
 
-    fn kick(&self) {
-        // The one error is a full counter, and that wakes the service just as well.
-        let _ = self.kick.write(1);
+    fn kick(&mut self) {
+        if !self.has_kicked {
+            // The one error is a full counter, and that wakes the service just as well.
+            let _ = self.kick.write(1);
+            self.has_kicked = true;
+        }
     }
 
     fn turn<'a>(&'a mut self, started: Duration, kernel: &'a mut dyn Kernel) -> Turn<'a> {
@@ -168,11 +187,33 @@ impl Desk {
             let Some(id) = self.shared.take_waiting_for_turn() else {
                 return;
             };
+            while let Some((part, ready)) = self.shares.get_mut(&id).and_then(Share::next) {
+                self.on_event(id, part, ready, started, kernel);
+                if self.turn(started, kernel).is_over() {
+                    break;
+                }
+            }
+            if self.shares.get(&id).is_some_and(Share::has_waiting) {
+                self.shared.want_another(id);
+            }
             self.with(id, started, kernel, ServedConsole::take_another_turn);
             if self.turn(started, kernel).is_over() {
                 return;
             }
         }
+    }
+
+    fn on_event(
+        &mut self,
+        id: ConsoleId,
+        part: Part,
+        ready: Readiness,
+        started: Duration,
+        kernel: &mut dyn Kernel,
+    ) {
+        self.with(id, started, kernel, |console, turn| {
+            console.dispatch(part, ready, turn);
+        });
     }
 
     fn carry_out(&mut self, command: Command, started: Duration, kernel: &mut dyn Kernel) {
@@ -234,6 +275,7 @@ impl Desk {
         let mut turn = self.turn(started, kernel);
         let console = ServedConsole::start(id, added, claim, &mut turn);
         self.consoles.insert(id, console);
+        self.shares.insert(id, Share::default());
         self.with(id, started, kernel, |_, _| {});
     }
 
@@ -268,6 +310,7 @@ impl Desk {
         if console.is_done() {
             console.stop(&mut turn);
             self.consoles.remove(&id);
+            self.shares.remove(&id);
         }
     }
 }

@@ -12,7 +12,9 @@ use super::kernel::{Interest, Kernel, Readiness, Watched};
 
 /// What is watched, and the timer.
 pub(super) struct EventLoop {
-    watched: HashMap<RawFd, Watched>,
+    /// With the last batch that told of it.
+    watched: HashMap<RawFd, (Watched, u64)>,
+    batch: u64,
     timer: OwnedFd,
     origin: Instant,
 }
@@ -31,6 +33,7 @@ impl EventLoop {
         )?;
         Ok(Self {
             watched: HashMap::new(),
+            batch: 0,
             timer,
             origin: Instant::now(),
         })
@@ -41,13 +44,18 @@ impl EventLoop {
     }
 
     /// What an event is about. A descriptor that was removed earlier in the same batch is nobody's.
-    pub(super) fn watched(&self, event: Events) -> Option<Watched> {
-        let watched = self.watched.get(&event.fd()).copied();
-        if watched == Some(Watched::Alarm) {
+    pub(super) fn watched(&mut self, event: Events) -> Option<Watched> {
+        let (watched, told) = self.watched.get_mut(&event.fd())?;
+        // The event loop does not say where a batch ends, but none tells of a descriptor twice.
+        if *told == self.batch {
+            self.batch += 1;
+        }
+        *told = self.batch;
+        if *watched == Watched::Alarm {
             // How often it expired is of no interest, nor is an expiry that was taken back since.
             let _ = rustix::io::read(&self.timer, &mut [0u8; 8]);
         }
-        watched
+        Some(*watched)
     }
 }
 
@@ -84,10 +92,14 @@ impl Kernel for RealKernel<'_, '_> {
         SystemTime::now()
     }
 
+    fn batch(&self) -> u64 {
+        self.events.batch
+    }
+
     fn watch(&mut self, fd: RawFd, what: Watched, interest: Interest) -> io::Result<bool> {
         match self.ops.add(Events::new_raw(fd, event_set(interest))) {
             Ok(()) => {
-                self.events.watched.insert(fd, what);
+                self.events.watched.insert(fd, (what, 0));
                 Ok(true)
             }
             Err(error) => match io_error(error) {

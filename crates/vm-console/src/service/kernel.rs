@@ -72,6 +72,9 @@ pub(super) trait Kernel {
     /// The time of day, for records.
     fn time_of_day(&self) -> SystemTime;
 
+    /// The number of the batch of events of which one is being handled.
+    fn batch(&self) -> u64;
+
     /// Starts to watch a descriptor. `Ok(false)`: it is of a kind that is always ready, as a
     /// regular file is, and cannot be watched.
     fn watch(&mut self, fd: RawFd, what: Watched, interest: Interest) -> io::Result<bool>;

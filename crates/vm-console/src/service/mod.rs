@@ -53,6 +53,7 @@ mod event_loop;
 mod handle;
 mod kernel;
 mod progress;
+mod share;
 #[cfg(any(test, fuzzing))]
 mod simulation;
 mod turn;

@@ -59,6 +59,11 @@ impl Shared {
         !self.again.is_empty()
     }
 
+    /// Gives `console` another turn as soon as others have had theirs.
+    pub(super) fn want_another(&mut self, console: ConsoleId) {
+        self.again.insert(console);
+    }
+
     /// How many consoles want another turn.
     pub(super) fn waiting_for_turn(&self) -> usize {
         self.again.len()
@@ -108,7 +113,7 @@ impl<'a> Turn<'a> {
 
     /// Gives `console` another turn as soon as others have had theirs.
     pub(super) fn want_another(&mut self, console: ConsoleId) {
-        self.shared.again.insert(console);
+        self.shared.want_another(console);
     }
 
     /// As [`Kernel::watch`]; a failure is logged and given back as `None`.

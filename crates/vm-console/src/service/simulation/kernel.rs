@@ -50,6 +50,7 @@ impl SimulatedKernel {
             }
         }
         net.batch = batch;
+        net.batches += 1;
     }
 }
 
@@ -60,6 +61,10 @@ impl Kernel for SimulatedKernel {
 
     fn time_of_day(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + lock(&self.net).now
+    }
+
+    fn batch(&self) -> u64 {
+        lock(&self.net).batches
     }
 
     fn watch(&mut self, fd: RawFd, what: Watched, interest: Interest) -> io::Result<bool> {

@@ -33,6 +33,8 @@ pub(super) struct Net {
     pub(super) watched: Vec<(RawFd, Watched, Interest)>,
     /// Reported by the event loop, and not handed over yet.
     pub(super) batch: Vec<(RawFd, Watched, Readiness)>,
+    /// How many batches there were.
+    pub(super) batches: u64,
     pub(super) ducts: Vec<Duct>,
     pub(super) doors: Vec<Door>,
     /// Descriptors that can still be had.
