@@ -196,6 +196,10 @@ impl ReplayGuard {
 }
 
 /// How many bytes of printable ASCII and layout controls `bytes` begins with.
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "a branch at each byte is what has to be spared"
+)]
 fn plain_prefix(bytes: &[u8]) -> usize {
     prefix(bytes, |byte| {
         is_printable(byte)

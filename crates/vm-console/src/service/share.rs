@@ -89,7 +89,10 @@ mod tests {
             assert!(share.is_used_up(7), "later ones do not overtake it");
         }
         let taken = std::iter::from_fn(|| share.next());
-        assert_eq!(taken.collect::<Vec<_>>(), parts.map(|part| (part, READABLE)));
+        assert_eq!(
+            taken.collect::<Vec<_>>(),
+            parts.map(|part| (part, READABLE))
+        );
         assert!(!share.has_waiting());
     }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use super::client::Reader;
 use super::follow;
+use super::net::lock;
 use super::script::Ask;
 use super::script::Step::{
     Attach, BootLog, Connect, FailWatches, HandleAll, Pass, Power, Print, Remove, ShutDown, Spare,
@@ -275,4 +276,54 @@ fn connections_come_to_rest_though_every_turn_is_over_early() {
         steps.extend(std::iter::repeat_n(comes(Way::Forcing), others));
         holds(&[Rules::PLAIN], &steps);
     }
+}
+
+/// How long one batch takes in which `others` connections of one console and one of another have
+/// asked for something.
+fn batch_beside(others: u8) -> Duration {
+    let rules = Rules {
+        max_connections: 64,
+        ..Rules::PLAIN
+    };
+    let script = Script {
+        consoles: vec![rules, rules],
+        steps: Vec::new(),
+    };
+    let mut world = World::new(&script).unwrap();
+    let connect = |console| Connect {
+        console,
+        way: Way::Control,
+        uid: 0,
+        room: 3,
+    };
+    for console in std::iter::repeat_n(0, others.into()).chain([1]) {
+        world.step(connect(console)).unwrap();
+        world.step(Step::HandleAll(255)).unwrap();
+    }
+    for client in 0..=others {
+        let asks = |ask| Step::Ask {
+            client,
+            ask,
+            times: 1,
+        };
+        world.step(asks(Ask::HelloTwo)).unwrap();
+        world.step(asks(Ask::Status)).unwrap();
+    }
+    // A call takes as long as a console's share.
+    world.step(Step::Slow(4)).unwrap();
+    let now = |world: &World| lock(&world.net).now;
+    let before = now(&world);
+    for _ in 0..=others {
+        world.step(Step::Handle(0)).unwrap();
+    }
+    let took = now(&world).saturating_sub(before);
+    world.step(Step::Slow(0)).unwrap();
+    world.finale(true).unwrap();
+    took
+}
+
+#[test]
+fn a_console_takes_one_share_of_a_batch_however_many_its_clients_are() {
+    let (few, many) = (batch_beside(2), batch_beside(40));
+    assert!(many < 2 * few, "{few:?}, {many:?}");
 }
