@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// How long anything may take before a test gives up. Far beyond what is needed: only a failure
 /// ever waits so long.
-pub const PATIENCE: Duration = Duration::from_mins(2);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(5);

@@ -59,7 +59,7 @@ fn clinging() -> Result<(TcpStream, TcpStream)> {
     socket.set_nonblocking(true)?;
     let unsent = vec![b'x'; 64 << 10];
     while socket.write(&unsent).is_ok() {}
-    rustix::net::sockopt::set_socket_linger(&socket, Some(Duration::from_mins(10)))?;
+    rustix::net::sockopt::set_socket_linger(&socket, Some(Duration::from_secs(600)))?;
     Ok((socket, peer))
 }
 

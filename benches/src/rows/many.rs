@@ -117,7 +117,7 @@ impl Consoles {
                 consoles.clients.push(theirs);
             }
             // The service has taken it in when it answers.
-            console.status(Duration::from_mins(1))?;
+            console.status(Duration::from_secs(60))?;
             consoles.ports.push(port);
         }
         Ok(consoles)

@@ -95,6 +95,7 @@
 //! # Threats
 //!
 #![doc = include_str!("../THREATS.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod audit;
 pub mod client;

@@ -12,7 +12,7 @@ use vm_console::session::EndReason;
 
 fn rig() -> Rig {
     let mut config = ConsoleConfig::named("vm");
-    config.linger = Duration::from_mins(1);
+    config.linger = Duration::from_secs(60);
     Rig::with(config)
 }
 
@@ -68,7 +68,7 @@ fn so_is_one_on_a_control_socket() {
 #[test]
 fn so_is_one_that_was_too_slow() {
     let mut config = ConsoleConfig::named("vm");
-    config.linger = Duration::from_mins(1);
+    config.linger = Duration::from_secs(60);
     config.max_behind = Some(200_000);
     let rig = Rig::with(config);
     let mut holder = stopped(&rig);

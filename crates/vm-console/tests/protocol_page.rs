@@ -102,7 +102,7 @@ fn client_examples() -> Vec<ClientFrame> {
 fn server_examples_of_version_1() -> Vec<ServerFrame> {
     let held = Held {
         by: "ada (uid 1000, pid 42, control socket)".into(),
-        held_for: Duration::from_mins(1),
+        held_for: Duration::from_secs(60),
         idle_for: Duration::from_millis(1500),
     };
     vec![
@@ -134,7 +134,7 @@ fn server_examples_of_version_1() -> Vec<ServerFrame> {
         },
         ServerFrame::Warning(Warning {
             limit: Limit::Idle,
-            remaining: Duration::from_mins(1),
+            remaining: Duration::from_secs(60),
         }),
         ServerFrame::Ended(SessionEnd {
             reason: EndCode::TakenOver,

@@ -80,6 +80,7 @@
 //! port has no lock of its own: an owner with several threads puts it into a `Mutex`.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod bus;
 pub mod config;

@@ -25,9 +25,9 @@ pub struct SessionPolicy {
 impl Default for SessionPolicy {
     fn default() -> Self {
         Self {
-            idle_limit: Duration::from_mins(10),
-            absolute_limit: Duration::from_hours(1),
-            warn_before: Duration::from_mins(1),
+            idle_limit: Duration::from_secs(600),
+            absolute_limit: Duration::from_secs(3600),
+            warn_before: Duration::from_secs(60),
             output_counts: false,
             requires_boot_log: false,
         }

@@ -98,7 +98,7 @@ mod tests {
             let shared = ours.try_clone().unwrap();
             close_elsewhere(OwnedFd::from(ours));
             // A hostile client would set the linger time again after it was taken back.
-            let minute = Some(Duration::from_mins(1));
+            let minute = Some(Duration::from_secs(60));
             rustix::net::sockopt::set_socket_linger(&shared, minute).unwrap();
             CLOSERS.lock().unwrap().waiting.push_back(shared.into());
         }

@@ -18,7 +18,7 @@ pub fn clinging() -> (OwnedFd, TcpStream) {
     rustix::net::sockopt::set_socket_send_buffer_size(&socket, 1 << 20).unwrap();
     socket.set_nonblocking(true).unwrap();
     while socket.write(&[b'x'; 4096]).is_ok() {}
-    let linger = Some(Duration::from_mins(10));
+    let linger = Some(Duration::from_secs(600));
     rustix::net::sockopt::set_socket_linger(&socket, linger).unwrap();
     (socket.into(), peer)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
 /// Longer than any test takes; `VM_CONSOLE_STRESS_SECONDS` come on top.
-const LIMIT: Duration = Duration::from_mins(2);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// Ends the test's process if it is not dropped in time.
 pub struct Watchdog {
