@@ -4,14 +4,14 @@
 mod support;
 
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::time::Duration;
 
-use support::clinging::pass_clinging;
-use support::control::{Control, encode, error_code, hello, named};
+use support::clinging::{clinging, pass_clinging};
+use support::control::{Control, encode, error_code, hello, named, pass_urgently};
 use support::gate::Gate;
 use support::{Client, PATIENCE, Rig, wait_until};
 use vm_console::ConsoleConfig;
@@ -109,6 +109,27 @@ fn nor_on_a_socket_of_raw_bytes() {
     rig.prompt_status();
     drop(watcher);
     undisturbed(&rig, &mut holder, peers);
+}
+
+/// The kernel skips a byte out of band, and closes on the reader's thread what came with it.
+#[test]
+fn nor_when_it_rides_on_a_byte_out_of_band() {
+    let (gate, rig, mut holder) = rig(|_| {});
+    let mut control = Control::silent(&rig);
+    let frames = encode(&[hello(), ClientFrame::Status]);
+    let peer = gate.while_shut(&rig, || {
+        let (socket, peer) = clinging();
+        pass_urgently(&control.stream, frames[0], &[socket.as_fd()]);
+        drop(socket);
+        control.stream.write_all(&frames[1..]).unwrap();
+        peer
+    });
+    rig.prompt_status();
+    control.next_that("the status", |frame| {
+        matches!(frame, ServerFrame::Status(_)).then_some(())
+    });
+    drop(control);
+    undisturbed(&rig, &mut holder, vec![peer]);
 }
 
 #[test]

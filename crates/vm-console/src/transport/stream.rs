@@ -58,6 +58,11 @@ pub(crate) struct Socket {
 
 impl Socket {
     pub(crate) fn new(fd: OwnedFd) -> Self {
+        if is_unix_stream(&fd) {
+            // A read skips a byte that came out of band, and the kernel then closes on the reading
+            // thread the descriptors that came with it. In line it is read as any other byte.
+            let _ = rustix::net::sockopt::set_socket_oobinline(&fd, true);
+        }
         Self { fd, passed: None }
     }
 }

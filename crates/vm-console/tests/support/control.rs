@@ -143,9 +143,24 @@ pub fn try_pass(
     bytes: &[u8],
     along: &[BorrowedFd<'_>],
 ) -> rustix::io::Result<usize> {
+    send_along(stream, bytes, along, SendFlags::NOSIGNAL)
+}
+
+/// Sends one byte out of band, and descriptors with it.
+pub fn pass_urgently(stream: &UnixStream, byte: u8, along: &[BorrowedFd<'_>]) {
+    let flags = SendFlags::NOSIGNAL | SendFlags::OOB;
+    assert_eq!(send_along(stream, &[byte], along, flags), Ok(1));
+}
+
+fn send_along(
+    stream: &UnixStream,
+    bytes: &[u8],
+    along: &[BorrowedFd<'_>],
+    flags: SendFlags,
+) -> rustix::io::Result<usize> {
     let mut space = vec![MaybeUninit::uninit(); 2048];
     let mut message = SendAncillaryBuffer::new(&mut space);
     assert!(message.push(SendAncillaryMessage::ScmRights(along)));
     let slices = [IoSlice::new(bytes)];
-    rustix::net::sendmsg(stream, &slices, &mut message, SendFlags::NOSIGNAL)
+    rustix::net::sendmsg(stream, &slices, &mut message, flags)
 }
