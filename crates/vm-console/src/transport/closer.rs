@@ -3,77 +3,124 @@
 //! `close` can wait: for a TCP socket with `SO_LINGER` until its peer has read, for a file on a
 //! FUSE mount until its server answers. So the service's thread never closes a descriptor that a
 //! client has passed.
+//!
+//! Some never close. So what waits is counted for each user, and whoever reads from a user's
+//! connections asks first whether that is [too much](has_too_many). One user's descriptors take no
+//! thread from another's.
 
-use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
-use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::collections::{BTreeMap, VecDeque};
+use std::os::fd::{OwnedFd, RawFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Most threads at one time. One would not do: a descriptor whose close does not return holds up
-/// its thread.
-const THREADS: usize = 16;
-/// Most descriptors that wait to be closed. If there are as many, all threads are stuck in calls
-/// that do not return. A further descriptor then stays open for good, since the service must not
-/// stop.
-const WAITING: usize = 1024;
-/// How long a thread without work waits before it ends.
-const IDLE: Duration = Duration::from_secs(1);
+/// Most descriptors of one user that are open only because they were not closed yet. If there are
+/// more, nothing that could bring further ones is read from that user. Twice as many as one message
+/// may bring, so that one alone ends nobody's session.
+pub(crate) const LIMIT: usize = 512;
 
-struct Closers {
-    waiting: VecDeque<OwnedFd>,
+/// The reason that a user is given if there are more than [`LIMIT`].
+pub(crate) const TOO_MANY: &str = "too many descriptors that you passed do not close";
+
+/// Most threads that close for one user at one time. One would not do: a close that does not return
+/// holds up its thread.
+const THREADS: usize = 4;
+
+/// The user that a descriptor comes from; `None` if that is the owner, or nobody knows.
+pub(crate) type Sender = Option<u32>;
+
+/// A descriptor to be closed.
+#[derive(Debug)]
+pub(super) enum Unwanted {
+    Owned(OwnedFd),
+    /// One that the kernel has made, and that nothing owns.
+    Number(RawFd),
+}
+
+#[derive(Default)]
+struct Account {
+    waiting: VecDeque<Unwanted>,
+    /// Each is closing one.
     threads: usize,
-    idle: usize,
 }
 
-static CLOSERS: Mutex<Closers> = Mutex::new(Closers {
-    waiting: VecDeque::new(),
-    threads: 0,
-    idle: 0,
-});
-static MORE: Condvar = Condvar::new();
+static ACCOUNTS: Mutex<BTreeMap<Sender, Account>> = Mutex::new(BTreeMap::new());
 
-/// Closes `descriptor` on another thread, and returns at once.
-pub(crate) fn close_elsewhere(descriptor: OwnedFd) {
-    // A socket without linger time closes at once. This only makes the usual case cheap, since
-    // another owner of the socket can set a time again.
-    let _ = rustix::net::sockopt::set_socket_linger(&descriptor, None);
-    let mut closers = CLOSERS.lock().unwrap_or_else(PoisonError::into_inner);
-    if closers.waiting.len() >= WAITING {
-        std::mem::forget(descriptor);
-        return;
+/// Closes a descriptor on another thread, and returns at once.
+pub(super) fn close_elsewhere(descriptor: impl Into<Unwanted>, sender: Sender) {
+    let descriptor = descriptor.into();
+    if let Unwanted::Owned(descriptor) = &descriptor {
+        // A socket without linger time closes at once. This only makes the usual case cheap, since
+        // another owner of the socket can set a time again.
+        let _ = rustix::net::sockopt::set_socket_linger(descriptor, None);
     }
-    closers.waiting.push_back(descriptor);
-    if closers.idle >= closers.waiting.len() {
-        MORE.notify_one();
-    } else if closers.threads < THREADS {
-        let thread = std::thread::Builder::new().name("vm-console-close".into());
-        // If no thread can be started, one that runs closes the descriptor, or the next call tries
-        // again.
-        if thread.spawn(close_all).is_ok() {
-            closers.threads += 1;
-        }
-    }
+    let mut accounts = accounts();
+    let account = accounts.entry(sender).or_default();
+    account.waiting.push_back(descriptor);
+    account.start_thread(sender);
 }
 
-fn close_all() {
-    let mut closers = CLOSERS.lock().unwrap_or_else(PoisonError::into_inner);
-    loop {
-        if let Some(descriptor) = closers.waiting.pop_front() {
-            drop(closers);
-            drop(descriptor);
-            closers = CLOSERS.lock().unwrap_or_else(PoisonError::into_inner);
-            continue;
-        }
-        closers.idle += 1;
-        let (woken, wait) = MORE
-            .wait_timeout_while(closers, IDLE, |closers| closers.waiting.is_empty())
-            .unwrap_or_else(PoisonError::into_inner);
-        closers = woken;
-        closers.idle -= 1;
-        if wait.timed_out() && closers.waiting.is_empty() {
-            closers.threads -= 1;
+/// Whether more than [`LIMIT`] descriptors of this user are not closed yet.
+pub(crate) fn has_too_many(sender: Sender) -> bool {
+    let mut accounts = accounts();
+    accounts.get_mut(&sender).is_some_and(|account| {
+        // None could be started before, perhaps.
+        account.start_thread(sender);
+        account.waiting.len() + account.threads > LIMIT
+    })
+}
+
+fn accounts() -> MutexGuard<'static, BTreeMap<Sender, Account>> {
+    ACCOUNTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Account {
+    /// Starts another thread if there is work for one. If that fails, one that runs closes what
+    /// waits, or the next call tries again.
+    fn start_thread(&mut self, sender: Sender) {
+        if self.threads >= THREADS || self.waiting.is_empty() {
             return;
         }
+        let thread = std::thread::Builder::new().name("vm-console-close".into());
+        if thread.spawn(move || close_all(sender)).is_ok() {
+            self.threads += 1;
+        }
+    }
+}
+
+fn close_all(sender: Sender) {
+    while let Some(descriptor) = next(sender) {
+        descriptor.close();
+    }
+}
+
+/// The next one of `sender`. If there is none, the thread that asked ends.
+fn next(sender: Sender) -> Option<Unwanted> {
+    let mut accounts = accounts();
+    let account = accounts.get_mut(&sender)?;
+    let next = account.waiting.pop_front();
+    if next.is_none() {
+        account.threads -= 1;
+        if account.threads == 0 {
+            accounts.remove(&sender);
+        }
+    }
+    next
+}
+
+impl Unwanted {
+    fn close(self) {
+        match self {
+            Self::Owned(descriptor) => drop(descriptor),
+            Self::Number(number) => {
+                // Whatever it answers, the number is free.
+                let _ = nix::unistd::close(number);
+            }
+        }
+    }
+}
+
+impl From<OwnedFd> for Unwanted {
+    fn from(descriptor: OwnedFd) -> Self {
+        Self::Owned(descriptor)
     }
 }
 
@@ -81,29 +128,27 @@ fn close_all() {
 mod tests {
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
+    use std::os::fd::IntoRawFd;
+    use std::time::Duration;
 
     use super::*;
 
-    #[test]
-    fn descriptors_that_do_not_close_hold_up_nobody() {
+    /// A socket whose close waits as long as the peer does not read.
+    fn clinging() -> (OwnedFd, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut peers = Vec::new();
-        for _ in 0..4 {
-            // Its close waits, since its peer does not read the rest.
-            let mut ours = TcpStream::connect(address).unwrap();
-            peers.push(listener.accept().unwrap());
-            ours.set_nonblocking(true).unwrap();
-            while ours.write(&[0; 4096]).is_ok() {}
-            let shared = ours.try_clone().unwrap();
-            close_elsewhere(OwnedFd::from(ours));
-            // A hostile client would set the linger time again after it was taken back.
-            let minute = Some(Duration::from_secs(60));
-            rustix::net::sockopt::set_socket_linger(&shared, minute).unwrap();
-            CLOSERS.lock().unwrap().waiting.push_back(shared.into());
-        }
+        let mut ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (peer, _) = listener.accept().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        while ours.write(&[0; 4096]).is_ok() {}
+        let minute = Some(Duration::from_secs(60));
+        rustix::net::sockopt::set_socket_linger(&ours, minute).unwrap();
+        (ours.into(), peer)
+    }
+
+    /// Lets go of a pipe's end, and checks that it is closed.
+    fn closes(sender: Sender) {
         let (reader, writer) = rustix::pipe::pipe().unwrap();
-        close_elsewhere(writer);
+        close_elsewhere(writer, sender);
         // The reader sees the end of the file once the other end is closed.
         let mut ready = [rustix::event::PollFd::new(
             &reader,
@@ -114,5 +159,35 @@ mod tests {
             tv_nsec: 0,
         };
         assert_eq!(rustix::event::poll(&mut ready, Some(&patience)), Ok(1));
+    }
+
+    #[test]
+    fn descriptors_that_do_not_close_count_against_their_user_only() {
+        let hostile = Some(4_000_000_001);
+        let honest = Some(4_000_000_002);
+        let mut peers = Vec::new();
+        for _ in 0..THREADS - 1 {
+            // Its linger time is not taken back, since a hostile client would set it again.
+            let (socket, peer) = clinging();
+            close_elsewhere(Unwanted::Number(socket.into_raw_fd()), hostile);
+            peers.push(peer);
+        }
+        // A thread is left for those that close.
+        closes(hostile);
+        let (socket, peer) = clinging();
+        close_elsewhere(Unwanted::Number(socket.into_raw_fd()), hostile);
+        peers.push(peer);
+        let null = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+        for count in THREADS..=LIMIT {
+            assert!(!has_too_many(hostile), "{count}");
+            close_elsewhere(null(), hostile);
+        }
+        assert!(has_too_many(hostile));
+        assert!(!has_too_many(honest));
+        closes(honest);
+        // The account is settled once its descriptors close.
+        drop(peers);
+        closes(hostile);
+        assert!(!has_too_many(hostile));
     }
 }

@@ -1,6 +1,7 @@
 //! A client's identity: the name that it gives, and the credentials that the kernel gives.
 
 use std::fmt;
+use std::os::fd::AsFd;
 
 use super::Transport;
 pub(crate) use super::printable::printable;
@@ -17,6 +18,18 @@ pub struct Credentials {
     pub gid: u32,
     /// Process id when it connected; 0 if its process id namespace is not visible from here.
     pub pid: u32,
+}
+
+impl Credentials {
+    /// The process at the other end of `socket`, if the kernel says.
+    pub(super) fn of_peer(socket: impl AsFd) -> Option<Self> {
+        let peer = rustix::net::sockopt::socket_peercred(socket).ok()?;
+        Some(Self {
+            uid: peer.uid.as_raw(),
+            gid: peer.gid.as_raw(),
+            pid: rustix::process::Pid::as_raw(Some(peer.pid)).unsigned_abs(),
+        })
+    }
 }
 
 /// A client's identity, as others see it and as audit events record it.

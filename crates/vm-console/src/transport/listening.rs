@@ -6,14 +6,15 @@ use rustix::io::Errno;
 use rustix::net::{Shutdown, SocketFlags};
 
 use super::closer::close_elsewhere;
-use super::stream::Socket;
+use super::identity::Credentials;
+use super::socket::Socket;
+use super::takeable::Takeable;
 
 /// A listening socket. Closing it also closes the clients that wait to be accepted, and the
 /// descriptors that they have sent, which might wait. So those clients are taken out first.
 #[derive(Debug)]
 pub(super) struct ListeningSocket {
-    /// `None` only while this is dropped.
-    fd: Option<OwnedFd>,
+    fd: Takeable,
     /// Whether another process may go on listening on it.
     is_shared: bool,
 }
@@ -22,7 +23,7 @@ impl ListeningSocket {
     /// A socket that this process has made.
     pub(super) fn own(fd: OwnedFd) -> Self {
         Self {
-            fd: Some(fd),
+            fd: Takeable::new(fd),
             is_shared: false,
         }
     }
@@ -30,7 +31,7 @@ impl ListeningSocket {
     /// A socket from somebody else, who may keep it open.
     pub(super) fn shared(fd: OwnedFd) -> Self {
         Self {
-            fd: Some(fd),
+            fd: Takeable::new(fd),
             is_shared: true,
         }
     }
@@ -38,11 +39,7 @@ impl ListeningSocket {
 
 impl AsFd for ListeningSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match &self.fd {
-            Some(fd) => fd.as_fd(),
-            // Never reached: no caller has it while it is dropped.
-            None => rustix::stdio::stdin(),
-        }
+        self.fd.as_fd()
     }
 }
 
@@ -51,7 +48,7 @@ impl Drop for ListeningSocket {
         let Some(fd) = self.fd.take() else { return };
         if self.is_shared {
             // Clients that wait may be for the other owner, so none is taken out.
-            return close_elsewhere(fd);
+            return close_elsewhere(fd, None);
         }
         // No further client can connect after this, and the number of those that wait is bounded.
         let _ = rustix::net::shutdown(&fd, Shutdown::Both);
@@ -59,7 +56,10 @@ impl Drop for ListeningSocket {
         loop {
             match rustix::net::accept_with(&fd, flags) {
                 // Its drop takes passed descriptors out, as for any other client.
-                Ok(connection) => drop(Socket::new(connection)),
+                Ok(connection) => {
+                    let uid = Credentials::of_peer(&connection).map(|peer| peer.uid);
+                    drop(Socket::accepted(connection, uid));
+                }
                 Err(Errno::INTR | Errno::CONNABORTED) => {}
                 Err(_) => return,
             }

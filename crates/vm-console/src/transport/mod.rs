@@ -12,13 +12,16 @@
 //! identity.
 
 pub(crate) mod accept;
-mod closer;
+mod ancillary;
+pub(crate) mod closer;
 pub(crate) mod identity;
 mod listening;
 mod printable;
 pub mod pty;
+pub(crate) mod socket;
 pub mod stdio;
 pub(crate) mod stream;
+mod takeable;
 pub mod terminal;
 pub mod unix;
 

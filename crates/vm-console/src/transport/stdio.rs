@@ -8,7 +8,8 @@ use rustix::io::Errno;
 
 use super::Transport;
 use super::identity::{Credentials, Identity};
-use super::stream::{Files, Socket, Stream};
+use super::socket::Socket;
+use super::stream::{Files, Stream};
 use crate::escape::Escape;
 use crate::log::Start;
 
@@ -67,7 +68,7 @@ impl FdClient {
     /// socket: the service's thread closes it, and would wait.
     #[must_use]
     pub fn from_socket(socket: OwnedFd) -> Self {
-        Self::of(Box::new(Socket::new(socket)), Transport::Passed)
+        Self::of(Box::new(Socket::shared(socket, None)), Transport::Passed)
     }
 
     fn of(stream: Box<dyn Stream>, transport: Transport) -> Self {

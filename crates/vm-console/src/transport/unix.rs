@@ -20,7 +20,7 @@ use super::Transport;
 use super::accept::{Accepted, Accepts, Came, Release};
 use super::identity::Credentials;
 use super::listening::ListeningSocket;
-use super::stream::Socket;
+use super::socket::Socket;
 
 /// Most connections that wait to be accepted.
 const BACKLOG: i32 = 128;
@@ -250,6 +250,9 @@ impl UnixSocket {
 
     /// Takes over a listening socket that was made elsewhere, and makes it non-blocking. Its file,
     /// if it has one, is left alone, and another process may go on listening on it.
+    ///
+    /// Do not set `SO_PASSPIDFD` on it (`PassPIDFD=` of a service manager): its clients' sockets
+    /// would inherit that, and each of their messages would open a descriptor here.
     #[must_use]
     pub fn adopt(socket: OwnedFd, peers: Peers) -> Self {
         // Accepting must not wait if the client has left meanwhile. The only possible error is a
@@ -300,18 +303,13 @@ impl Accepts for UnixSocket {
             }
             Err(error) => return Came::Exhausted(error.into()),
         };
-        let credentials = rustix::net::sockopt::socket_peercred(&connection)
-            .ok()
-            .map(|peer| Credentials {
-                uid: peer.uid.as_raw(),
-                gid: peer.gid.as_raw(),
-                pid: rustix::process::Pid::as_raw(Some(peer.pid)).unsigned_abs(),
-            });
+        let credentials = Credentials::of_peer(&connection);
+        let uid = credentials.map(|peer| peer.uid);
         Came::Client(Accepted {
-            stream: Box::new(Socket::new(connection)),
+            stream: Box::new(Socket::accepted(connection, uid)),
             transport: Transport::Unix,
             credentials,
-            admitted: self.peers.admit(credentials.map(|peer| peer.uid)),
+            admitted: self.peers.admit(uid),
             exclusive: false,
             settles: Duration::ZERO,
         })

@@ -9,7 +9,7 @@ use crate::service::connection::{Connection, Role};
 use crate::service::kernel::ConnectionId;
 use crate::service::turn::Turn;
 use crate::session::{Identity, Transport};
-use crate::transport::stream::Socket;
+use crate::transport::socket::Socket;
 
 impl ServedConsole {
     pub(super) fn attach_this(
@@ -39,7 +39,9 @@ impl ServedConsole {
     ) -> Reply {
         let connection = self.connections.get_mut(id).ok_or(GONE)?;
         // A socket that is not served is closed as one that is.
-        let passed = connection.take_passed().map(Socket::new);
+        let uid = connection.identity().credentials().map(|peer| peer.uid);
+        let passed = connection.take_passed();
+        let passed = passed.map(|socket| Socket::shared(socket, uid));
         if connection.standing.has_session() {
             return already_attached();
         }

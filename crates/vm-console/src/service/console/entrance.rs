@@ -16,6 +16,7 @@ use crate::service::turn::Turn;
 use crate::session::{EndReason, Identity, Transport};
 use crate::transport::Kind;
 use crate::transport::accept::{Accepted, Came};
+use crate::transport::closer::{TOO_MANY, has_too_many};
 use crate::transport::stdio::FdClient;
 use crate::transport::stream::Stream;
 
@@ -89,7 +90,15 @@ impl ServedConsole {
         if let Some(credentials) = credentials {
             identity = identity.with_credentials(credentials);
         }
-        let id = if !admitted {
+        let uid = credentials.map(|peer| peer.uid);
+        let id = if uid.is_some() && has_too_many(uid) {
+            if stream.has_unread() {
+                // It may hold descriptors, and then it is one more that does not close. This user
+                // could go on like that, but not faster than so.
+                self.listeners.pause(slot, turn);
+            }
+            return self.turn_away(stream, &wire, TOO_MANY);
+        } else if !admitted {
             return self.turn_away(stream, &wire, "not permitted");
         } else if !self.make_room(None, turn) {
             return self.turn_away(stream, &wire, "too many connections");

@@ -1,5 +1,7 @@
 //! What connections send, on its way to the guest.
 
+use std::io;
+
 use super::ServedConsole;
 use crate::audit::Audited;
 use crate::escape::Typed;
@@ -82,12 +84,26 @@ impl ServedConsole {
                     return;
                 }
                 Ok(Arrived::End) => return self.input_ended(id, turn),
-                Err(_) => {
-                    connection.inbox.close();
-                    return self.finish(id, EndReason::ClientClosed, turn);
-                }
+                Err(error) => return self.input_failed(id, &error, turn),
             }
         }
+    }
+
+    fn input_failed(&mut self, id: ConnectionId, error: &io::Error, turn: &mut Turn<'_>) {
+        let until = turn.now().saturating_add(self.console.config.linger);
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        connection.inbox.close();
+        if error.kind() != io::ErrorKind::QuotaExceeded {
+            return self.finish(id, EndReason::ClientClosed, turn);
+        }
+        if connection.standing.has_session() || connection.standing.has_hung_up() {
+            return self.finish(id, EndReason::Error(error.to_string()), turn);
+        }
+        let (name, why) = (&self.console.name, error.to_string());
+        connection.tell(|framing, out| framing.turn_away(name, &why, out));
+        connection.standing.close(until);
     }
 
     fn input_ended(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {

@@ -1,0 +1,193 @@
+//! Connected stream sockets, and the descriptors that come with their bytes.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+
+use rustix::io::Errno;
+use rustix::net::{SendFlags, Shutdown, sockopt};
+
+use super::ancillary::{receive, receive_shared};
+use super::closer::{Sender, TOO_MANY, Unwanted, close_elsewhere, has_too_many};
+use super::stream::{Arrived, Stream, arrived, taken};
+use super::takeable::Takeable;
+
+/// A connected stream socket. Every call asks not to wait, since another process that shares the
+/// socket may make it blocking.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    fd: Takeable,
+    /// A unix socket. Only those bring descriptors.
+    is_unix: bool,
+    kind: Kind,
+    /// The user whose account its descriptors are on.
+    sender: Sender,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// No other process has it.
+    Accepted {
+        /// The first socket that came along and may be served.
+        passed: Option<OwnedFd>,
+    },
+    /// Its client may have it too, and may set options of it. No descriptor is wanted on it.
+    Shared,
+}
+
+impl Socket {
+    /// A socket that was accepted here, from a client of user `sender`.
+    pub(crate) fn accepted(fd: OwnedFd, sender: Sender) -> Self {
+        let socket = Self::new(fd, Kind::Accepted { passed: None }, sender);
+        socket.read_urgent_bytes_in_line();
+        socket
+    }
+
+    /// A socket that was made elsewhere, and came from user `sender`.
+    pub(crate) fn shared(fd: OwnedFd, sender: Sender) -> Self {
+        Self::new(fd, Kind::Shared, sender)
+    }
+
+    fn new(fd: OwnedFd, kind: Kind, sender: Sender) -> Self {
+        Self {
+            is_unix: is_unix_stream(&fd),
+            fd: Takeable::new(fd),
+            kind,
+            sender,
+        }
+    }
+
+    /// A read skips a byte that came out of band, and the kernel then closes on the reading thread
+    /// the descriptors that came with it. In line it is read as any other byte.
+    fn read_urgent_bytes_in_line(&self) {
+        if self.is_unix {
+            let _ = sockopt::set_socket_oobinline(&self.fd, true);
+        }
+    }
+
+    /// Reads once, and has closed what came along and is not wanted.
+    fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        let sender = self.sender;
+        if matches!(self.kind, Kind::Shared) {
+            // The client may have turned it off again.
+            self.read_urgent_bytes_in_line();
+        }
+        match &mut self.kind {
+            Kind::Accepted { passed } => receive(&self.fd, buffer, |descriptor| {
+                if passed.is_none() && is_connected_unix_stream(&descriptor) {
+                    *passed = Some(descriptor);
+                } else {
+                    close_elsewhere(descriptor, sender);
+                }
+            }),
+            Kind::Shared => receive_shared(&self.fd, buffer, |number| {
+                close_elsewhere(Unwanted::Number(number), sender);
+            }),
+        }
+    }
+
+    /// Reads what is left, as far as the sender's account allows.
+    fn drain(&mut self) {
+        let mut buffer = [0; 4096];
+        for _ in 0..UNREAD {
+            if has_too_many(self.sender) {
+                return;
+            }
+            match self.receive(&mut buffer) {
+                Ok(0) => return,
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+impl Stream for Socket {
+    fn descriptors(&self) -> (RawFd, Option<RawFd>) {
+        (self.fd.as_fd().as_raw_fd(), None)
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<Arrived> {
+        if has_too_many(self.sender) {
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, TOO_MANY));
+        }
+        arrived(self.receive(buffer))
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        taken(rustix::net::send(&self.fd, bytes, flags))
+    }
+
+    fn take_passed(&mut self) -> Option<OwnedFd> {
+        match &mut self.kind {
+            Kind::Accepted { passed } => passed.take(),
+            Kind::Shared => None,
+        }
+    }
+
+    fn has_unread(&self) -> bool {
+        rustix::io::ioctl_fionread(&self.fd) != Ok(0)
+    }
+
+    fn tells_when_closed(&self) -> bool {
+        // A TCP peer that has closed everything is noticed only when something is written. Until
+        // then a silent guest's console would be held by a client that is gone.
+        self.is_unix
+    }
+
+    fn make_room(&mut self) {
+        // A unix socket keeps unread bytes in the sender's buffer. Setting a size doubles it. After
+        // an error there is as much room as before.
+        if let Ok(size) = sockopt::socket_send_buffer_size(&self.fd) {
+            let _ = sockopt::set_socket_send_buffer_size(&self.fd, size);
+        }
+    }
+
+    fn finish_output(&mut self) -> bool {
+        // It fails only if the peer is gone already.
+        let _ = rustix::net::shutdown(&self.fd, Shutdown::Write);
+        true
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if let Some(passed) = self.take_passed() {
+            close_elsewhere(passed, self.sender);
+        }
+        if !self.is_unix {
+            return;
+        }
+        // The kernel closes descriptors in bytes that were not read, and that might wait. So they
+        // are taken out first. After this shutdown no more can come.
+        let _ = rustix::net::shutdown(&self.fd, Shutdown::Read);
+        self.drain();
+        // In a shared socket there may be descriptors though all bytes were read, since others may
+        // read a byte out of band by itself.
+        let closes_at_once = matches!(self.kind, Kind::Accepted { .. }) && !self.has_unread();
+        let Some(fd) = self.fd.take() else { return };
+        if !closes_at_once {
+            // Its peer sees the end now, whenever it is closed.
+            let _ = rustix::net::shutdown(&fd, Shutdown::Both);
+            close_elsewhere(fd, self.sender);
+        }
+    }
+}
+
+/// Most reads from a socket that is closed. Its buffer holds fewer messages.
+const UNREAD: usize = 4096;
+
+/// Whether it is a unix stream socket, which never waits if asked not to. Closing a TCP socket can
+/// wait.
+fn is_unix_stream(descriptor: impl AsFd) -> bool {
+    use rustix::net::{AddressFamily, SocketType};
+    let descriptor = descriptor.as_fd();
+    sockopt::socket_type(descriptor) == Ok(SocketType::STREAM)
+        && sockopt::socket_domain(descriptor) == Ok(AddressFamily::UNIX)
+}
+
+/// Whether it is a unix stream socket that is connected.
+fn is_connected_unix_stream(descriptor: impl AsFd) -> bool {
+    let descriptor = descriptor.as_fd();
+    is_unix_stream(descriptor) && rustix::net::getpeername(descriptor).is_ok()
+}
