@@ -27,6 +27,18 @@ impl fmt::Display for Span {
     }
 }
 
+/// The time since the last input, if there was any.
+pub(crate) struct LastInput(pub(crate) Option<Duration>);
+
+impl fmt::Display for LastInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("no input yet"),
+            Some(ago) => write!(f, "last input {} ago", Span(ago)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

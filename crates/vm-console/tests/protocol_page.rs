@@ -103,7 +103,7 @@ fn server_examples_of_version_1() -> Vec<ServerFrame> {
     let held = Held {
         by: "ada (uid 1000, pid 42, control socket)".into(),
         held_for: Duration::from_secs(60),
-        idle_for: Duration::from_millis(1500),
+        idle_for: Some(Duration::from_millis(1500)),
     };
     vec![
         ServerFrame::Hello {

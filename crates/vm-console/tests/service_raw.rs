@@ -77,13 +77,15 @@ fn a_second_client_is_told_who_holds_it_and_the_first_is_undisturbed() {
         std::process::id()
     );
     assert!(refusal.starts_with(&expected), "{refusal}");
-    assert!(refusal.contains("last input"), "{refusal}");
+    assert!(refusal.contains("no input yet"), "{refusal}");
     assert_eq!(refusal.matches('\n').count(), 1);
     rig.print(b"still here");
     assert_eq!(holder.read(10), b"still here");
     holder.send(b"me too");
     assert_eq!(rig.read_input(6), b"me too");
-    assert_eq!(rig.counters().refused[0], 1);
+    let refusal = rig.connect("raw").read_to_end();
+    assert!(refusal.contains("last input"), "{refusal}");
+    assert_eq!(rig.counters().refused[0], 2);
 }
 
 fn uid() -> u32 {

@@ -25,6 +25,8 @@ fn ticks(session: &mut Session, now: Duration) -> Vec<Tick> {
 fn a_second_attach_is_refused_and_the_holder_keeps_typing() {
     let mut session = Session::new(SessionPolicy::default());
     let ada = session.attach(s(10), who("ada"), false).lease.unwrap();
+    let refused = session.attach(s(12), who("bob"), false).lease.unwrap_err();
+    assert!(refused.to_string().ends_with("for 2 s, no input yet"));
     assert!(session.input(s(15), ada));
     let refused = session.attach(s(20), who("bob"), false).lease.unwrap_err();
     assert_eq!(
@@ -32,7 +34,7 @@ fn a_second_attach_is_refused_and_the_holder_keeps_typing() {
         Refused::Busy {
             holder: who("ada"),
             held_for: s(10),
-            idle_for: s(5)
+            idle_for: Some(s(5))
         }
     );
     assert!(session.input(s(21), ada));
@@ -223,7 +225,7 @@ fn a_clock_that_goes_back_stands_still() {
     assert!(session.input(s(10), lease));
     assert_eq!(session.next_deadline(), Some(s(1540)));
     assert!(ticks(&mut session, s(0)).is_empty());
-    assert_eq!(session.holder().unwrap().last_input(), s(1000));
+    assert_eq!(session.holder().unwrap().last_input(), Some(s(1000)));
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn span() -> impl Strategy<Value = Duration> {
 }
 
 fn held() -> impl Strategy<Value = Held> {
-    (text(), span(), span()).prop_map(|(by, held_for, idle_for)| Held {
+    (text(), span(), proptest::option::of(span())).prop_map(|(by, held_for, idle_for)| Held {
         by,
         held_for,
         idle_for,
@@ -495,7 +495,7 @@ fn reasons_and_errors_have_the_bytes_of_the_protocol_page() {
             Refused::Busy {
                 holder: who(),
                 held_for: Duration::ZERO,
-                idle_for: Duration::ZERO,
+                idle_for: Some(Duration::ZERO),
             },
             0,
         ),

@@ -26,11 +26,9 @@ fn write(status: &Status, mut out: impl Write) -> io::Result<()> {
                 held.by,
                 held.held_for.as_secs()
             )?;
-            // Idle since the session began means that nothing was typed in it.
-            if held.idle_for >= held.held_for {
-                writeln!(out, "no input yet")?;
-            } else {
-                writeln!(out, "last input {} s ago", held.idle_for.as_secs())?;
+            match held.idle_for {
+                None => writeln!(out, "no input yet")?,
+                Some(idle) => writeln!(out, "last input {} s ago", idle.as_secs())?,
             }
         }
     }

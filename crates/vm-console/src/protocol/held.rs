@@ -12,18 +12,20 @@ pub struct Held {
     pub by: String,
     /// For how long.
     pub held_for: Duration,
-    /// Time since the last input.
-    pub idle_for: Duration,
+    /// Time since the last input. `None` if nothing was typed.
+    pub idle_for: Option<Duration>,
 }
 
 impl Held {
     /// For how long a console is held, and idle. It stands apart from the holder's name in a frame,
     /// and is 0 where there is no holder.
-    pub(super) fn spans(held: Option<&Self>) -> (Duration, Duration) {
-        held.map_or_else(Default::default, |held| (held.held_for, held.idle_for))
+    pub(super) fn spans(held: Option<&Self>) -> (Duration, Option<Duration>) {
+        held.map_or((Duration::ZERO, Some(Duration::ZERO)), |held| {
+            (held.held_for, held.idle_for)
+        })
     }
 
-    pub(super) fn of(by: String, (held_for, idle_for): (Duration, Duration)) -> Self {
+    pub(super) fn of(by: String, (held_for, idle_for): (Duration, Option<Duration>)) -> Self {
         Self {
             by,
             held_for,
@@ -40,5 +42,20 @@ impl Value for Duration {
 
     fn get(from: &mut Reader<'_>) -> Result<Self, FrameError> {
         from.get().map(Self::from_millis)
+    }
+}
+
+/// A time, or that there is none: all bits set.
+impl Value for Option<Duration> {
+    fn put(&self, to: &mut Writer<'_>) {
+        let millis = self.map_or(u64::MAX, |time| {
+            u64::try_from(time.as_millis()).map_or(u64::MAX - 1, |millis| millis.min(u64::MAX - 1))
+        });
+        to.put(&millis);
+    }
+
+    fn get(from: &mut Reader<'_>) -> Result<Self, FrameError> {
+        let millis = from.get()?;
+        Ok((millis != u64::MAX).then(|| Duration::from_millis(millis)))
     }
 }

@@ -52,7 +52,7 @@ pub struct Holder {
     lease: Lease,
     identity: Identity,
     since: Duration,
-    last_input: Duration,
+    last_input: Option<Duration>,
     last_activity: Duration,
     hung_up: bool,
     warned_idle: bool,
@@ -78,10 +78,16 @@ impl Holder {
         self.since
     }
 
-    /// The time of its last input, or of its attach if it has typed nothing, on the caller's clock.
+    /// The time of its last input, on the caller's clock. `None` if it has typed nothing.
     #[must_use]
-    pub fn last_input(&self) -> Duration {
+    pub fn last_input(&self) -> Option<Duration> {
         self.last_input
+    }
+
+    /// Time since its last input. `None` if it has typed nothing.
+    #[must_use]
+    pub fn idle_for(&self, now: Duration) -> Option<Duration> {
+        self.last_input.map(|last| now.saturating_sub(last))
     }
 }
 
@@ -226,7 +232,7 @@ impl Session {
                 let refused = Refused::Busy {
                     holder: holder.identity.clone(),
                     held_for: now.saturating_sub(holder.since),
-                    idle_for: now.saturating_sub(holder.last_input),
+                    idle_for: holder.idle_for(now),
                 };
                 return Attach {
                     ended,
@@ -241,7 +247,7 @@ impl Session {
             lease,
             identity,
             since: now,
-            last_input: now,
+            last_input: None,
             last_activity: now,
             hung_up: false,
             warned_idle: false,
@@ -263,7 +269,7 @@ impl Session {
         }
         match &mut self.holder {
             Some(holder) if holder.lease == lease => {
-                holder.last_input = now;
+                holder.last_input = Some(now);
                 holder.last_activity = now;
                 holder.warned_idle = false;
                 true

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Identity;
-use crate::when::Span;
+use crate::when::{LastInput, Span};
 
 /// Why a session ended. Each session ends with exactly one of these. A client of a control socket
 /// is told which; so is a raw client, if [`notices`](crate::ConsoleConfig::notices) are on.
@@ -113,8 +113,8 @@ pub enum Refused {
         holder: Identity,
         /// Time since the holder attached.
         held_for: Duration,
-        /// Time since the holder's last input.
-        idle_for: Duration,
+        /// Time since the holder's last input. `None` if it has typed nothing.
+        idle_for: Option<Duration>,
     },
     /// The machine is off. Attach again when it runs; observers may attach now.
     PoweredOff,
@@ -169,9 +169,9 @@ impl fmt::Display for Refused {
             } => {
                 write!(
                     f,
-                    "in use by {holder} for {}, last input {} ago",
+                    "in use by {holder} for {}, {}",
                     Span(*held_for),
-                    Span(*idle_for)
+                    LastInput(*idle_for)
                 )
             }
             Self::PoweredOff => f.write_str("the machine is powered off"),

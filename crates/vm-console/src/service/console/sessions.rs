@@ -12,7 +12,7 @@ use crate::service::connection::{Role, Show};
 use crate::service::kernel::ConnectionId;
 use crate::service::turn::Turn;
 use crate::session::{EndReason, Ended, Limit, Refused};
-use crate::when::Span;
+use crate::when::{LastInput, Span};
 
 impl ServedConsole {
     /// Lets a client in as it asks, or tells it why not.
@@ -254,7 +254,7 @@ impl ServedConsole {
         self.session.holder().map(|holder| Held {
             by: holder.identity().to_string(),
             held_for: now.saturating_sub(holder.since()),
-            idle_for: now.saturating_sub(holder.last_input()),
+            idle_for: holder.idle_for(now),
         })
     }
 }
@@ -271,10 +271,10 @@ pub(super) fn refusal(why: &Refused, time_of_day: SystemTime) -> Refusal {
                 .checked_sub(*held_for)
                 .unwrap_or(SystemTime::UNIX_EPOCH);
             let text = format!(
-                "in use by {holder} since {} ({}), last input {} ago",
+                "in use by {holder} since {} ({}), {}",
                 UnixTime::from(since),
                 Span(*held_for),
-                Span(*idle_for)
+                LastInput(*idle_for)
             );
             let holder = Held {
                 by: holder.to_string(),
