@@ -4,8 +4,8 @@ mod support;
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use support::{PATIENCE, Rig, newest_only, pattern, wait_until};
@@ -195,6 +195,35 @@ fn a_log_read_shows_what_is_lost() {
     assert_eq!((data.asked, data.next, data.head), (100, 10_000, 10_000));
     assert!(data.start >= 10_000 - 4096);
     assert_eq!(data.bytes, pattern(0, 10_000)[data.start as usize..]);
+}
+
+#[test]
+fn the_owner_is_asked_once_for_each_right_at_an_attach() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let asks = Arc::clone(&asked);
+    let mut config = ConsoleConfig::named("vm");
+    config.authorizer = Arc::new(move |_: &str, _: &Identity, right| {
+        asks.lock().unwrap().push(right);
+        true
+    });
+    let rig = Rig::with(config);
+    let watches = AttachRequest {
+        read_only: true,
+        ..named("ada")
+    };
+    for (request, rights) in [
+        (named("ada"), vec![Right::ReadLog, Right::Attach]),
+        (watches, vec![Right::ReadLog]),
+    ] {
+        let mut client = rig.control();
+        client.attach(&request).unwrap();
+        assert_eq!(std::mem::take(&mut *asked.lock().unwrap()), rights);
+        drop(client);
+        rig.wait_until_free();
+    }
+    drop(rig.attach("raw"));
+    let rights = std::mem::take(&mut *asked.lock().unwrap());
+    assert_eq!(rights, [Right::ReadLog, Right::Attach]);
 }
 
 #[test]

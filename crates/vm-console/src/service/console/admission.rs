@@ -32,6 +32,11 @@ impl ServedConsole {
             who,
         }
     }
+
+    /// Whether `who` may see what was printed before it came.
+    pub(super) fn may_read(&self, who: &Identity) -> bool {
+        self.session.boot_log_is_on() && self.admission(who).permits(Right::ReadLog)
+    }
 }
 
 impl Admission<'_> {
@@ -40,17 +45,17 @@ impl Admission<'_> {
         authorizer.permits(self.console, self.who, right)
     }
 
-    /// Whether it may see what was printed before it came.
-    pub(super) fn may_read(&self, session: &Session) -> bool {
-        session.boot_log_is_on() && self.permits(Right::ReadLog)
-    }
-
-    pub(super) fn observe(&self, session: &Session, observers: usize) -> Result<Grant, Refused> {
+    pub(super) fn observe(
+        &self,
+        session: &Session,
+        may_read: bool,
+        observers: usize,
+    ) -> Result<Grant, Refused> {
         if !session.is_open() {
             Err(Refused::ShuttingDown)
         } else if !session.boot_log_is_on() {
             Err(Refused::BootLogOff)
-        } else if !self.permits(Right::ReadLog) {
+        } else if !may_read {
             Err(Refused::NotPermitted)
         } else if observers >= self.config.max_observers {
             Err(Refused::TooManyObservers)

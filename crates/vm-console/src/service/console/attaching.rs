@@ -25,8 +25,9 @@ impl ServedConsole {
         }
         let identity = renamed(connection, Transport::Control, &request.name);
         connection.rename(identity.clone());
-        let request = self.placed(&identity, request, asked)?;
-        Ok(Some(self.attach_as_asked(id, &request, turn)))
+        let may_read = self.may_read(&identity);
+        let request = self.placed(request, may_read, asked)?;
+        Ok(Some(self.attach_as_asked(id, &request, may_read, turn)))
     }
 
     /// Serves the socket that came along, as another connection that lasts as long as this one.
@@ -53,22 +54,22 @@ impl ServedConsole {
         if !self.make_room(Some(id), turn) {
             return fail(ErrorCode::NotPermitted, "too many connections");
         }
-        let request = self.placed(&identity, request, asked)?;
+        let may_read = self.may_read(&identity);
+        let request = self.placed(request, may_read, asked)?;
         let passed = self.add_connection(identity, Box::new(socket), self.raw(None, None), turn);
         if let Some(connection) = self.connections.get_mut(passed) {
             connection.passed_by = Some(id);
         }
-        Ok(Some(self.attach_as_asked(passed, &request, turn)))
+        Ok(Some(self.attach_as_asked(passed, &request, may_read, turn)))
     }
 
     /// The request with the place where its replay begins. It fails before anybody loses a session.
     fn placed(
         &self,
-        who: &Identity,
         request: AttachRequest,
+        may_read: bool,
         asked: Asked,
     ) -> Result<AttachRequest, Failure> {
-        let may_read = self.admission(who).may_read(&self.session);
         // A client without the right to read is shown nothing, and told nothing of what is kept.
         let wanted = if may_read { request.replay } else { Start::Now };
         let replay = self.place(wanted, request.log, asked)?;
@@ -79,9 +80,10 @@ impl ServedConsole {
         &mut self,
         id: ConnectionId,
         request: &AttachRequest,
+        may_read: bool,
         turn: &mut Turn<'_>,
     ) -> ServerFrame {
-        match self.attach(id, request, turn) {
+        match self.attach(id, request, may_read, turn) {
             Ok(attached) => ServerFrame::Attached(attached),
             Err(why) => ServerFrame::Refused(refusal(&why, turn.time_of_day())),
         }

@@ -129,8 +129,12 @@ impl ServedConsole {
             return;
         };
         if self.has_found(Some(request.replay)) {
+            let may_read = self
+                .connections
+                .get(id)
+                .is_some_and(|connection| self.may_read(connection.identity()));
             // Told to the connection by the attach itself, whichever way it goes.
-            let _ = self.attach(id, &request, turn);
+            let _ = self.attach(id, &request, may_read, turn);
         } else if let Some(connection) = self.connections.get_mut(id)
             && let Wire::Raw { attach, .. } = &mut connection.wire
         {

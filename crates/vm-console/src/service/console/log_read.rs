@@ -27,7 +27,7 @@ impl ServedConsole {
         } = request;
         let connection = self.connections.get(id).ok_or(GONE)?;
         let who = connection.identity().clone();
-        if !self.admission(&who).may_read(&self.session) {
+        if !self.may_read(&who) {
             let text = "no right to read the log, or it is off";
             return fail(ErrorCode::NotPermitted, text);
         }

@@ -15,11 +15,13 @@ use crate::session::{EndReason, Ended, Limit, Refused};
 use crate::when::{LastInput, Span};
 
 impl ServedConsole {
-    /// Lets a client in as it asks, or tells it why not.
+    /// Lets a client in as it asks, or tells it why not. `may_read` says whether it
+    /// [may see](Self::may_read) what was printed before.
     pub(super) fn attach(
         &mut self,
         id: ConnectionId,
         request: &AttachRequest,
+        may_read: bool,
         turn: &mut Turn<'_>,
     ) -> Result<Attached, Refused> {
         // What the owner said of the machine before this came must count, though its bell may be
@@ -33,10 +35,9 @@ impl ServedConsole {
             config: &self.console.config,
             who: connection.identity(),
         };
-        let may_read = admission.may_read(&self.session);
         let (ended, grant) = if request.read_only {
             let observers = self.connections.observers();
-            (None, admission.observe(&self.session, observers))
+            (None, admission.observe(&self.session, may_read, observers))
         } else {
             admission.hold(&mut self.session, request.force, turn.now())
         };
