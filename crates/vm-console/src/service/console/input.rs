@@ -147,6 +147,10 @@ impl ServedConsole {
                 let mut typed = Vec::new();
                 escape.feed(bytes, |what| typed.push(what));
                 for what in typed {
+                    if what == Typed::Leave {
+                        // What is typed after that is for nobody.
+                        return self.leave(id, turn);
+                    }
                     self.escaped(id, what, turn);
                 }
             }
@@ -166,8 +170,17 @@ impl ServedConsole {
                     connection.outbox.queue(|out| out.extend(HELP.as_bytes()));
                 }
             }
-            Typed::Leave => self.finish(id, EndReason::ClientClosed, turn),
+            Typed::Leave => self.leave(id, turn),
         }
+    }
+
+    /// The client leaves by an escape. What it typed before still goes to the guest, as that of one
+    /// that has hung up.
+    fn leave(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.inbox.close();
+        }
+        self.hang_up(id, turn);
     }
 
     /// Types for a connection. Whether its session lets it.
