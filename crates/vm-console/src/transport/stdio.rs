@@ -44,6 +44,10 @@ impl FdClient {
     /// A client on two files: typed input is read from `input`, and the guest's output is written
     /// to `output`. The client gets descriptors of its own for both.
     ///
+    /// The end of the input does not end the session. All that was typed goes to the guest, and
+    /// output goes on until its reader is gone; since nothing more can be typed, the next client
+    /// gets the console without force.
+    ///
     /// Terminals and pipes are opened anew where the system allows it. Otherwise other processes
     /// that share them would see them become non-blocking, and a shell misbehaves on a terminal
     /// that was left so. Regular files, and files that cannot be opened anew, are duplicated and

@@ -31,6 +31,11 @@ pub(crate) trait Stream: fmt::Debug + Send {
     /// sending side.
     fn tells_when_closed(&self) -> bool;
 
+    /// Whether only the input has hung up, so that output still reaches the peer.
+    fn has_lost_input_only(&self) -> bool {
+        false
+    }
+
     /// Makes room for a few last bytes, where the buffer for output is on this side.
     fn make_room(&mut self) {}
 
@@ -94,6 +99,15 @@ impl Stream for Files {
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         taken(rustix::io::write(&self.output, bytes))
+    }
+
+    fn has_lost_input_only(&self) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        // A reader of a pipe that is gone is an error at its writer's end.
+        let gone = PollFlags::HUP | PollFlags::ERR;
+        let mut output = [PollFd::new(&self.output, PollFlags::empty())];
+        let at_once = Timespec::default();
+        poll(&mut output, Some(&at_once)).is_ok() && !output[0].revents().intersects(gone)
     }
 
     fn tells_when_closed(&self) -> bool {

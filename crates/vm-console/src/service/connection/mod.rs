@@ -255,6 +255,11 @@ impl Connection {
         self.watch.is_always_ready()
     }
 
+    /// Watches its input no more: its writer is gone, and that would be reported without end.
+    pub(super) fn unwatch_input(&mut self, turn: &mut Turn<'_>) {
+        self.watch.stop_input(self.stream.descriptors().0, turn);
+    }
+
     /// Watches nothing of it any more: a hang-up is reported for as long as it is watched.
     pub(super) fn unwatch(&mut self, turn: &mut Turn<'_>) {
         self.watch.stop(self.stream.descriptors(), turn);

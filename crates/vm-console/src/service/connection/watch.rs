@@ -12,6 +12,8 @@ pub(super) struct Watch {
     output: Option<Interest>,
     /// A descriptor is of a kind that is always ready and cannot be watched.
     always_ready: bool,
+    /// The input's writer is gone, so it is always ready too: for the rest of it, or its end.
+    input_is_over: bool,
 }
 
 /// What watching came to.
@@ -43,6 +45,12 @@ impl Watch {
         for (fd, watched, wanted) in sides {
             let Some(fd) = fd else { continue };
             match *watched {
+                None if fd == input && self.input_is_over => {
+                    self.always_ready = true;
+                    if !wanted.is_empty() {
+                        result = Watching::Untold;
+                    }
+                }
                 Some(set) if set == wanted => {}
                 Some(_) => {
                     turn.rewatch(fd, wanted);
@@ -65,6 +73,14 @@ impl Watch {
 
     pub(super) fn is_always_ready(&self) -> bool {
         self.always_ready
+    }
+
+    /// Stops to watch the input, and takes it for always ready.
+    pub(super) fn stop_input(&mut self, input: RawFd, turn: &mut Turn<'_>) {
+        self.input_is_over = true;
+        if self.input.take().is_some() {
+            turn.unwatch(input);
+        }
     }
 
     pub(super) fn stop(&mut self, (input, output): (RawFd, Option<RawFd>), turn: &mut Turn<'_>) {

@@ -180,7 +180,15 @@ impl ServedConsole {
 
     fn on_connection(&mut self, id: ConnectionId, ready: Readiness, turn: &mut Turn<'_>) {
         if ready.hung_up {
-            return self.hang_up(id, turn);
+            let Some(connection) = self.connections.get_mut(id) else {
+                return;
+            };
+            if !connection.stream().has_lost_input_only() {
+                return self.hang_up(id, turn);
+            }
+            // The rest of its input is read, and then it only watches.
+            connection.unwatch_input(turn);
+            return self.read(id, turn);
         }
         if ready.writable
             && let Some(connection) = self.connections.get_mut(id)
