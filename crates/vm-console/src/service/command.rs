@@ -16,7 +16,7 @@ pub(super) enum Command {
     Add(ConsoleId, Box<Added>),
     Remove(ConsoleId),
     Listen(ConsoleId, Listener),
-    Attach(ConsoleId, Box<FdClient>, Sender<Outcome>),
+    Attach(ConsoleId, Box<FdClient>, Caller),
     Disconnect(ConsoleId, EndReason),
     BootLog(ConsoleId, bool),
     Status(ConsoleId, Sender<Status>),
@@ -45,10 +45,34 @@ impl Command {
     }
 }
 
+/// Who waits for the outcome of an attach. If the attach is never carried out, it is refused there.
+pub(super) struct Caller(Option<Sender<Outcome>>);
+
+impl Caller {
+    pub(super) fn new(outcome: Sender<Outcome>) -> Self {
+        Self(Some(outcome))
+    }
+
+    /// The attach is carried out, so the outcome is told there.
+    pub(super) fn into_sender(mut self) -> Option<Sender<Outcome>> {
+        self.0.take()
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        if let Some(outcome) = self.0.take() {
+            // Whoever asked may not care any more.
+            let _ = outcome.send(Outcome::Refused(Refused::ShuttingDown));
+        }
+    }
+}
+
 /// The result of an attach by the owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The attach was refused.
+    /// The attach was refused. With [`ShuttingDown`](Refused::ShuttingDown) the console is not
+    /// served any more: it was removed, or the service has ended.
     Refused(Refused),
     /// The session began, and it has ended.
     Ended(EndReason),

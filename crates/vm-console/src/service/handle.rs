@@ -7,7 +7,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use vmm_sys_util::eventfd::EventFd;
 
-use super::command::{Added, Command, Outcome};
+use super::command::{Added, Caller, Command, Outcome};
 use super::kernel::ConsoleId;
 use super::progress::Progress;
 use super::turn_times::TurnTimes;
@@ -183,8 +183,11 @@ impl ConsoleHandle {
     )]
     pub fn attach(&self, client: FdClient) -> Attachment {
         let (sender, outcome) = crossbeam_channel::bounded(1);
-        self.service
-            .send(Command::Attach(self.id, Box::new(client), sender));
+        self.service.send(Command::Attach(
+            self.id,
+            Box::new(client),
+            Caller::new(sender),
+        ));
         Attachment { outcome }
     }
 
@@ -236,8 +239,8 @@ pub struct Attachment {
 }
 
 impl Attachment {
-    /// Waits until the attach was refused or the session has ended. `None` if the console was
-    /// removed before the attach, or the service ended without an outcome.
+    /// Waits until the attach was refused or the session has ended. `None` if the service ended out
+    /// of order in the midst of the session: its thread panicked, or was stopped.
     #[must_use]
     pub fn wait(&self) -> Option<Outcome> {
         self.outcome.recv().ok()

@@ -34,7 +34,7 @@ use crate::rate::TokenBucket;
 use crate::session::{EndReason, Identity};
 use crate::transport::stream::Stream;
 
-use super::command::Outcome;
+use super::command::{Caller, Outcome};
 use super::kernel::{ConnectionId, Interest, Watched};
 use super::turn::Turn;
 
@@ -84,8 +84,8 @@ impl Connection {
     }
 
     /// Whoever waits for the end of its session is told there.
-    pub(super) fn report_to(&mut self, outcome: Sender<Outcome>) {
-        self.outcome = Some(outcome);
+    pub(super) fn report_to(&mut self, caller: Caller) {
+        self.outcome = caller.into_sender();
     }
 
     pub(super) fn identity(&self) -> &Identity {

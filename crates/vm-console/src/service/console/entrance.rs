@@ -2,14 +2,12 @@
 
 use std::fmt;
 
-use crossbeam_channel::Sender;
-
 use super::ServedConsole;
 use crate::audit::Audited;
 use crate::escape::Escape;
 use crate::protocol::AttachRequest;
 use crate::rate::TokenBucket;
-use crate::service::command::Outcome;
+use crate::service::command::Caller;
 use crate::service::connection::{Connection, Wire};
 use crate::service::kernel::{ConnectionId, Readiness};
 use crate::service::turn::Turn;
@@ -178,7 +176,7 @@ impl ServedConsole {
     pub(in crate::service) fn attach_files(
         &mut self,
         files: FdClient,
-        outcome: Sender<Outcome>,
+        caller: Caller,
         turn: &mut Turn<'_>,
     ) {
         let FdClient {
@@ -198,7 +196,7 @@ impl ServedConsole {
         let wire = self.raw(escape, Some(request));
         let id = self.add_connection(identity, stream, wire, turn);
         if let Some(connection) = self.connections.get_mut(id) {
-            connection.report_to(outcome);
+            connection.report_to(caller);
         }
         self.attach_on_arrival(id, turn);
     }

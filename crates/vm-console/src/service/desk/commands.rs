@@ -37,9 +37,9 @@ impl Desk {
                     console.listen(listener, turn);
                 });
             }
-            Command::Attach(id, client, outcome) => {
+            Command::Attach(id, client, caller) => {
                 self.with(id, started, kernel, |console, turn| {
-                    console.attach_files(*client, outcome, turn);
+                    console.attach_files(*client, caller, turn);
                 });
             }
             Command::Disconnect(id, reason) => {
