@@ -132,7 +132,15 @@ fn the_symlink_replaces_only_a_symlink_and_goes_with_the_pty() {
     drop(pty);
     assert!(link.symlink_metadata().is_err());
     std::fs::write(&link, "mine").unwrap();
-    assert!(Pty::open(&link).is_err());
+    let in_the_way = Pty::open(&link).unwrap_err();
+    assert_eq!(in_the_way.kind(), std::io::ErrorKind::AlreadyExists);
+    assert_eq!(
+        in_the_way.to_string(),
+        format!(
+            "{}: a file that is no symlink is in the way: remove it, or choose another path",
+            link.display()
+        )
+    );
     assert_eq!(std::fs::read_to_string(&link).unwrap(), "mine");
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
 }

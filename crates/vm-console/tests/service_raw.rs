@@ -317,9 +317,12 @@ fn the_socket_is_private_replaced_only_if_dead_and_removed_when_done() {
     );
     let taken = UnixSocket::bind(&path).unwrap_err();
     assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
-    assert!(
-        taken.to_string().contains("somebody listens there"),
-        "{taken}"
+    assert_eq!(
+        taken.to_string(),
+        format!(
+            "{}: another server listens there: stop it, or choose another path",
+            path.display()
+        )
     );
     drop(socket);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);

@@ -66,7 +66,7 @@ impl Pty {
     ///
     /// # Errors
     /// The [kind](BindError::kind) is `AddrInUse` if another owner serves a pty there, and
-    /// `AlreadyExists` is the source if there is something that is no symlink. Otherwise no pty can
+    /// `AlreadyExists` if there is something that is no symlink. Otherwise no pty can
     /// be made, or not the lock file or the symlink.
     pub fn open(link: impl AsRef<Path>) -> Result<Self, BindError> {
         let link = link.as_ref();
@@ -74,12 +74,21 @@ impl Pty {
         let claim = LinkClaim::take(link).map_err(|source| match source.kind() {
             io::ErrorKind::WouldBlock => {
                 let source = io::ErrorKind::AddrInUse.into();
-                error("somebody else serves a pty there", source)
+                error(
+                    "another server has a pty there: stop it, or choose another path",
+                    source,
+                )
             }
             _ => error("cannot lock the symlink's name", source),
         })?;
         let pair = Pair::new().map_err(|source| error("cannot make a pty", source))?;
-        point(link, &pair.device).map_err(|source| error("cannot make the symlink", source))?;
+        point(link, &pair.device).map_err(|source| match source.kind() {
+            io::ErrorKind::AlreadyExists => error(
+                "a file that is no symlink is in the way: remove it, or choose another path",
+                source,
+            ),
+            _ => error("cannot make the symlink", source),
+        })?;
         Ok(Self {
             link: link.to_owned(),
             device: pair.device.clone(),

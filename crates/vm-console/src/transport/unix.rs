@@ -50,7 +50,8 @@ impl Peers {
     }
 }
 
-/// Why a socket or a pty cannot be made: the address, the step that failed, and the system's error.
+/// Why a socket or a pty cannot be made: its address, and the step that failed with the system's
+/// error, or what is in the way and what to do about that.
 #[derive(Debug)]
 pub struct BindError {
     address: OsString,
@@ -67,28 +68,31 @@ impl BindError {
         }
     }
 
-    /// The kind of the system's error.
+    /// The kind of the error.
     #[must_use]
     pub fn kind(&self) -> io::ErrorKind {
         self.source.kind()
+    }
+
+    /// The system's error, if it was one. Otherwise the words of the kind would add nothing.
+    fn system_error(&self) -> Option<&io::Error> {
+        Some(&self.source).filter(|error| error.raw_os_error().is_some())
     }
 }
 
 impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "socket {}: {}: {}",
-            self.address.display(),
-            self.what,
-            self.source
-        )
+        write!(f, "{}: {}", self.address.display(), self.what)?;
+        match self.system_error() {
+            Some(error) => write!(f, ": {error}"),
+            None => Ok(()),
+        }
     }
 }
 
 impl std::error::Error for BindError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.source)
+        self.system_error().map(|error| error as _)
     }
 }
 
@@ -143,7 +147,7 @@ impl BindOptions {
         let (Some(name), Some(parent)) = (path.file_name(), path.parent()) else {
             return Err(BindError::new(
                 path.as_os_str(),
-                "not a file name",
+                "names no file: give the path of the socket itself",
                 io::ErrorKind::InvalidInput,
             ));
         };
@@ -392,12 +396,17 @@ fn publish(dir: &OwnedFd, from: &OsStr, to: &OsStr) -> Result<(), (&'static str,
             Err(Errno::NOENT) => continue,
             Err(Errno::NOTSOCK) => {
                 return Err((
-                    "there is a file that is no socket",
+                    "a file that is no socket is in the way: remove it, or choose another path",
                     io::ErrorKind::AlreadyExists.into(),
                 ));
             }
             Err(source) => return Err(("cannot find out whether somebody listens", source.into())),
-            Ok(true) => return Err(("somebody listens there", io::ErrorKind::AddrInUse.into())),
+            Ok(true) => {
+                return Err((
+                    "another server listens there: stop it, or choose another path",
+                    io::ErrorKind::AddrInUse.into(),
+                ));
+            }
             Ok(false) => {}
         }
         let aside = Draft::new(dir, to);
@@ -411,7 +420,10 @@ fn publish(dir: &OwnedFd, from: &OsStr, to: &OsStr) -> Result<(), (&'static str,
             aside.was_renamed();
         }
     }
-    Err(("others keep making it", io::ErrorKind::AddrInUse.into()))
+    Err((
+        "other servers keep making it: stop them, or choose another path",
+        io::ErrorKind::AddrInUse.into(),
+    ))
 }
 
 fn is_listening(dir: &OwnedFd, name: &OsStr) -> Result<bool, Errno> {
