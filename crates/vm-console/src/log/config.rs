@@ -56,6 +56,19 @@ impl LogConfig {
         }
         Ok(())
     }
+
+    /// Whether it asks for another size than a log has that was `made` before. Nobody has asked for
+    /// a default.
+    pub(super) fn asks_to_change(&self, made: Self) -> bool {
+        let default = Self::default();
+        [
+            (self.tail, made.tail, default.tail),
+            (self.head, made.head, default.head),
+            (self.boots, made.boots, default.boots),
+        ]
+        .iter()
+        .any(|(wanted, made, default)| wanted != made && wanted != default)
+    }
 }
 
 /// As in "tail 1048576, head 65536, boots 4".
@@ -73,5 +86,23 @@ impl Default for LogConfig {
             head: 64 << 10,
             boots: 4,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_size_that_was_asked_for_is_missed() {
+        let default = LogConfig::default();
+        let small = LogConfig {
+            tail: 4096,
+            ..default
+        };
+        assert!(small.asks_to_change(default));
+        assert!(!small.asks_to_change(small));
+        assert!(!default.asks_to_change(small));
+        assert!(LogConfig { boots: 2, ..small }.asks_to_change(small));
     }
 }

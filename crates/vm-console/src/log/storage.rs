@@ -98,8 +98,8 @@ impl BootLog {
     /// [Opens the file](Self::open_file) if there is one, else [creates it](Self::create_file). An
     /// empty file, and one whose creation was interrupted, are made anew.
     ///
-    /// An existing log keeps its sizes. If they differ from `config`, a warning through the `log`
-    /// crate reports both, and [`config`](Self::config) answers those that the log has. To change
+    /// An existing log keeps its sizes. If `config` has another, and not by default, a warning
+    /// through the `log` crate reports both, and [`config`](Self::config) answers those that the log has. To change
     /// them, move the file away.
     ///
     /// # Errors
@@ -209,10 +209,11 @@ fn open_or_format(
         format(&file, layout)?;
     }
     let (writer, log) = resume(file, lock, path)?;
-    if log.config() != config {
+    if config.asks_to_change(log.config()) {
         let name = path.unwrap_or(Path::new("in a passed file"));
         ::log::warn!(
-            "boot log {}: keeps its sizes, {}, and not those asked for, {config}",
+            "boot log {}: keeps its sizes, {}, and not those asked for, {config}; for others, \
+             begin a new file",
             name.display(),
             log.config()
         );
