@@ -1,6 +1,7 @@
 //! What a client sends.
 
 use super::codec::{FrameError, RawFrame};
+use super::numbered::{Frame, Numbered};
 use super::place::Place;
 use super::power::PowerAction;
 use super::table::frames;
@@ -12,6 +13,7 @@ frames! {
     ClientFrame,
     /// The type of a frame from a client.
     ClientFrameKind,
+    envelope Request,
 
     /// The first frame.
     0x01 => Hello {
@@ -170,31 +172,4 @@ impl Value for LogRequest {
 }
 
 /// A request with a number that its answer repeats.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
-    /// Chosen by the client; not that of another request whose answer is still to come.
-    pub id: u32,
-    /// What is asked for; no request itself.
-    pub frame: Box<ClientFrame>,
-}
-
-impl Value for Request {
-    fn put(&self, to: &mut Writer<'_>) {
-        to.put(&self.id);
-        self.frame.put(to);
-    }
-
-    fn get(from: &mut Reader<'_>) -> Result<Self, FrameError> {
-        let id = from.get()?;
-        let frame = from.inner(id, |kind, from| {
-            if kind == ClientFrameKind::Request.byte() {
-                return Err(from.malformed("a frame that is no request itself"));
-            }
-            ClientFrame::get(kind, from)
-        })?;
-        Ok(Self {
-            id,
-            frame: Box::new(frame),
-        })
-    }
-}
+pub type Request = Numbered<ClientFrame>;

@@ -4,6 +4,7 @@ mod client_frames;
 mod codec;
 mod codes;
 mod held;
+mod numbered;
 mod place;
 mod power;
 mod server_frames;
@@ -15,6 +16,7 @@ pub use client_frames::{AttachRequest, ClientFrame, ClientFrameKind, LogRequest,
 pub use codec::{Decoder, FRAME_LIMIT, FrameError, RawFrame};
 pub use codes::{EndCode, ErrorCode, RefusalCode};
 pub use held::Held;
+pub use numbered::Numbered;
 pub use power::PowerAction;
 pub(crate) use server_frames::output_frame;
 pub use server_frames::{

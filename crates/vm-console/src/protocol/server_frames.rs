@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::codec::{FrameError, RawFrame};
 use super::codes::{EndCode, ErrorCode, RefusalCode};
 use super::held::Held;
+use super::numbered::{Frame, Numbered};
 use super::status::{Status, Status2};
 use super::table::frames;
 use super::value::{Reader, Value, Writer, flags};
@@ -16,6 +17,7 @@ frames! {
     ServerFrame,
     /// The type of a frame from the service.
     ServerFrameKind,
+    envelope Answer,
 
     /// The first frame.
     0x81 => Hello {
@@ -328,31 +330,4 @@ impl Value for LogData {
 }
 
 /// The answer to a request with a number.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// The request's number.
-    pub id: u32,
-    /// The answer; no answer itself.
-    pub frame: Box<ServerFrame>,
-}
-
-impl Value for Answer {
-    fn put(&self, to: &mut Writer<'_>) {
-        to.put(&self.id);
-        self.frame.put(to);
-    }
-
-    fn get(from: &mut Reader<'_>) -> Result<Self, FrameError> {
-        let id = from.get()?;
-        let frame = from.inner(id, |kind, from| {
-            if kind == ServerFrameKind::Answer.byte() {
-                return Err(from.malformed("a frame that is no answer itself"));
-            }
-            ServerFrame::get(kind, from)
-        })?;
-        Ok(Self {
-            id,
-            frame: Box::new(frame),
-        })
-    }
-}
+pub type Answer = Numbered<ServerFrame>;

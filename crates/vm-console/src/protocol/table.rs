@@ -4,13 +4,14 @@
 ///
 /// A row is `byte => Name`, with a body or without; `byte since 2 => Name` is unknown to version 1.
 /// The body is one value in parentheses, or fields in braces that follow each other on the wire as
-/// they stand here.
+/// they stand here. The row named as the envelope holds any other frame of the table.
 macro_rules! frames {
     (
         $(#[$meta:meta])*
         $frame:ident,
         $(#[$kind_meta:meta])*
         $kind:ident,
+        envelope $envelope:ident,
         $(
             $(#[$doc:meta])*
             $byte:literal $(since $since:literal)? => $variant:ident
@@ -73,19 +74,6 @@ macro_rules! frames {
                 to.end();
             }
 
-            /// Writes the type byte and the body.
-            fn put(&self, to: &mut Writer<'_>) {
-                to.put(&self.kind().byte());
-                match self {
-                    $(
-                        Self::$variant $(($body))? $({ $($field,)+ })? => {
-                            $(to.put($body);)?
-                            $($(to.put($field);)+)?
-                        }
-                    )+
-                }
-            }
-
             /// Reads a frame on a connection that speaks `version`. From version 2 on, what follows
             /// the known fields of a frame is skipped.
             ///
@@ -98,7 +86,23 @@ macro_rules! frames {
                 Ok(parsed)
             }
 
-            /// Reads the body of a frame of type `kind`.
+        }
+
+        impl Frame for $frame {
+            const ENVELOPE: u8 = $kind::$envelope.byte();
+
+            fn put(&self, to: &mut Writer<'_>) {
+                to.put(&self.kind().byte());
+                match self {
+                    $(
+                        Self::$variant $(($body))? $({ $($field,)+ })? => {
+                            $(to.put($body);)?
+                            $($(to.put($field);)+)?
+                        }
+                    )+
+                }
+            }
+
             fn get(kind: u8, from: &mut Reader<'_>) -> Result<Self, FrameError> {
                 Ok(match kind {
                     $(
