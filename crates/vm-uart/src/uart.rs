@@ -13,8 +13,13 @@
 //! * **An empty receiver** reads 0 in FIFO mode. In 16450 mode it reads the last character, as RBR
 //!   is one register there.
 //! * **PE, FE and BI leave with their character**: they belong to the character at the top, so a
-//!   read of RBR takes them away even if LSR was not read. OE belongs to no character and stays
-//!   until LSR is read or the receive FIFO is cleared.
+//!   read of RBR takes them away even if LSR was not read, and so does a FIFO reset. OE belongs to
+//!   no character and stays until a read of LSR or a master reset (Table I, "INTRPT (RCVR errors)";
+//!   the TL16C550C's reset table says the same of OE alone). Section 8.5 lists what a FIFO reset
+//!   clears, the bytes and the counter, and OE is not among it.
+//! * **A character timeout at or above the trigger level**: section 8.11 defines it without
+//!   mentioning the level, and Table IV gives both interrupts the second priority. Here IIR reports
+//!   data available for as long as the FIFO is at its level.
 //! * **Word length** masks characters in loopback, where the guest can see it. Bytes to and from
 //!   the outside keep their eight bits; otherwise the output of a guest that never programmed LCR
 //!   would be garbled.
@@ -327,7 +332,6 @@ impl Uart {
         };
         if mode_changes || enable && fcr.contains(Fcr::RESET_RECEIVER) {
             self.receiver.clear();
-            self.overrun = false;
             self.timed_out = false;
             self.idle_ns = 0;
         }

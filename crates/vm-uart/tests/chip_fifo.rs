@@ -3,7 +3,7 @@
 mod bits;
 
 use bits::{LSR_BI, LSR_DR, LSR_FE, LSR_FIFO_ERROR, LSR_OE, LSR_PE, LSR_TEMT, LSR_THRE};
-use vm_uart::registers::{FCR, IER, IIR, LSR, MCR, RBR, THR};
+use vm_uart::registers::{FCR, IER, IIR, InterruptId, LSR, MCR, RBR, THR};
 use vm_uart::{Character, CharacterErrors, Config, FifoDepth, Received, Uart};
 
 const EMPTY: u8 = LSR_THRE | LSR_TEMT;
@@ -177,12 +177,41 @@ fn fcr_1_and_fcr_2_clear_one_side_each_and_fall_back() {
 }
 
 #[test]
-fn clearing_the_receiver_takes_the_overrun_with_it() {
+fn clearing_the_receiver_keeps_the_overrun_until_lsr_is_read() {
+    // FCR.1, and both changes of FCR.0.
+    for fcr in [&[0x03][..], &[0x00], &[0x00, 0x01]] {
+        let mut uart = chip(0x01);
+        fill(&mut uart, 0..16);
+        uart.receive(0.into());
+        uart.write(IER, 0x04);
+        for &value in fcr {
+            uart.write(FCR, value);
+        }
+        assert_eq!(uart.pending_interrupt(), InterruptId::LineStatus);
+        assert_eq!(uart.read(LSR), EMPTY | LSR_OE, "FCR {fcr:02x?}");
+        assert_eq!(uart.read(LSR), EMPTY);
+        assert_eq!(uart.pending_interrupt(), InterruptId::None);
+    }
+}
+
+#[test]
+fn master_reset_takes_the_overrun_away() {
     let mut uart = chip(0x01);
     fill(&mut uart, 0..16);
     uart.receive(0.into());
-    uart.write(FCR, 0x03);
+    uart.reset();
     assert_eq!(uart.read(LSR), EMPTY);
+}
+
+#[test]
+fn clearing_the_receiver_takes_the_errors_of_its_characters_along() {
+    for fcr in [0x03, 0x00] {
+        let mut uart = chip(0x01);
+        uart.receive_break();
+        uart.receive_break();
+        uart.write(FCR, fcr);
+        assert_eq!(uart.read(LSR), EMPTY);
+    }
 }
 
 #[test]

@@ -63,10 +63,8 @@ rules! {
     /// FCR.1 and FCR.2 act with FCR.0 = 0. The chip: "this bit must be a 1 when other FCR bits
     /// are written to or they will not be programmed" (8.5).
     FcrClearsWithoutFifo = "fcr-clears-without-fifo",
-    /// FCR.1 leaves OE as it is. The chip resets the receiver's error along with its FIFO.
-    FcrKeepsOverrun = "fcr-keeps-overrun",
     /// A FIFO that has stood at or above its level for four character times reports a timeout (cc).
-    /// The chip reports data available; its timeout is for a FIFO below the level (8.11).
+    /// The data sheet leaves it open (8.11, Table IV); our device reports data available.
     TimeoutOverLevel = "timeout-over-level",
     /// The length of the timeout is fixed when it starts, as four times the length of a character
     /// rounded down to whole nanoseconds. The chip counts with its present format and divisor, so a
@@ -340,13 +338,11 @@ impl Departed {
         let on = value & 1 != 0;
         let toggled = on != self.chip.fifo_on;
         let acts = on || self.is(Rule::FcrClearsWithoutFifo);
-        let overrun = self.chip.overrun;
         self.chip.write(2, value);
         self.fifo_hidden = false;
         if toggled || acts && value & 2 != 0 {
             self.chip.rx.clear();
             self.chip.timed_out = false;
-            self.chip.overrun = overrun && self.is(Rule::FcrKeepsOverrun);
             self.receiver_cleared();
         }
         if (toggled || acts && value & 4 != 0) && self.is(Rule::FcrRaisesThre) {

@@ -578,9 +578,9 @@ impl Model {
         }
     }
 
+    /// OE stays: only a read of LSR or master reset takes it away.
     fn clear_receiver(&mut self) {
         self.rx.clear();
-        self.overrun = false;
         self.timed_out = false;
     }
 
