@@ -67,8 +67,9 @@
 //!   bound. In a release build no panic is compiled into any method of the port: a test reads the
 //!   assembly.
 //! * Host input is never lost for want of room: the port [asks for it](Line::receive) when there is
-//!   room, and until then it waits in the line. Guest output is lost only if the guest writes THR
-//!   without waiting for THRE while the line refuses bytes; the port [counts](SerialPort::lost) it.
+//!   room, and until then it waits in the line. Guest output is lost only while the line
+//!   refuses bytes, if the guest then writes THR without waiting for THRE, clears the transmitter,
+//!   begins loopback or is reset; the port [counts](SerialPort::lost) it.
 //! * The interrupt line is computed anew from the chip's state after every access, by [one pure
 //!   function](interrupt::pending).
 //! * A [`Uart`] is 200 bytes. On x86-64 the port with its snapshots is 4 KiB of code (release, fat

@@ -5,7 +5,7 @@ use crate::fifo::Character;
 use crate::interrupt::Causes;
 use crate::irq::InterruptLine;
 use crate::line::{Line, ModemInputs, Outputs};
-use crate::registers::{FCR, LSR, RBR, SCR, THR};
+use crate::registers::{FCR, LSR, MCR, RBR, SCR, THR};
 use crate::snapshot::{Snapshot, SnapshotError};
 use crate::uart::{Received, Uart};
 
@@ -117,7 +117,11 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         if offset == THR && !self.uart.divisor_latch_access() {
             self.serve_thr_interrupt(meanwhile);
         }
-        self.lost += u64::from(self.uart.write(offset, value));
+        if offset == FCR || offset == MCR {
+            // These may clear the transmitter.
+            self.push_output();
+        }
+        self.lost += self.uart.write(offset, value) as u64;
         meanwhile.saw(self.told, self.uart.asserting());
         match offset {
             THR => {
@@ -184,9 +188,10 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         self.refresh();
     }
 
-    /// Master reset.
+    /// Master reset. Output that the line has refused and still refuses is [lost](Self::lost).
     pub fn reset(&mut self) {
-        self.uart.reset();
+        self.push_output();
+        self.lost += self.uart.reset() as u64;
         self.refresh();
     }
 
@@ -281,8 +286,10 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         (self.uart, self.interrupt, self.line)
     }
 
-    /// Characters lost because the guest wrote THR while it was full. The chip loses them too; here
-    /// it happens only while the line refuses bytes and the guest does not wait for THRE.
+    /// Characters that the guest has sent and the line never got: written to THR while it was full,
+    /// or still waiting in the transmitter when the guest cleared it (FCR), began loopback (MCR) or
+    /// was [reset](Self::reset). All of that happens only while the line refuses bytes, or auto flow
+    /// control waits for CTS.
     pub const fn lost(&self) -> u64 {
         self.lost
     }

@@ -28,7 +28,12 @@
 //!   bit 6) and are received by nobody.
 //! * **THR written while full** (section 8.4, bit 5: THRE says when to write): 16450 mode keeps the
 //!   newer character, FIFO mode the sixteen older ones.
-//!   [`SerialPort::lost`](crate::SerialPort::lost) counts the lost ones.
+//! * **Characters that wait in the transmitter when loopback begins** are dropped. On the chip they
+//!   would come back as input; but there they would have left long before, as only a
+//!   [refusing](crate::Line::transmit) line makes them wait.
+//! * **Lost output is counted** by [`SerialPort::lost`](crate::SerialPort::lost): that of the last
+//!   two points, and what a FIFO reset or a master reset clears out of the transmitter. Before each
+//!   of these the port offers it to the line once more.
 //! * **Auto flow control** (TL16C550C) acts in FIFO mode only, as the trigger level steers its RTS.
 
 use crate::config::{CharacterTimeout, Config, InterruptGate, ReceiveAhead, ReceiveGate};
@@ -147,8 +152,8 @@ impl Uart {
     }
 
     /// Master reset (Table I; section 6, pin MR): everything but the divisor latch, RBR, and the
-    /// inputs from outside.
-    pub fn reset(&mut self) {
+    /// inputs from outside. Returns how many characters waited in the transmitter and are lost.
+    pub fn reset(&mut self) -> usize {
         // Destructured without `..`: a new field does not compile until its reset is decided here.
         let Self {
             config: _,
@@ -183,7 +188,9 @@ impl Uart {
         *timed_out = false;
         *idle_ns = 0;
         *rts_held = false;
+        let lost = transmitter.len();
         transmitter.clear();
+        lost
     }
 
     // ----- the guest's side -----
@@ -270,25 +277,26 @@ impl Uart {
             }
     }
 
-    /// Writes a register. Writes to LSR, MSR and offsets beyond 7 have no effect. Returns whether a
-    /// transmitted character was lost because THR was written while it was full.
-    pub fn write(&mut self, offset: u8, value: u8) -> bool {
+    /// Writes a register. Writes to LSR, MSR and offsets beyond 7 have no effect. Returns how many
+    /// characters that the guest has sent are lost by it: one if THR was full, and all that waited
+    /// in the transmitter if FCR clears it or MCR begins loopback.
+    pub fn write(&mut self, offset: u8, value: u8) -> usize {
         let dlab = self.divisor_latch_access();
         match offset {
             DLL if dlab => self.divisor = self.divisor & 0xff00 | u16::from(value),
             THR => return self.write_thr(value),
             IER if dlab => self.divisor = self.divisor & 0x00ff | u16::from(value) << 8,
             IER => self.write_ier(value),
-            FCR => self.write_fcr(value),
+            FCR => return self.write_fcr(value),
             LCR => self.change_wiring(Lcr::from_bits_retain(value), self.mcr),
-            MCR => self.write_mcr(value),
+            MCR => return self.write_mcr(value),
             SCR => self.scr = value,
             _ => {}
         }
-        false
+        0
     }
 
-    fn write_thr(&mut self, byte: u8) -> bool {
+    fn write_thr(&mut self, byte: u8) -> usize {
         // Table IV: writing THR clears the THRE interrupt.
         self.thr_interrupt = false;
         let mut lost = false;
@@ -303,7 +311,7 @@ impl Uart {
         } else if self.transmitter.is_empty() {
             self.transmitter_emptied();
         }
-        lost
+        usize::from(lost)
     }
 
     /// Section 8.7. The THRE interrupt rises when ETBEI goes from 0 to 1 with the transmitter
@@ -317,7 +325,7 @@ impl Uart {
     }
 
     /// Section 8.5. Reached whatever DLAB is (Table II).
-    fn write_fcr(&mut self, value: u8) {
+    fn write_fcr(&mut self, value: u8) -> usize {
         let fcr = Fcr::from_bits_truncate(value);
         let enable = fcr.contains(Fcr::ENABLE);
         // "When changing from FIFO mode to 16450 mode and vice versa, data is automatically cleared
@@ -335,25 +343,29 @@ impl Uart {
             self.timed_out = false;
             self.idle_ns = 0;
         }
-        if (mode_changes || enable && fcr.contains(Fcr::RESET_TRANSMITTER))
-            && !self.transmitter.is_empty()
-        {
-            self.transmitter.clear();
-            self.transmitter_emptied();
+        let mut lost = 0;
+        if mode_changes || enable && fcr.contains(Fcr::RESET_TRANSMITTER) {
+            lost = self.clear_transmitter();
         }
         self.update_auto_rts();
         self.loop_back();
+        lost
     }
 
     /// Section 8.8. Bits 7 to 5 stay 0; bit 5 is kept where auto flow control was built in.
-    fn write_mcr(&mut self, value: u8) {
+    fn write_mcr(&mut self, value: u8) -> usize {
         let auto_flow = if self.config.auto_flow_control {
             Mcr::AUTO_FLOW.bits()
         } else {
             0
         };
         let mcr = Mcr::from_bits_truncate(value & (Mcr::KEPT | auto_flow));
+        let mut lost = 0;
+        if mcr.contains(Mcr::LOOP) && !self.mcr.contains(Mcr::LOOP) {
+            lost = self.clear_transmitter();
+        }
         self.change_wiring(self.lcr, mcr);
+        lost
     }
 
     /// Sets LCR and MCR, which together decide the levels of the pins and the connections of
@@ -578,6 +590,16 @@ impl Uart {
             | self.mcr.bits() & (Mcr::LOOP.bits() | Mcr::AUTO_FLOW.bits())
             | self.transmitter.len() as u8
             == 0
+    }
+
+    /// Drops what waits in the transmitter, and returns how many characters that were.
+    fn clear_transmitter(&mut self) -> usize {
+        let lost = self.transmitter.len();
+        if lost > 0 {
+            self.transmitter.clear();
+            self.transmitter_emptied();
+        }
+        lost
     }
 
     /// Section 8.11, transmitter A: the interrupt occurs when the transmit FIFO empties.

@@ -135,7 +135,7 @@ fn in_loopback_a_full_receiver_holds_the_transmitter() {
     uart.write(FCR, 0x41);
     uart.write(MCR, MCR_AFE | MCR_RTS | 0x10);
     for byte in 0..10 {
-        assert!(!uart.write(THR, byte));
+        assert_eq!(uart.write(THR, byte), 0);
     }
     assert_eq!(uart.received().count(), 4);
     assert_eq!(uart.read(MSR) & 0x10, 0, "CTS is RTS");

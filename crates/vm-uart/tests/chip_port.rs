@@ -55,6 +55,58 @@ fn only_a_guest_that_does_not_wait_loses_and_it_is_counted() {
     assert_eq!(machine.printed(), (0..16).collect::<Vec<u8>>());
 }
 
+/// FCR.2, both changes of FCR.0, loopback, and master reset.
+const CLEARS_THE_TRANSMITTER: [fn(&mut Ours); 4] = [
+    |machine| machine.outb(FCR, 0x07),
+    |machine| machine.outb(FCR, 0x00),
+    |machine| machine.outb(MCR, 0x1a),
+    |machine| machine.port.reset(),
+];
+
+#[test]
+fn output_that_is_cleared_while_the_line_refuses_it_is_counted_and_is_no_input() {
+    for clear in CLEARS_THE_TRANSMITTER {
+        let mut machine = Ours::new();
+        machine.outb(FCR, 0x01);
+        machine.outb(MCR, 0x08);
+        machine.port.line_mut().room = Some(1);
+        machine.port.write_string(THR, b"abc");
+        clear(&mut machine);
+        assert_eq!(machine.port.lost(), 2);
+        assert_eq!(machine.inb(LSR), 0x60, "nothing waits and nothing came in");
+        machine.port.line_mut().room = None;
+        machine.port.pump();
+        assert_eq!(machine.printed(), b"a");
+    }
+}
+
+#[test]
+fn output_that_the_line_takes_by_now_leaves_before_it_would_be_cleared() {
+    for clear in CLEARS_THE_TRANSMITTER {
+        let mut machine = Ours::new();
+        machine.outb(FCR, 0x01);
+        machine.port.line_mut().room = Some(0);
+        machine.port.write_string(THR, b"abc");
+        machine.port.line_mut().room = Some(2);
+        clear(&mut machine);
+        assert_eq!(machine.printed(), b"ab");
+        assert_eq!(machine.port.lost(), 1);
+    }
+}
+
+#[test]
+fn a_transmitter_that_loopback_clears_raises_its_interrupt() {
+    let mut machine = Ours::new();
+    machine.outb(MCR, 0x08);
+    machine.outb(IER, 0x02);
+    machine.port.line_mut().room = Some(0);
+    machine.outb(THR, b'a');
+    assert!(!machine.pin.is_high());
+    machine.outb(MCR, 0x18);
+    assert!(machine.pin.is_high());
+    assert_eq!(machine.inb(IIR), 0x02);
+}
+
 #[test]
 fn a_line_that_claims_too_much_is_believed_as_far_as_possible() {
     struct Boastful(usize);
@@ -326,6 +378,23 @@ proptest! {
         prop_assert_eq!(whole.pin.is_high(), single.pin.is_high());
         prop_assert!(whole.pin.edges() - edges <= 2);
         prop_assert!(whole.pin.edges() <= single.pin.edges());
+    }
+
+    /// Whatever a guest sends to the line is printed, waits, or is counted.
+    #[test]
+    fn no_output_vanishes_uncounted(events in prop::collection::vec(event(), 1..200)) {
+        let mut machine = Ours::new();
+        let mut sent = 0;
+        for event in &events {
+            if let Event::Write(THR, _) = event {
+                // Not with DLAB (the divisor latch), in a break, or in loopback.
+                sent += usize::from(machine.inb(LCR) & 0xc0 == 0 && machine.inb(MCR) & 0x10 == 0);
+            }
+            happen(&mut machine, event);
+            let waiting = machine.port.uart().outgoing().len();
+            let lost = usize::try_from(machine.port.lost()).unwrap();
+            prop_assert_eq!(machine.printed().len() + waiting + lost, sent, "{:?}", event);
+        }
     }
 
     /// What is typed arrives in order, less what the guest itself threw away by resets of chip or

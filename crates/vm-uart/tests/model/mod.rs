@@ -124,7 +124,7 @@ pub struct Model {
     pub timed_out: bool,
     /// Auto flow control has taken RTS away.
     pub rts_held: bool,
-    /// Characters written to a full transmitter.
+    /// Characters written that never left and never will.
     pub lost: u64,
     /// All that left through SOUT since it was last taken away.
     pub sent: Vec<u8>,
@@ -172,7 +172,7 @@ impl Model {
             line_takes: self.line_takes,
             divisor: self.divisor,
             rbr: self.rbr,
-            lost: self.lost,
+            lost: self.lost + self.tx.len() as u64,
             sent: std::mem::take(&mut self.sent),
             was_high: self.was_high,
             edges: self.edges,
@@ -484,6 +484,10 @@ impl Model {
 
     fn write_mcr(&mut self, value: u8) {
         let bits = if self.wiring.auto_flow { 0x3f } else { 0x1f };
+        if value & LOOP != 0 && !self.in_loopback() {
+            // What was written for the outside never comes back as input.
+            self.clear_transmitter();
+        }
         self.rewire(self.lcr, value & bits);
     }
 
@@ -586,6 +590,7 @@ impl Model {
 
     fn clear_transmitter(&mut self) {
         if !self.tx.is_empty() {
+            self.lost += self.tx.len() as u64;
             self.tx.clear();
             self.thre_event = true;
         }
