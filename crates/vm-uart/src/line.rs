@@ -40,6 +40,11 @@ pub trait Line {
         None
     }
 
+    /// The receiver has room again for input that
+    /// [`SerialPort::receive_bytes`](crate::SerialPort::receive_bytes) refused. It is called once
+    /// for each refusal, on the thread that runs the guest: ring whoever pushes, and return.
+    fn room_again(&mut self) {}
+
     /// Tells the modem outputs and the break signal whenever they change.
     fn outputs(&mut self, outputs: Outputs) {
         let _ = outputs;
@@ -63,6 +68,11 @@ impl<L: Line + ?Sized> Line for &mut L {
     #[inline]
     fn receive(&mut self) -> Option<Character> {
         (**self).receive()
+    }
+
+    #[inline]
+    fn room_again(&mut self) {
+        (**self).room_again();
     }
 
     #[inline]

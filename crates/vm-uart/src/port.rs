@@ -1,7 +1,8 @@
 //! The chip bound to an interrupt line and to a serial line.
 
+mod input;
+
 use crate::config::{Config, ReceiveAhead};
-use crate::fifo::Character;
 use crate::interrupt::Causes;
 use crate::irq::InterruptLine;
 use crate::line::{Line, ModemInputs, Outputs};
@@ -25,7 +26,10 @@ pub struct SerialPort<I, L> {
     /// New input has to wait for the guest's next access: the receiver was cleared, or the port
     /// restored, for a guest that does not listen by interrupt.
     input_waits: bool,
+    /// Input was offered that found no room, and the line has not been told of room since.
+    room_wanted: bool,
     lost: u64,
+    missed: u64,
 }
 
 impl<I: InterruptLine, L: Line> SerialPort<I, L> {
@@ -43,7 +47,9 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
             told: Causes::empty(),
             outputs: Outputs::default(),
             input_waits: false,
+            room_wanted: false,
             lost: 0,
+            missed: 0,
         }
     }
 
@@ -225,18 +231,6 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         Ok(())
     }
 
-    /// A character arrives unasked, as on a wire that nobody can stop. Without room for it, it or
-    /// its predecessor is lost as on the chip. A [`Line`] that hands out characters when asked
-    /// loses none.
-    pub fn receive(&mut self, character: Character) -> Received {
-        let received = self.uart.receive(character);
-        // If more characters follow, this is called again.
-        self.uart.receiver_idle();
-        self.tell_outputs();
-        self.settle(Meanwhile::default());
-        received
-    }
-
     /// Drives the modem inputs.
     pub fn set_modem_inputs(&mut self, inputs: ModemInputs) {
         self.uart.set_modem_inputs(inputs);
@@ -330,6 +324,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
             }
         }
         self.uart.receiver_idle();
+        self.tell_room();
     }
 
     fn tell_outputs(&mut self) {

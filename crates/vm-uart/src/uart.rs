@@ -699,9 +699,10 @@ impl Uart {
         causes
     }
 
-    /// Section 8.4.
+    /// LSR as a read would show it now (section 8.4), without the effects of a read.
+    #[must_use]
     #[inline]
-    fn line_status(&self) -> Lsr {
+    pub fn line_status(&self) -> Lsr {
         let mut lsr = self.receiver.top_errors();
         if !self.receiver.is_empty() {
             lsr |= Lsr::DATA_READY.bits();
