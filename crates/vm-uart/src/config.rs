@@ -160,7 +160,9 @@ pub enum CharacterTimeout {
     #[default]
     WhenDrained,
     /// After four character times, by the programmed format and divisor, without an arrival or a
-    /// read. The owner lets time pass with [`SerialPort::advance`](crate::SerialPort::advance).
+    /// read. The owner's event loop keeps the time with
+    /// [`SerialPort::keep_time`](crate::SerialPort::keep_time), which needs a timer only while a
+    /// timeout counts.
     FourCharacters,
 }
 

@@ -1,4 +1,5 @@
-//! A 16550A UART for virtual machine monitors. Guests cannot tell it from the chip.
+//! A 16550A UART for virtual machine monitors. Its registers and interrupts are those of the chip; a
+//! guest can tell it apart [by time](#what-a-guest-could-notice) only.
 //!
 //! ```
 //! use vm_uart::{InterruptLine, Line, SerialPort};
@@ -60,6 +61,20 @@
 //!
 //! The source of truth is the National Semiconductor PC16550D data sheet; comments name its
 //! sections.
+//!
+//! # What a guest could notice
+//!
+//! The [open cases](uart) of the data sheet apart, the difference is time:
+//!
+//! * A transmitted character takes no time, whatever the divisor says, unless the
+//!   [line](Line::transmit) refuses it.
+//! * With [`CharacterTimeout::WhenDrained`], the default, the character timeout comes as soon as the
+//!   host has no more input, so that no clock is needed and no key waits. Input that arrives one
+//!   character at a time then costs an interrupt each, whatever the trigger level is. With
+//!   [`CharacterTimeout::FourCharacters`] and an owner who
+//!   [keeps the time](SerialPort::keep_time) it comes as on the chip, at most four characters
+//!   later.
+//! * Input from a [`Line`] that is asked never overruns.
 //!
 //! # What can be relied on
 //!

@@ -45,6 +45,14 @@ pub trait Line {
     /// for each refusal, on the thread that runs the guest: ring whoever pushes, and return.
     fn room_again(&mut self) {}
 
+    /// An access of the guest has started a character timeout whose time nobody keeps, as it read
+    /// from the FIFO or let input in: [`SerialPort::keep_time`](crate::SerialPort::keep_time) should
+    /// be called soon. Only with
+    /// [`CharacterTimeout::FourCharacters`](crate::CharacterTimeout::FourCharacters), and once until
+    /// that call. It is called on the thread that runs the guest: ring whoever keeps time, and
+    /// return.
+    fn timeout_started(&mut self) {}
+
     /// Tells the modem outputs and the break signal whenever they change.
     fn outputs(&mut self, outputs: Outputs) {
         let _ = outputs;
@@ -73,6 +81,11 @@ impl<L: Line + ?Sized> Line for &mut L {
     #[inline]
     fn room_again(&mut self) {
         (**self).room_again();
+    }
+
+    #[inline]
+    fn timeout_started(&mut self) {
+        (**self).timeout_started();
     }
 
     #[inline]

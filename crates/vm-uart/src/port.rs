@@ -1,6 +1,7 @@
 //! The chip bound to an interrupt line and to a serial line.
 
 mod input;
+mod time;
 
 use crate::config::{Config, ReceiveAhead};
 use crate::interrupt::Causes;
@@ -28,6 +29,10 @@ pub struct SerialPort<I, L> {
     input_waits: bool,
     /// Input was offered that found no room, and the line has not been told of room since.
     room_wanted: bool,
+    /// When [`keep_time`](Self::keep_time) was last called, in nanoseconds of its caller's clock.
+    time_kept_at: Option<u64>,
+    /// Somebody has asked to be called for the character timeout, or was told of it.
+    time_is_kept: bool,
     lost: u64,
     missed: u64,
 }
@@ -48,6 +53,8 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
             outputs: Outputs::default(),
             input_waits: false,
             room_wanted: false,
+            time_kept_at: None,
+            time_is_kept: false,
             lost: 0,
             missed: 0,
         }
@@ -70,6 +77,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         let mut meanwhile = Meanwhile::default();
         let value = self.read_unsettled(offset, &mut meanwhile);
         self.settle(meanwhile);
+        self.tell_timeout();
         value
     }
 
@@ -116,6 +124,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         let mut meanwhile = Meanwhile::default();
         self.write_unsettled(offset, value, &mut meanwhile);
         self.settle(meanwhile);
+        self.tell_timeout();
     }
 
     /// Writes a register and does all that follows, except for moving the interrupt line.
@@ -165,6 +174,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
             *byte = self.read_unsettled(offset, &mut meanwhile);
         }
         self.settle(meanwhile);
+        self.tell_timeout();
     }
 
     /// The guest writes many bytes to one register (`rep outsb`): as many writes to it, one after
@@ -185,6 +195,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
             self.write_unsettled(offset, byte, &mut meanwhile);
         }
         self.settle(meanwhile);
+        self.tell_timeout();
     }
 
     /// Brings line and chip together again: pulls the input that the receiver wants, offers held
@@ -228,6 +239,9 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         self.pull_input_if_awaited();
         self.tell_outputs();
         self.settle(Meanwhile::default());
+        self.time_kept_at = None;
+        self.time_is_kept = false;
+        self.tell_timeout();
         Ok(())
     }
 
@@ -235,13 +249,6 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
     pub fn set_modem_inputs(&mut self, inputs: ModemInputs) {
         self.uart.set_modem_inputs(inputs);
         self.refresh();
-    }
-
-    /// Lets `nanoseconds` pass; for
-    /// [`CharacterTimeout::FourCharacters`](crate::CharacterTimeout::FourCharacters).
-    pub fn advance(&mut self, nanoseconds: u64) {
-        self.uart.advance(nanoseconds);
-        self.settle(Meanwhile::default());
     }
 
     /// The chip.

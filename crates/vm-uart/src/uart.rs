@@ -497,6 +497,11 @@ impl Uart {
         })
     }
 
+    /// Whether time has been counted towards the character timeout since a character last moved.
+    pub(crate) const fn is_counting(&self) -> bool {
+        self.idle_ns != 0
+    }
+
     /// Section 8.11, timeout C and D: an arrival or a read starts the time anew. An arrival does
     /// not take back a timeout that is already true.
     fn restart_timeout(&mut self) {
@@ -680,10 +685,7 @@ impl Uart {
             self.overrun || self.receiver.top_errors() != 0,
         );
         // Section 8.11, receiver A and B; in 16450 mode the trigger level is one character.
-        causes.set(
-            Causes::DATA_AVAILABLE,
-            self.receiver.len() >= self.trigger_level(),
-        );
+        causes.set(Causes::DATA_AVAILABLE, self.is_at_trigger_level());
         causes.set(Causes::CHARACTER_TIMEOUT, self.timed_out);
         causes.set(Causes::TRANSMITTER_EMPTY, self.thr_interrupt);
         // TL16C550C: while CTS steers the transmitter, its changes do not interrupt.
@@ -757,6 +759,11 @@ impl Uart {
         } else {
             1
         }
+    }
+
+    /// Whether the receiver holds enough characters for data to be available.
+    pub(crate) const fn is_at_trigger_level(&self) -> bool {
+        self.receiver.len() >= self.trigger_level()
     }
 
     /// The number of characters from which on data is available.

@@ -15,10 +15,30 @@
 //! returns) would wait for ever for the edge that was left out, and a port cannot tell the two
 //! apart before it is too late. Where several bytes arrive as one, by string I/O or through KVM's
 //! ring, they make one edge: the guest could not have taken an interrupt between them and looked.
+//!
+//! Received bytes, with Linux's handler (it reads until LSR.DR is 0, then IIR until none) at trigger
+//! level 8 or 14, 115,200 baud, and a guest that answers each interrupt at once:
+//!
+//! | 4,096 bytes come as | interrupts a byte, `WhenDrained` | `FourCharacters`, level 8 | level 14 |
+//! |---|---|---|---|
+//! | single keys, 100 ms apart | 1 | 1 | 1 |
+//! | a paste, all at once | 1/4096 | 1/4096 | 1/4096 |
+//! | a steady line, one every 87 µs | 1 | 1/8 | 1/14 |
+//! | delay of a lone key | 0 | 347 µs | 347 µs |
+//!
+//! `WhenDrained` costs an interrupt for each arrival and no delay; `FourCharacters` is the chip. The
+//! delay goes with the programmed speed: 4.2 ms at 9,600 baud, which Linux leaves set unless told
+//! otherwise.
 
 mod machine;
 
-use machine::{IER, IIR, IIR_NONE, LSR, LSR_THRE, MCR, MCR_OUT2, MSR, Ours, Port, THR};
+use std::time::Duration;
+
+use machine::{
+    DLL, FCR, IER, IIR, IIR_NONE, LCR, LSR, LSR_DR, LSR_THRE, MCR, MCR_OUT2, MSR, Ours, Port, RBR,
+    THR,
+};
+use vm_uart::{Character, CharacterTimeout, Config};
 
 const BYTES: usize = 1600;
 const BURST: usize = 16;
@@ -144,4 +164,133 @@ fn a_driver_that_is_driven_by_interrupts() {
     let (accesses, edges) = cost(true, tty);
     assert_eq!(accesses, Accesses { thr: BYTES, others });
     assert_eq!(edges, 1 + bursts as u64);
+}
+
+/// Bytes from a sender that never lets the guest rest.
+const RECEIVED: usize = 4096;
+/// Four characters of 8N1 at 115,200 baud, and one.
+const FOUR: Duration = Duration::from_nanos(347_222);
+const ONE: Duration = Duration::from_nanos(86_806);
+
+/// A guest that answers each interrupt at once, and an owner who keeps the time of its timeouts.
+struct Receiving {
+    machine: Ours,
+    now: Duration,
+    timer: Option<Duration>,
+    interrupts: usize,
+    received: usize,
+}
+
+impl Receiving {
+    fn new(character_timeout: CharacterTimeout, fcr: u8) -> Self {
+        let mut machine = Ours::with_config(Config {
+            character_timeout,
+            ..Config::default()
+        });
+        for (register, value) in [
+            (LCR, 0x83),
+            (DLL, 1),
+            (LCR, 0x03),
+            (FCR, fcr),
+            (MCR, MCR_OUT2),
+            (IER, 0x05),
+        ] {
+            machine.outb(register, value);
+        }
+        Self {
+            machine,
+            now: Duration::ZERO,
+            timer: None,
+            interrupts: 0,
+            received: 0,
+        }
+    }
+
+    /// `serial8250_handle_irq` while the pin is high.
+    fn interrupt(&mut self) {
+        if !self.machine.pin.is_high() {
+            return;
+        }
+        self.interrupts += 1;
+        while self.machine.inb(IIR) & 0x0f != IIR_NONE {
+            let before = self.received;
+            while self.machine.inb(LSR) & LSR_DR != 0 {
+                self.machine.inb(RBR);
+                self.received += 1;
+                assert!(self.received <= RECEIVED, "more than was sent");
+            }
+            assert!(self.received > before, "an interrupt for nothing");
+        }
+    }
+
+    fn keep_time(&mut self) {
+        let wait = self.machine.port.keep_time(self.now);
+        self.timer = wait.map(|wait| self.now + wait);
+        self.interrupt();
+    }
+
+    fn arrive(&mut self, count: usize) {
+        let keys = std::iter::repeat_n(Character::from(b'k'), count);
+        self.machine.port.line_mut().keyboard.extend(keys);
+        self.machine.port.pump();
+        self.keep_time();
+    }
+
+    fn wait(&mut self, time: Duration) {
+        let until = self.now + time;
+        for _ in 0..4 {
+            if let Some(at) = self.timer.take_if(|at| *at <= until) {
+                self.now = at;
+                self.keep_time();
+            }
+        }
+        self.now = until;
+    }
+}
+
+/// Interrupts for [`RECEIVED`] bytes that come `count` at a time, `pause` apart.
+fn interrupts(timeout: CharacterTimeout, fcr: u8, count: usize, pause: Duration) -> usize {
+    let mut receiving = Receiving::new(timeout, fcr);
+    for _ in 0..RECEIVED / count {
+        receiving.arrive(count);
+        receiving.wait(pause);
+    }
+    receiving.wait(2 * FOUR);
+    assert_eq!(receiving.received, RECEIVED);
+    receiving.interrupts
+}
+
+#[test]
+fn interrupts_for_received_bytes() {
+    use CharacterTimeout::{FourCharacters, WhenDrained};
+    let keys = (1, Duration::from_millis(100));
+    let paste = (RECEIVED, Duration::ZERO);
+    let line = (1, ONE);
+    for ((count, pause), drained, level_8, level_14) in [
+        (keys, RECEIVED, RECEIVED, RECEIVED),
+        (paste, 1, 1, 1),
+        // The last bytes of a steady line are below the level and wait for the timeout.
+        (line, RECEIVED, RECEIVED / 8, RECEIVED.div_ceil(14)),
+    ] {
+        for fcr in [0x81, 0xc1] {
+            assert_eq!(interrupts(WhenDrained, fcr, count, pause), drained);
+        }
+        assert_eq!(interrupts(FourCharacters, 0x81, count, pause), level_8);
+        assert_eq!(interrupts(FourCharacters, 0xc1, count, pause), level_14);
+    }
+}
+
+#[test]
+fn the_delay_of_a_lone_key() {
+    for (timeout, delay) in [
+        (CharacterTimeout::WhenDrained, Duration::ZERO),
+        (CharacterTimeout::FourCharacters, FOUR),
+    ] {
+        let mut receiving = Receiving::new(timeout, 0x81);
+        receiving.arrive(1);
+        receiving.wait(delay.saturating_sub(Duration::from_nanos(2)));
+        assert_eq!(receiving.received, usize::from(delay.is_zero()));
+        receiving.wait(Duration::from_nanos(2));
+        assert_eq!(receiving.received, 1);
+    }
 }

@@ -7,6 +7,7 @@
 #![no_std]
 
 use core::panic::PanicInfo;
+use core::time::Duration;
 
 use vm_uart::{Character, Line, ModemInputs, SerialPort};
 
@@ -50,6 +51,8 @@ pub struct Entries {
     write_string: fn(&mut Port, u8, &[u8]),
     pump: fn(&mut Port),
     advance: fn(&mut Port, u64),
+    keep_time: fn(&mut Port, Duration) -> Option<Duration>,
+    receive_bytes: fn(&mut Port, &[u8]) -> usize,
     set_modem_inputs: fn(&mut Port, ModemInputs),
     reset: fn(&mut Port),
     copy_state: fn(&Port, &mut Port) -> bool,
@@ -67,6 +70,8 @@ pub static ENTRIES: Entries = Entries {
     write_string: |port, offset, data| port.write_string(offset, data),
     pump: |port| port.pump(),
     advance: |port, nanoseconds| port.advance(nanoseconds),
+    keep_time: |port, now| port.keep_time(now),
+    receive_bytes: |port, bytes| port.receive_bytes(bytes),
     set_modem_inputs: |port, inputs| port.set_modem_inputs(inputs),
     reset: |port| port.reset(),
     copy_state: |from, to| to.restore(&from.snapshot()).is_ok(),
