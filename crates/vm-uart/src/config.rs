@@ -1,7 +1,7 @@
 //! The choices of the board designer: the wiring around the chip, and the parts in which its
 //! descendants differ.
 
-use crate::registers::TriggerLevel;
+use crate::registers::{Lcr, Mcr, TriggerLevel};
 
 /// The input clock of the PC's serial ports, in hertz: a divisor of 1 gives 115,200 baud (section
 /// 8.3, Table III).
@@ -23,6 +23,8 @@ pub struct Config {
     pub receive_ahead: ReceiveAhead,
     /// Whether host input waits for a driver.
     pub receive_gate: ReceiveGate,
+    /// What LCR and MCR hold after power-on and reset.
+    pub power_on: PowerOn,
     /// Input clock in hertz. It only determines how long a character takes. 0 counts as 1.
     pub clock_hz: u32,
 }
@@ -36,6 +38,7 @@ impl Default for Config {
             character_timeout: CharacterTimeout::default(),
             receive_ahead: ReceiveAhead::default(),
             receive_gate: ReceiveGate::default(),
+            power_on: PowerOn::default(),
             clock_hz: PC_CLOCK_HZ,
         }
     }
@@ -73,6 +76,7 @@ impl Config {
             character_timeout: lowest_digit(&mut digits, CharacterTimeout::ALL),
             receive_ahead: lowest_digit(&mut digits, ReceiveAhead::ALL),
             receive_gate: lowest_digit(&mut digits, ReceiveGate::ALL),
+            power_on: lowest_digit(&mut digits, PowerOn::ALL),
             clock_hz: PC_CLOCK_HZ,
         };
         (digits == 0).then_some(config)
@@ -106,6 +110,7 @@ list_variants!(InterruptGate: Out2, None);
 list_variants!(CharacterTimeout: WhenDrained, FourCharacters);
 list_variants!(ReceiveAhead: TriggerLevel, Full);
 list_variants!(ReceiveGate: Open, UntilInterruptEnabled);
+list_variants!(PowerOn: MasterReset, Programmed);
 
 /// Depth of the FIFOs while FCR.0 is 1. With FCR.0 at 0 every chip is one character deep (16450
 /// mode).
@@ -203,6 +208,34 @@ pub enum ReceiveGate {
     UntilInterruptEnabled,
 }
 
+/// What LCR and MCR hold after power-on and [reset](crate::SerialPort::reset).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PowerOn {
+    /// As a master reset leaves them (Table I): both 00, so five data bits, and OUT2 inactive.
+    #[default]
+    MasterReset,
+    /// As a PC's firmware leaves them: LCR 03 (eight data bits, no parity, one stop bit) and MCR 08
+    /// (OUT2 active). For VMMs that start a kernel without firmware, or whose present device starts
+    /// this way, as vm-superio's and Cloud Hypervisor's do.
+    Programmed,
+}
+
+impl PowerOn {
+    pub(crate) const fn lcr(self) -> Lcr {
+        match self {
+            Self::MasterReset => Lcr::empty(),
+            Self::Programmed => Lcr::WORD_LENGTH_LOW.union(Lcr::WORD_LENGTH_HIGH),
+        }
+    }
+
+    pub(crate) const fn mcr(self) -> Mcr {
+        match self {
+            Self::MasterReset => Mcr::empty(),
+            Self::Programmed => Mcr::OUT2,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,7 +252,8 @@ mod tests {
             * 2 // auto_flow_control
             * CharacterTimeout::ALL.len()
             * ReceiveAhead::ALL.len()
-            * ReceiveGate::ALL.len();
+            * ReceiveGate::ALL.len()
+            * PowerOn::ALL.len();
         assert_eq!(every.len(), combinations);
     }
 }

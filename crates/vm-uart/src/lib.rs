@@ -116,7 +116,9 @@ pub mod snapshot;
 pub mod timing;
 pub mod uart;
 
-pub use config::{CharacterTimeout, Config, FifoDepth, InterruptGate, ReceiveAhead, ReceiveGate};
+pub use config::{
+    CharacterTimeout, Config, FifoDepth, InterruptGate, PowerOn, ReceiveAhead, ReceiveGate,
+};
 pub use fifo::Character;
 #[cfg(feature = "vm-superio")]
 pub use irq::EdgeLine;

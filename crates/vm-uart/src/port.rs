@@ -43,9 +43,9 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         Self::with_config(Config::default(), interrupt, line)
     }
 
-    /// A port with other wiring.
+    /// A port with other wiring. The line is told the outputs if any is active.
     pub fn with_config(config: Config, interrupt: I, line: L) -> Self {
-        Self {
+        let mut port = Self {
             uart: Uart::new(config),
             interrupt,
             line,
@@ -57,7 +57,9 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
             time_is_kept: false,
             lost: 0,
             missed: 0,
-        }
+        };
+        port.tell_outputs();
+        port
     }
 
     /// The guest reads the register at `offset`: 0 to 7, and 0xff beyond.

@@ -121,8 +121,8 @@ impl Uart {
         Self {
             config,
             ier: Ier::empty(),
-            lcr: Lcr::empty(),
-            mcr: Mcr::empty(),
+            lcr: config.power_on.lcr(),
+            mcr: config.power_on.mcr(),
             scr: 0,
             divisor: POWER_ON_DIVISOR,
             fifo_enabled: false,
@@ -152,11 +152,11 @@ impl Uart {
     }
 
     /// Master reset (Table I; section 6, pin MR): everything but the divisor latch, RBR, and the
-    /// inputs from outside. Returns how many characters waited in the transmitter and are lost.
+    /// inputs from outside; LCR and MCR as [`PowerOn`](crate::PowerOn) says. Returns how many characters waited in the transmitter and are lost.
     pub fn reset(&mut self) -> usize {
         // Destructured without `..`: a new field does not compile until its reset is decided here.
         let Self {
-            config: _,
+            config,
             ier,
             lcr,
             mcr,
@@ -176,8 +176,8 @@ impl Uart {
             transmitter,
         } = self;
         *ier = Ier::empty();
-        *lcr = Lcr::empty();
-        *mcr = Mcr::empty();
+        *lcr = config.power_on.lcr();
+        *mcr = config.power_on.mcr();
         *scr = 0;
         *fifo_enabled = false;
         *trigger = TriggerLevel::One;

@@ -5,7 +5,7 @@ mod machine;
 use machine::{Ours, Port};
 use proptest::prelude::*;
 use vm_uart::registers::{FCR, IER, IIR, LCR, LSR, MCR, MSR, RBR, THR};
-use vm_uart::{Character, Config, InterruptLine, Line, ModemInputs, Outputs, SerialPort};
+use vm_uart::{Character, Config, InterruptLine, Line, ModemInputs, Outputs, PowerOn, SerialPort};
 
 #[test]
 fn a_byte_reaches_the_line_at_once_and_thre_never_falls() {
@@ -53,6 +53,23 @@ fn only_a_guest_that_does_not_wait_loses_and_it_is_counted() {
     machine.port.line_mut().room = None;
     machine.port.pump();
     assert_eq!(machine.printed(), (0..16).collect::<Vec<u8>>());
+}
+
+#[test]
+fn the_line_is_told_of_outputs_that_are_active_from_the_start() {
+    let config = Config {
+        power_on: PowerOn::Programmed,
+        ..Config::default()
+    };
+    let machine = Ours::with_config(config);
+    assert!(
+        machine
+            .port
+            .line()
+            .outputs
+            .is_some_and(|outputs| outputs.out2)
+    );
+    assert_eq!(Ours::new().port.line().outputs, None);
 }
 
 /// FCR.2, both changes of FCR.0, loopback, and master reset.

@@ -2,7 +2,7 @@
 //! (Tables I and II, section 8).
 
 use vm_uart::registers::{DLL, DLM, FCR, IER, IIR, LCR, LSR, MCR, MSR, RBR, SCR, THR};
-use vm_uart::{Config, ModemInputs, Uart};
+use vm_uart::{Config, ModemInputs, PowerOn, Uart};
 
 fn chip() -> Uart {
     Uart::new(Config::default())
@@ -16,6 +16,23 @@ fn power_on_values() {
     uart.write(LCR, 0x80);
     assert_eq!((uart.read(DLL), uart.read(DLM)), (0x0c, 0x00));
     assert!(!uart.interrupt_asserted());
+}
+
+#[test]
+fn a_programmed_port_comes_up_with_eight_bits_and_out2_after_power_on_and_reset() {
+    let config = Config {
+        power_on: PowerOn::Programmed,
+        ..Config::default()
+    };
+    let mut uart = Uart::new(config);
+    for _ in 0..2 {
+        let read: Vec<u8> = (0..8).map(|offset| uart.read(offset)).collect();
+        assert_eq!(read, [0x00, 0x00, 0x01, 0x03, 0x08, 0x60, 0xb0, 0x00]);
+        assert!(uart.outputs().out2);
+        uart.write(LCR, 0x1b);
+        uart.write(MCR, 0x03);
+        uart.reset();
+    }
 }
 
 #[test]

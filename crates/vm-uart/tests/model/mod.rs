@@ -81,6 +81,8 @@ pub struct Wiring {
     pub fifo_depth: usize,
     /// MCR bit 5 exists (TL16C550C).
     pub auto_flow: bool,
+    /// LCR and MCR come up as a PC's firmware leaves them.
+    pub programmed: bool,
 }
 
 /// A PC's port I/O serial port, timed as the chip.
@@ -89,6 +91,7 @@ pub const PC: Wiring = Wiring {
     timeout: Timeout::FourCharacters,
     fifo_depth: 16,
     auto_flow: false,
+    programmed: false,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -138,8 +141,8 @@ impl Model {
         Self {
             wiring,
             ier: 0,
-            lcr: 0,
-            mcr: 0,
+            lcr: if wiring.programmed { 0x03 } else { 0 },
+            mcr: if wiring.programmed { OUT2 } else { 0 },
             scr: 0,
             divisor: 12,
             fifo_on: false,

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use vm_uart::config::PC_CLOCK_HZ;
 use vm_uart::{
     Character, CharacterErrors, CharacterTimeout, Config, FifoDepth, InterruptGate, InterruptLine,
-    Line, ModemInputs, ReceiveAhead, ReceiveGate, SerialPort,
+    Line, ModemInputs, PowerOn, ReceiveAhead, ReceiveGate, SerialPort,
 };
 
 use crate::model::{Arrival, Inputs, Model, OUT2, Timeout, Wiring};
@@ -66,6 +66,7 @@ impl ModelPort {
             character_timeout,
             receive_ahead,
             receive_gate,
+            power_on,
             clock_hz,
         } = *config;
         assert_eq!(clock_hz, PC_CLOCK_HZ, "the model has the PC's crystal");
@@ -83,6 +84,10 @@ impl ModelPort {
                 FifoDepth::SixtyFour => 64,
             },
             auto_flow: auto_flow_control,
+            programmed: match power_on {
+                PowerOn::MasterReset => false,
+                PowerOn::Programmed => true,
+            },
         };
         Self {
             chip: Model::new(wiring),
