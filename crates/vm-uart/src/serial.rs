@@ -59,23 +59,35 @@
 //! and LCR 03. Up to 64 characters of input are taken at once (the FIFO's own 16 and a queue in
 //! front of it). An offset beyond 7 reads 0.
 //!
+//! `in_buffer_empty` is called at each read of RBR that leaves no input, as in vm-superio, and also
+//! when a FIFO reset or [`Serial::reset`] takes the last input away.
+//!
 //! A [`SerialState`] has no place for FCR. A restored port has its FIFO on, as vm-superio shows
-//! every guest, with trigger level 1. To save all of the chip, use [`SerialPort::snapshot`].
+//! every guest, with trigger level 1. To save all of the chip, use [`Serial::snapshot`].
+//!
+//! # What vm-superio has not
+//!
+//! All that a [`SerialPort`] has: [modem inputs](Serial::set_modem_inputs),
+//! [breaks](Serial::enqueue_break), [time](Serial::keep_time), [reset](Serial::reset),
+//! [exact snapshots](Serial::snapshot), [strings](Serial::write_string) and the [bus
+//! adapters](crate::bus).
 
-use std::collections::VecDeque;
+mod chip;
+mod writer_line;
+
 use std::io::{self, Write};
 
 pub use vm_superio::serial::{Error, NoEvents, SerialEvents, SerialState};
 
-use crate::config::Config;
+use vm_superio::Trigger;
+use writer_line::WriterLine;
+
+use crate::config::{Config, PowerOn};
 use crate::fifo::Character;
 use crate::irq::EdgeLine;
-use crate::line::Line;
 use crate::port::SerialPort;
-use crate::registers::{LCR, Lcr, MCR, Mcr, RBR, REGISTERS};
+use crate::registers::{Lcr, Mcr, RBR, REGISTERS};
 use crate::snapshot::Snapshot;
-use crate::uart::Uart;
-use vm_superio::Trigger;
 
 /// Characters of input taken at once: the size of vm-superio's FIFO.
 const CAPACITY: usize = 64;
@@ -87,8 +99,10 @@ const CAPACITY: usize = 64;
 /// * `W` takes the guest's output, one byte and one flush at a time.
 #[derive(Debug)]
 pub struct Serial<T: Trigger, EV: SerialEvents, W: Write> {
-    port: SerialPort<EdgeLine<T>, WriterLine<EV, W>>,
+    port: Port<T, EV, W>,
 }
+
+type Port<T, EV, W> = SerialPort<EdgeLine<T>, WriterLine<EV, W>>;
 
 impl<T: Trigger, W: Write> Serial<T, NoEvents, W> {
     /// A port after power-on that writes to `out` and interrupts through `trigger`.
@@ -104,15 +118,20 @@ impl<T: Trigger, EV: SerialEvents, W: Write> Serial<T, EV, W> {
     }
 
     /// A port after power-on on another board than a PC. vm-superio has no such method.
+    ///
+    /// Power-on is [`PowerOn::Programmed`] whatever `config` says, as vm-superio's is.
     pub fn with_config(config: Config, trigger: T, serial_evts: EV, out: W) -> Self {
-        let mut port = SerialPort::with_config(
-            config,
-            EdgeLine::new(trigger),
-            WriterLine::new(serial_evts, out),
-        );
-        port.write(LCR, (Lcr::WORD_LENGTH_LOW | Lcr::WORD_LENGTH_HIGH).bits());
-        port.write(MCR, Mcr::OUT2.bits());
-        Self { port }
+        let config = Config {
+            power_on: PowerOn::Programmed,
+            ..config
+        };
+        Self {
+            port: SerialPort::with_config(
+                config,
+                EdgeLine::new(trigger),
+                WriterLine::new(serial_evts, out),
+            ),
+        }
     }
 
     /// A port in a saved state, of vm-superio or of [`state`](Self::state). A pending interrupt is
@@ -156,7 +175,7 @@ impl<T: Trigger, EV: SerialEvents, W: Write> Serial<T, EV, W> {
             snapshot.received.fill(0);
         }
         let mut serial = Self::with_config(config, trigger, serial_evts, out);
-        serial.port.line_mut().waiting = waiting.into();
+        serial.port.line_mut().waiting = waiting.into_iter().map(Character::from).collect();
         serial
             .port
             .restore(&snapshot)
@@ -169,11 +188,14 @@ impl<T: Trigger, EV: SerialEvents, W: Write> Serial<T, EV, W> {
     /// The state as vm-superio saves it.
     pub fn state(&self) -> SerialState {
         let mut snapshot = self.port.snapshot();
-        // A writer takes or loses every byte, so none waits for it. Auto flow control can hold some
-        // in loopback, and the state has no place for them.
+        // A writer takes or loses every byte, so none waits for it. Auto flow control can hold some,
+        // and the state has no place for them; a [`snapshot`](Self::snapshot) has.
         snapshot.transmit_len = 0;
         let mut state = snapshot.to_superio().unwrap_or_default();
-        state.in_buffer.extend(&self.port.line().waiting);
+        let waiting = self.port.line().waiting.iter();
+        state
+            .in_buffer
+            .extend(waiting.map(|character| character.byte));
         state
     }
 
@@ -202,11 +224,6 @@ impl<T: Trigger, EV: SerialEvents, W: Write> Serial<T, EV, W> {
         &self.port.line().events
     }
 
-    /// The chip. vm-superio has no such method.
-    pub const fn uart(&self) -> &Uart {
-        self.port.uart()
-    }
-
     /// The guest writes `value` to the register at `offset`: 0 to 7, and without effect beyond.
     ///
     /// # Errors
@@ -215,13 +232,8 @@ impl<T: Trigger, EV: SerialEvents, W: Write> Serial<T, EV, W> {
     /// the guest has its THRE interrupt all the same. [`Error::Trigger`] if the trigger failed, now
     /// or while a register was read. The device goes on working after either.
     pub fn write(&mut self, offset: u8, value: u8) -> Result<(), Error<T::E>> {
-        self.port.write(offset, value);
-        self.triggered()?;
-        self.port
-            .line_mut()
-            .error
-            .take()
-            .map_or(Ok(()), |error| Err(Error::IOError(error)))
+        self.emptying(|port| port.write(offset, value));
+        self.outcome()
     }
 
     /// The guest reads the register at `offset`: 0 to 7, and 0 beyond.
@@ -243,8 +255,12 @@ impl<T: Trigger, EV: SerialEvents, W: Write> Serial<T, EV, W> {
 
     /// How many bytes [`enqueue_raw_bytes`](Self::enqueue_raw_bytes) would take: 0 to 64.
     pub fn fifo_capacity(&self) -> usize {
-        let held = self.port.uart().receiver.len() + self.port.line().waiting.len();
-        CAPACITY.saturating_sub(held)
+        CAPACITY.saturating_sub(self.input_held())
+    }
+
+    /// Characters of input that the guest has not read: in the FIFO and in front of it.
+    fn input_held(&self) -> usize {
+        self.port.uart().receiver.len() + self.port.line().waiting.len()
     }
 
     /// Takes as much of `input` for the guest as there is room for, interrupts, and returns how
@@ -264,10 +280,31 @@ impl<T: Trigger, EV: SerialEvents, W: Write> Serial<T, EV, W> {
         if taken == 0 {
             return Err(Error::FullFifo);
         }
-        self.port.line_mut().waiting.extend(&input[..taken]);
+        let characters = input.iter().copied().take(taken).map(Character::from);
+        self.port.line_mut().waiting.extend(characters);
         self.port.pump();
         self.triggered()?;
         Ok(taken)
+    }
+
+    /// Does what may take input away without a read of RBR: a FIFO reset, a master reset. A VMM that
+    /// waits for `in_buffer_empty` would wait for ever if the guest had nothing left to read.
+    fn emptying(&mut self, change: impl FnOnce(&mut Port<T, EV, W>)) {
+        let held = self.input_held();
+        change(&mut self.port);
+        if held > 0 && self.input_held() == 0 {
+            self.events().in_buffer_empty();
+        }
+    }
+
+    /// The first error of trigger or writer since it was last returned.
+    fn outcome(&mut self) -> Result<(), Error<T::E>> {
+        self.triggered()?;
+        self.port
+            .line_mut()
+            .error
+            .take()
+            .map_or(Ok(()), |error| Err(Error::IOError(error)))
     }
 
     fn triggered(&mut self) -> Result<(), Error<T::E>> {
@@ -275,47 +312,5 @@ impl<T: Trigger, EV: SerialEvents, W: Write> Serial<T, EV, W> {
             .interrupt_mut()
             .take_error()
             .map_or(Ok(()), |error| Err(Error::Trigger(error)))
-    }
-}
-
-/// A writer as the far end of the line. A byte that it fails to write is lost and counts as sent,
-/// so that the guest goes on.
-#[derive(Debug)]
-struct WriterLine<EV, W> {
-    out: W,
-    events: EV,
-    /// The first error since a `write` last returned one.
-    error: Option<io::Error>,
-    /// Input in front of the FIFO; with the FIFO's own, at most [`CAPACITY`].
-    waiting: VecDeque<u8>,
-}
-
-impl<EV, W> WriterLine<EV, W> {
-    fn new(events: EV, out: W) -> Self {
-        Self {
-            out,
-            events,
-            error: None,
-            waiting: VecDeque::new(),
-        }
-    }
-}
-
-impl<EV: SerialEvents, W: Write> Line for WriterLine<EV, W> {
-    fn transmit(&mut self, bytes: &[u8]) -> usize {
-        for &byte in bytes {
-            match self.out.write_all(&[byte]).and_then(|()| self.out.flush()) {
-                Ok(()) => self.events.out_byte(),
-                Err(error) => {
-                    self.events.tx_lost_byte();
-                    self.error.get_or_insert(error);
-                }
-            }
-        }
-        bytes.len()
-    }
-
-    fn receive(&mut self) -> Option<Character> {
-        self.waiting.pop_front().map(Character::from)
     }
 }

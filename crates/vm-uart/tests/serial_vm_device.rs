@@ -99,3 +99,19 @@ fn memory_with_a_stride_keeps_the_registers_apart() {
     assert_eq!(word[..2], [0xff, 0xff], "between two registers");
     assert_eq!(device.lock().unwrap().registers.read(LCR), 0x1b);
 }
+
+#[cfg(feature = "vm-superio")]
+#[test]
+fn the_drop_in_is_a_device_too() {
+    use vm_device::{MutDeviceMmio, MutDevicePio};
+
+    let (pio, mmio) = (PioAddress(COM1), MmioAddress(0x1000));
+    let mut serial = vm_uart::Serial::new(machine::Bell::default(), Vec::new());
+    serial.pio_write(pio, THR.into(), b"string");
+    serial.mmio_write(mmio, SCR.into(), &[0x5a]);
+    let mut byte = [0];
+    serial.pio_read(pio, SCR.into(), &mut byte);
+    assert_eq!((&serial.writer()[..], byte), (&b"string"[..], [0x5a]));
+    serial.mmio_read(mmio, LSR.into(), &mut byte);
+    assert_eq!(byte, [0x60]);
+}

@@ -1,10 +1,10 @@
 //! The traits of the `vm-device` crate: a port in a `Mutex` is a device on its buses.
 //!
-//! A port implements [`MutDevicePio`] and [`MutDeviceMmio`]; `vm-device` implements `DevicePio` and
-//! `DeviceMmio` for a `Mutex` around them. [`pio`] and [`mmio`](super::mmio) define the meaning of
-//! each access. `vm-device` does not pass on the element width, so port I/O of several bytes counts
-//! as string I/O of bytes, and on the memory bus the registers are adjacent. For a stride, wrap the
-//! port in [`Strided`].
+//! [`SerialPort`] and the drop-in `Serial` implement [`MutDevicePio`] and [`MutDeviceMmio`];
+//! `vm-device` implements `DevicePio` and `DeviceMmio` for a `Mutex` around them. [`pio`] and
+//! [`mmio`](super::mmio) define the meaning of each access. `vm-device` does not pass on the element
+//! width, so port I/O of several bytes counts as string I/O of bytes, and on the memory bus the
+//! registers are adjacent. For a stride, wrap the port in [`Strided`].
 //!
 //! ```
 //! use std::sync::{Arc, Mutex};
@@ -29,25 +29,34 @@ use crate::irq::InterruptLine;
 use crate::line::Line;
 use crate::port::SerialPort;
 
-impl<I: InterruptLine, L: Line> MutDevicePio for SerialPort<I, L> {
-    fn pio_read(&mut self, _base: PioAddress, offset: PioAddressOffset, data: &mut [u8]) {
-        pio::read(self, offset.into(), Width::Byte, data);
-    }
+/// Makes a port a device on both buses, with adjacent registers.
+macro_rules! bus_device {
+    ($port:ty, $($parameter:ident: $bound:path),+) => {
+        impl<$($parameter: $bound),+> MutDevicePio for $port {
+            fn pio_read(&mut self, _base: PioAddress, offset: PioAddressOffset, data: &mut [u8]) {
+                pio::read(self, offset.into(), Width::Byte, data);
+            }
 
-    fn pio_write(&mut self, _base: PioAddress, offset: PioAddressOffset, data: &[u8]) {
-        pio::write(self, offset.into(), Width::Byte, data);
-    }
+            fn pio_write(&mut self, _base: PioAddress, offset: PioAddressOffset, data: &[u8]) {
+                pio::write(self, offset.into(), Width::Byte, data);
+            }
+        }
+
+        impl<$($parameter: $bound),+> MutDeviceMmio for $port {
+            fn mmio_read(&mut self, _base: MmioAddress, offset: MmioAddressOffset, data: &mut [u8]) {
+                Mmio::new(Stride::One).read(self, offset, data);
+            }
+
+            fn mmio_write(&mut self, _base: MmioAddress, offset: MmioAddressOffset, data: &[u8]) {
+                Mmio::new(Stride::One).write(self, offset, data);
+            }
+        }
+    };
 }
 
-impl<I: InterruptLine, L: Line> MutDeviceMmio for SerialPort<I, L> {
-    fn mmio_read(&mut self, _base: MmioAddress, offset: MmioAddressOffset, data: &mut [u8]) {
-        Mmio::new(Stride::One).read(self, offset, data);
-    }
-
-    fn mmio_write(&mut self, _base: MmioAddress, offset: MmioAddressOffset, data: &[u8]) {
-        Mmio::new(Stride::One).write(self, offset, data);
-    }
-}
+bus_device!(SerialPort<I, L>, I: InterruptLine, L: Line);
+#[cfg(feature = "vm-superio")]
+bus_device!(crate::Serial<T, EV, W>, T: crate::Trigger, EV: crate::serial::SerialEvents, W: std::io::Write);
 
 /// A port whose registers lie at a distance of 1, 2, 4 or 8 bytes on the memory bus.
 #[derive(Debug)]
