@@ -22,7 +22,9 @@ fn fill(uart: &mut Uart, bytes: impl IntoIterator<Item = u8>) {
 }
 
 fn drain(uart: &mut Uart) -> Vec<u8> {
-    std::iter::from_fn(|| (uart.read(LSR) & LSR_DR != 0).then(|| uart.read(RBR))).collect()
+    let ready = std::iter::from_fn(|| (uart.read(LSR) & LSR_DR != 0).then(|| uart.read(RBR)));
+    // One more than the deepest FIFO holds.
+    ready.take(65).collect()
 }
 
 #[test]

@@ -41,11 +41,11 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 /// One event, and everything that can be seen of it.
-fn happen(uart: &mut Uart, event: &Event) -> (Option<u8>, bool, Vec<u8>) {
-    let mut answer = None;
+fn happen(uart: &mut Uart, event: &Event) -> (usize, bool, Vec<u8>) {
+    let mut answer = 0;
     match *event {
-        Event::Read(offset) => answer = Some(uart.read(offset)),
-        Event::Write(offset, value) => answer = Some(uart.write(offset, value).into()),
+        Event::Read(offset) => answer = uart.read(offset).into(),
+        Event::Write(offset, value) => answer = uart.write(offset, value),
         Event::Receive(byte, errors) => {
             uart.receive(Character {
                 byte,
@@ -61,7 +61,7 @@ fn happen(uart: &mut Uart, event: &Event) -> (Option<u8>, bool, Vec<u8>) {
             ri: bits & 4 != 0,
             dcd: bits & 8 != 0,
         }),
-        Event::Reset => uart.reset(),
+        Event::Reset => answer = uart.reset(),
     }
     (answer, uart.interrupt_asserted(), uart.outgoing().to_vec())
 }

@@ -331,5 +331,8 @@ fn a_break_is_seen_and_cleared() {
 
 #[test]
 fn a_machine_without_the_port_is_found_out() {
-    assert_eq!(ns8250_bus_probe(&mut vm_uart::NullUart), Probe::NotThere);
+    assert_eq!(
+        ns8250_bus_probe(&mut machine::Absent::default()),
+        Probe::NotThere
+    );
 }

@@ -657,7 +657,7 @@ fn a_held_line_stalls_the_tty_and_resumes_by_interrupt() {
 #[test]
 fn a_machine_without_the_port_is_found_out() {
     assert_eq!(
-        autoconfig(&mut vm_uart::NullUart),
+        autoconfig(&mut machine::Absent::default()),
         Type::Unknown("IER test failed")
     );
 }

@@ -169,7 +169,7 @@ fn a_framing_error_is_told_once_and_the_next_byte_is_good() {
 
 #[test]
 fn a_machine_without_the_port_is_found_out() {
-    let mut nothing = vm_uart::NullUart;
+    let mut nothing = machine::Absent::default();
     assert!(!serial_does_port_exist(&mut nothing));
     assert!(!com_port_test_1(&mut nothing) && !com_port_test_2(&mut nothing));
 }

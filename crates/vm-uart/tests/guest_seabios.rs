@@ -177,7 +177,7 @@ fn a_line_that_refuses_costs_the_tries_and_no_more() {
 
 #[test]
 fn a_machine_without_the_port_costs_one_poll_a_byte() {
-    let mut nothing = vm_uart::NullUart;
+    let mut nothing = machine::Absent::default();
     assert!(!detect_serial(&mut nothing));
     serial_debug_preinit(&mut nothing);
     for byte in *b"SeaBIOS" {

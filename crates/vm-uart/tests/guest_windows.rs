@@ -319,5 +319,8 @@ fn input_and_output_cross_without_loss() {
 
 #[test]
 fn a_machine_without_the_port_is_found_out() {
-    assert_eq!(serial_does_port_exist(&mut vm_uart::NullUart), None);
+    assert_eq!(
+        serial_does_port_exist(&mut machine::Absent::default()),
+        None
+    );
 }

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::Port;
+use super::{Patience, Port};
 
 /// Counts what `vm_superio` rings.
 #[derive(Clone, Default)]
@@ -46,6 +46,7 @@ pub(crate) struct Superio {
     bell: Bell,
     paper: Paper,
     keyboard: VecDeque<u8>,
+    patience: Patience,
 }
 
 impl Superio {
@@ -56,6 +57,7 @@ impl Superio {
             bell,
             paper,
             keyboard: VecDeque::new(),
+            patience: Patience::default(),
         }
     }
 
@@ -71,12 +73,14 @@ impl Superio {
 
 impl Port for Superio {
     fn inb(&mut self, register: u8) -> u8 {
+        self.patience.one_more();
         let value = self.serial.read(register);
         self.feed();
         value
     }
 
     fn outb(&mut self, register: u8, value: u8) {
+        self.patience.one_more();
         self.serial.write(register, value).unwrap();
         self.feed();
     }
