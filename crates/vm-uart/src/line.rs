@@ -108,6 +108,50 @@ pub struct Outputs {
     pub out2: bool,
     /// The line is held spacing (LCR.6). Characters written meanwhile only time the break and never
     /// reach the line.
+    ///
+    /// This is the pin, so not every pulse of it is a break. Linux probes for other chips by LCR = BF,
+    /// which holds the pin for a few accesses whenever the port is set up. A receiver takes only
+    /// what lasts longer than a character for a break (section 8.4, bit 4); a line that forwards
+    /// breaks has to wait as long:
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    /// use vm_uart::{Line, Outputs, SerialPort};
+    ///
+    /// #[derive(Default)]
+    /// struct Modem {
+    ///     spacing_since: Option<Instant>,
+    /// }
+    ///
+    /// impl Line for Modem {
+    ///     fn transmit(&mut self, bytes: &[u8]) -> usize {
+    ///         bytes.len()
+    ///     }
+    ///     fn outputs(&mut self, outputs: Outputs) {
+    ///         if !outputs.break_ {
+    ///             self.spacing_since = None;
+    ///         } else if self.spacing_since.is_none() {
+    ///             self.spacing_since = Some(Instant::now()); // and have the event loop look
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// /// Asked by the event loop, a character's time after the pin went active.
+    /// fn is_break(port: &SerialPort<(), Modem>, now: Instant) -> bool {
+    ///     let character = Duration::from_nanos(port.uart().character_ns());
+    ///     let since = port.line().spacing_since;
+    ///     since.is_some_and(|since| now.duration_since(since) > character)
+    /// }
+    ///
+    /// let mut port = SerialPort::new((), Modem::default());
+    /// let second = Duration::from_secs(1);
+    /// port.write(3, 0xbf);
+    /// assert!(!is_break(&port, Instant::now()));
+    /// port.write(3, 0x00); // Linux's probe is over
+    /// assert!(!is_break(&port, Instant::now() + second));
+    /// port.write(3, 0x43);
+    /// assert!(is_break(&port, Instant::now() + second));
+    /// ```
     pub break_: bool,
 }
 

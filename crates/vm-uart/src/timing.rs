@@ -18,10 +18,30 @@ use crate::registers::Lcr;
 /// ```
 #[must_use]
 pub const fn four_characters_ns(lcr: Lcr, divisor: u16, clock_hz: u32) -> u64 {
+    characters_ns(4, lcr, divisor, clock_hz)
+}
+
+/// Nanoseconds of one character, rounded down: a full word time. A receiver takes a line that is
+/// held spacing for longer than this for a break (section 8.4, bit 4).
+///
+/// Divisor and clock count as in [`four_characters_ns`].
+///
+/// ```
+/// use vm_uart::registers::Lcr;
+/// use vm_uart::timing::character_ns;
+///
+/// assert_eq!(character_ns(Lcr::from_bits_retain(0x03), 1, 1_843_200), 86_805);
+/// ```
+#[must_use]
+pub const fn character_ns(lcr: Lcr, divisor: u16, clock_hz: u32) -> u64 {
+    characters_ns(1, lcr, divisor, clock_hz)
+}
+
+const fn characters_ns(count: u64, lcr: Lcr, divisor: u16, clock_hz: u32) -> u64 {
     let divisor = if divisor == 0 { 65_536 } else { divisor as u64 };
     let clock_hz = if clock_hz == 0 { 1 } else { clock_hz as u64 };
-    // At most 24 half bits, 32 clocks a half bit and four characters: below 2^56.
-    half_bits(lcr) * 32 * divisor * 1_000_000_000 / clock_hz
+    // At most 24 half bits, 8 clocks a half bit and four characters: below 2^56.
+    count * half_bits(lcr) * 8 * divisor * 1_000_000_000 / clock_hz
 }
 
 /// Length of one character in half bits: there are 1.5 stop bits.

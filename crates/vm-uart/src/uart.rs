@@ -42,7 +42,7 @@ use crate::interrupt::{Causes, pending};
 use crate::line::{ModemInputs, Outputs};
 use crate::registers::{DLL, FCR, IER, IIR, LCR, LSR, MCR, MSR, RBR, SCR, THR};
 use crate::registers::{Fcr, IIR_FIFO_ENABLED, Ier, InterruptId, Lcr, Lsr, Mcr, Msr, TriggerLevel};
-use crate::timing::four_characters_ns;
+use crate::timing::{character_ns, four_characters_ns};
 
 /// Divisor latch at power-on: 9,600 baud of the PC's clock.
 const POWER_ON_DIVISOR: u16 = 12;
@@ -495,6 +495,12 @@ impl Uart {
             four_characters_ns(self.lcr, self.divisor, self.config.clock_hz)
                 .saturating_sub(self.idle_ns)
         })
+    }
+
+    /// Nanoseconds that a character takes by the programmed format and divisor.
+    #[must_use]
+    pub fn character_ns(&self) -> u64 {
+        character_ns(self.lcr, self.divisor, self.config.clock_hz)
     }
 
     /// Whether time has been counted towards the character timeout since a character last moved.

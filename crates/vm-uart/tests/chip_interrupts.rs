@@ -8,7 +8,7 @@ use vm_uart::interrupt::{Causes, pending};
 use vm_uart::registers::{FCR, IER, IIR, Ier, InterruptId, LCR, LSR, MCR, MSR, RBR, THR};
 use vm_uart::{
     Character, CharacterTimeout, Config, InterruptGate, ModemInputs, Uart,
-    timing::four_characters_ns,
+    timing::{character_ns, four_characters_ns},
 };
 
 fn chip(config: Config) -> Uart {
@@ -363,4 +363,17 @@ fn no_divisor_and_no_clock_overflow() {
         24 * 32 * 65_536 * 1_000_000_000
     );
     assert_eq!(four_characters_ns(all, 0, 1), four_characters_ns(all, 0, 0));
+}
+
+#[test]
+fn one_character_is_a_quarter_of_four() {
+    for format in 0..0x80 {
+        let mut uart = Uart::new(Config::default());
+        uart.write(LCR, format);
+        let lcr = vm_uart::registers::Lcr::from_bits_retain(format);
+        // The default divisor of 12 and the PC's clock.
+        let four = four_characters_ns(lcr, 12, 1_843_200);
+        assert_eq!(uart.character_ns(), character_ns(lcr, 12, 1_843_200));
+        assert_eq!(uart.character_ns(), four / 4, "LCR {format:#04x}");
+    }
 }

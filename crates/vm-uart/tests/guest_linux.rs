@@ -413,6 +413,16 @@ fn autoconfig_calls_it_a_16550a() {
     assert_eq!(pc.edges(), 0, "OUT2 was never raised");
 }
 
+/// What the docs of `Outputs::break_` warn of.
+#[test]
+fn autoconfig_pulses_the_break_pin() {
+    let mut pc = Ours::new();
+    autoconfig(&mut pc);
+    let line = pc.port.line();
+    assert!(line.spacings > 0);
+    assert!(line.outputs.is_some_and(|outputs| !outputs.break_));
+}
+
 #[test]
 fn autoconfig_is_not_confused_by_somebody_typing() {
     let mut pc = Ours::new();

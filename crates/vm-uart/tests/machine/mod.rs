@@ -78,6 +78,8 @@ pub(crate) struct Terminal {
     pub(crate) paper: Vec<u8>,
     pub(crate) keyboard: VecDeque<Character>,
     pub(crate) outputs: Option<Outputs>,
+    /// Times that the line went spacing.
+    pub(crate) spacings: usize,
     /// Bytes it takes before it refuses more; `None`: it takes all.
     pub(crate) room: Option<usize>,
 }
@@ -97,6 +99,8 @@ impl Line for Terminal {
     }
 
     fn outputs(&mut self, outputs: Outputs) {
+        let was_spacing = self.outputs.is_some_and(|outputs| outputs.break_);
+        self.spacings += usize::from(outputs.break_ && !was_spacing);
         self.outputs = Some(outputs);
     }
 }
