@@ -96,7 +96,9 @@ mod edge {
     /// An access sends at most one edge, and so does each call from outside that brings input,
     /// time, room or a modem signal. Between calls nothing happens, as the port has no timer. An
     /// access that serves no cause sends no edge unless it makes the line active. So there are no
-    /// more edges once a handler has found IIR at "none" and returned.
+    /// more edges once a handler has found IIR at "none" and returned. The one exception is a
+    /// handler that has served 400 causes without an end: it is told "none" and given an edge, so
+    /// that it returns and begins anew.
     ///
     /// A handler that serves several causes sends edges by its own accesses, and the last of them
     /// may still be latched when it returns. Such a guest takes one more interrupt, finds "none"

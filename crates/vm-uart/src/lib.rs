@@ -75,6 +75,9 @@
 //!   [keeps the time](SerialPort::keep_time) it comes as on the chip, at most four characters
 //!   later.
 //! * Input from a [`Line`] that is asked never overruns.
+//! * An interrupt handler that serves a sender without end would never find IIR at "none", as
+//!   nothing takes time. After 400 passes IIR says so once, and the interrupt comes anew; Linux would
+//!   log "too much work for irq4" after 512.
 //!
 //! # What can be relied on
 //!

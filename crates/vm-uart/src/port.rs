@@ -1,13 +1,16 @@
 //! The chip bound to an interrupt line and to a serial line.
 
 mod input;
+mod passes;
 mod time;
+
+use passes::Passes;
 
 use crate::config::{Config, ReceiveAhead};
 use crate::interrupt::Causes;
 use crate::irq::InterruptLine;
 use crate::line::{Line, ModemInputs, Outputs};
-use crate::registers::{FCR, LSR, MCR, RBR, SCR, THR};
+use crate::registers::{FCR, IIR, LSR, MCR, RBR, SCR, THR};
 use crate::snapshot::{Snapshot, SnapshotError};
 use crate::uart::{Received, Uart};
 
@@ -27,6 +30,8 @@ pub struct SerialPort<I, L> {
     /// New input has to wait for the guest's next access: the receiver was cleared, or the port
     /// restored, for a guest that does not listen by interrupt.
     input_waits: bool,
+    /// Those of the handler that is at work.
+    passes: Passes,
     /// Input was offered that found no room, and the line has not been told of room since.
     room_wanted: bool,
     /// When [`keep_time`](Self::keep_time) was last called, in nanoseconds of its caller's clock.
@@ -52,6 +57,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
             told: Causes::empty(),
             outputs: Outputs::default(),
             input_waits: false,
+            passes: Passes::default(),
             room_wanted: false,
             time_kept_at: None,
             time_is_kept: false,
@@ -85,8 +91,14 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
 
     /// Reads a register and does all that follows, except for moving the interrupt line.
     fn read_unsettled(&mut self, offset: u8, meanwhile: &mut Meanwhile) -> u8 {
+        if offset == IIR && self.passes.are_over(self.uart.pending_interrupt()) {
+            // As if what is pending came right after this answer.
+            meanwhile.low = true;
+            return self.uart.no_interrupt();
+        }
         let value = self.uart.read(offset);
         meanwhile.saw(self.told, self.uart.asserting());
+        self.passes.served |= offset == RBR && !self.uart.divisor_latch_access();
         if offset == RBR && self.uart.config().receive_ahead == ReceiveAhead::TriggerLevel {
             // The guest has served a character, even if new input makes up for it at once.
             meanwhile.served |= self
@@ -164,7 +176,8 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
 
     /// A THR write takes the THRE interrupt away. As transmission takes no time, the interrupt may
     /// be back at once, so the moment without it has to be noted.
-    fn serve_thr_interrupt(&self, meanwhile: &mut Meanwhile) {
+    fn serve_thr_interrupt(&mut self, meanwhile: &mut Meanwhile) {
+        self.passes.served = true;
         meanwhile.saw(self.told, self.told.difference(Causes::TRANSMITTER_EMPTY));
     }
 
@@ -241,6 +254,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         self.pull_input_if_awaited();
         self.tell_outputs();
         self.settle(Meanwhile::default());
+        self.passes = Passes::default();
         self.time_kept_at = None;
         self.time_is_kept = false;
         self.tell_timeout();

@@ -269,12 +269,21 @@ impl Uart {
         if id == InterruptId::TransmitterEmpty {
             self.thr_interrupt = false;
         }
-        id.code()
-            | if self.fifo_enabled {
-                IIR_FIFO_ENABLED
-            } else {
-                0
-            }
+        id.code() | self.fifo_code()
+    }
+
+    /// What IIR reads if nothing is pending.
+    pub(crate) const fn no_interrupt(&self) -> u8 {
+        InterruptId::None.code() | self.fifo_code()
+    }
+
+    /// IIR bits 7 and 6.
+    const fn fifo_code(&self) -> u8 {
+        if self.fifo_enabled {
+            IIR_FIFO_ENABLED
+        } else {
+            0
+        }
     }
 
     /// Writes a register. Writes to LSR, MSR and offsets beyond 7 have no effect. Returns how many

@@ -16,6 +16,7 @@ use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use fastrand::Rng;
+use model::Arrival;
 use pair::{Access, Pair, Script, run};
 use proptest::prelude::*;
 use vm_uart::Config;
@@ -50,6 +51,26 @@ proptest! {
                 pair.apply(&Access::Migrate);
             }
             pair.apply(access);
+        }
+    }
+}
+
+/// Random sequences hardly ever make so many passes in a row.
+#[test]
+fn a_handler_that_finds_no_end_is_answered_alike() {
+    for config in Config::every() {
+        let mut pair = Pair::new(config);
+        for (offset, value) in [(3, 0x03), (2, 0x81), (4, 0x0b), (1, 0x07)] {
+            pair.apply(&Access::Write(offset, value));
+        }
+        for pass in 0..1300_u16 {
+            pair.apply(&Access::Read(2));
+            match pass % 7 {
+                0 => pair.apply(&Access::Offer(vec![Arrival::clean(b'k'); 3])),
+                1 => pair.apply(&Access::Read(0)),
+                2 => pair.apply(&Access::Read(2)),
+                _ => pair.apply(&Access::Write(0, b'x')),
+            }
         }
     }
 }

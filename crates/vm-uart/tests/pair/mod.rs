@@ -54,7 +54,13 @@ pub struct ModelPort {
     gated: bool,
     /// FCR was written by a guest that does not listen: its next access comes before input.
     waits: bool,
+    /// Answers of IIR in a row that named an interrupt, each after RBR or THR had been used.
+    pub passes: u16,
+    pub served: bool,
 }
+
+/// Passes of a handler after which IIR says none once.
+const PASSES: u16 = 400;
 
 impl ModelPort {
     /// Power-on. The model has to know every option: without `..`, a new one does not compile here.
@@ -101,6 +107,8 @@ impl ModelPort {
                 ReceiveGate::UntilInterruptEnabled => true,
             },
             waits: false,
+            passes: 0,
+            served: false,
         }
     }
 
@@ -132,12 +140,29 @@ impl ModelPort {
     }
 
     fn read(&mut self, offset: u8) -> u8 {
+        if offset == 2 && self.passes_are_over() {
+            // The line has been low for a moment.
+            self.chip.edges += u64::from(self.chip.line());
+            return 1 | if self.chip.fifo_on { 0xc0 } else { 0 };
+        }
         let value = self.chip.read(offset);
+        self.served |= offset == 0 && !self.chip.dlab();
         self.pull();
         value
     }
 
+    fn passes_are_over(&mut self) -> bool {
+        self.passes += u16::from(std::mem::take(&mut self.served));
+        let pending = self.chip.interrupt_id() != 1;
+        let over = self.passes > PASSES;
+        if over || !pending {
+            self.passes = 0;
+        }
+        over && pending
+    }
+
     fn write(&mut self, offset: u8, value: u8) {
+        self.served |= offset == 0 && !self.chip.dlab();
         self.chip.write(offset, value);
         match offset {
             2 if !self.listens() => self.waits = true,
@@ -338,6 +363,7 @@ impl Pair {
         self.port = port;
         // The new port counts losses from 0, and rings again for what is pending.
         self.model.chip.lost -= lost;
+        (self.model.passes, self.model.served) = (0, false);
         self.model.chip.was_high = false;
         self.model.chip.watch_line();
     }
