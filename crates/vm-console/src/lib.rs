@@ -127,5 +127,7 @@ pub use console::{Console, ConsoleConfig, PowerControl};
 pub use counters::CounterValues;
 pub use line::{ConsoleLine, INPUT_LIMIT, Input};
 pub use migration::{ConsoleImage, ImageError};
-pub use port::GuestPort;
+#[cfg(feature = "vm-uart")]
+pub use port::ConsolePort;
+pub use port::{ConsoleDevice, GuestPort};
 pub use rate::RateLimit;

@@ -262,7 +262,8 @@ impl ConsoleLine {
         self.output_refused
     }
 
-    fn ring(&self) {
+    /// Wakes the service.
+    pub(crate) fn ring(&self) {
         // The only possible error is a full counter, and that wakes the service just as well.
         let _ = self.bell.write(1);
     }
@@ -270,20 +271,4 @@ impl ConsoleLine {
 
 fn now() -> UnixTime {
     UnixTime::from(SystemTime::now())
-}
-
-#[cfg(feature = "vm-uart")]
-impl vm_uart::Line for ConsoleLine {
-    #[inline]
-    fn transmit(&mut self, bytes: &[u8]) -> usize {
-        Self::transmit(self, bytes)
-    }
-
-    #[inline]
-    fn receive(&mut self) -> Option<vm_uart::Character> {
-        Self::receive(self).map(|input| match input {
-            Input::Byte(byte) => byte.into(),
-            Input::Break => vm_uart::Character::BREAK,
-        })
-    }
 }

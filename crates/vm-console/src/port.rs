@@ -1,51 +1,97 @@
 //! The service's access to the guest's port.
 
-use std::sync::{Mutex, PoisonError};
+mod device;
+#[cfg(feature = "vm-uart")]
+mod uart;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+pub use device::ConsoleDevice;
+#[cfg(feature = "vm-uart")]
+pub use uart::ConsolePort;
 
 use crate::line::ConsoleLine;
+use crate::log::MarkKind;
 
 /// The guest's port, as the service sees it: a lock with a [`ConsoleLine`] behind it.
 ///
-/// With the `vm-uart` feature it is implemented for `Mutex<SerialPort<I, ConsoleLine>>`. For a
-/// device of another kind that looks for input by itself, there is `Mutex<ConsoleLine>`.
+/// | a VMM's port | what the VMM implements |
+/// |---|---|
+/// | `Mutex<SerialPort<I, ConsoleLine>>` ([`ConsolePort`]) | nothing |
+/// | `Mutex<Strided<…>>` around such a port | nothing |
+/// | `Mutex<vm_uart::Serial<T, EV, ConsoleLine>>`, the drop-in (feature `vm-superio`) | nothing |
+/// | `Mutex<ConsoleLine>`, for a device that looks for input by itself | nothing |
+/// | a `Mutex` around a device of the VMM's own | [`ConsoleDevice`] for the device |
+/// | another kind of lock | `GuestPort` for a type of its own around the lock |
 pub trait GuestPort: Send + Sync {
     /// Takes the port's lock, calls `visit` once with the line, passes waiting input on to the
     /// guest, and releases the lock. The service's thread calls it, so nobody may hold the lock for
     /// long.
     fn with_line(&self, visit: &mut dyn FnMut(&mut ConsoleLine));
 
+    /// Resets the device, and then begins a boot in the log. By default there is no device to reset.
+    fn reset(&self) {
+        self.with_line(&mut |line| {
+            line.begin_boot(MarkKind::Reset);
+        });
+    }
+
     /// Sets DCD and DSR to `present`. The service calls it when a session begins or ends, if the
     /// console's [carrier option](crate::ConsoleConfig::carrier) is on. Without effect by default.
     fn set_carrier(&self, present: bool) {
         let _ = present;
     }
-}
 
-impl GuestPort for Mutex<ConsoleLine> {
-    fn with_line(&self, visit: &mut dyn FnMut(&mut ConsoleLine)) {
-        // After a panic elsewhere the line is still usable, because each of its methods leaves it
-        // whole.
-        visit(&mut self.lock().unwrap_or_else(PoisonError::into_inner));
+    /// Keeps the time of the device: see [`ConsoleDevice::keep_time`]. By default none is needed.
+    fn keep_time(&self, now: Duration) -> Option<Duration> {
+        let _ = now;
+        None
     }
 }
 
-#[cfg(feature = "vm-uart")]
-impl<I: vm_uart::InterruptLine + Send> GuestPort for Mutex<vm_uart::SerialPort<I, ConsoleLine>> {
+/// Any [`ConsoleDevice`] behind a `Mutex`.
+impl<D: ConsoleDevice + ?Sized> GuestPort for Mutex<D> {
     fn with_line(&self, visit: &mut dyn FnMut(&mut ConsoleLine)) {
-        let mut port = self.lock().unwrap_or_else(PoisonError::into_inner);
-        visit(port.line_mut());
-        if port.line().input_waiting() > 0 || port.line_mut().takes_output_again() {
-            port.pump();
-        }
+        let mut device = locked(self);
+        visit(device.line());
+        device.visited();
     }
 
-    /// Sets DCD and DSR to `present`. CTS stays active.
+    fn reset(&self) {
+        locked(self).reset();
+    }
+
     fn set_carrier(&self, present: bool) {
-        let mut port = self.lock().unwrap_or_else(PoisonError::into_inner);
-        port.set_modem_inputs(vm_uart::ModemInputs {
-            dcd: present,
-            dsr: present,
-            ..Default::default()
-        });
+        locked(self).set_carrier(present);
     }
+
+    fn keep_time(&self, now: Duration) -> Option<Duration> {
+        locked(self).keep_time(now)
+    }
+}
+
+/// A port that is shared already, such as an `Arc<Mutex<dyn ConsoleDevice>>`.
+impl<P: GuestPort + ?Sized> GuestPort for Arc<P> {
+    fn with_line(&self, visit: &mut dyn FnMut(&mut ConsoleLine)) {
+        (**self).with_line(visit);
+    }
+
+    fn reset(&self) {
+        (**self).reset();
+    }
+
+    fn set_carrier(&self, present: bool) {
+        (**self).set_carrier(present);
+    }
+
+    fn keep_time(&self, now: Duration) -> Option<Duration> {
+        (**self).keep_time(now)
+    }
+}
+
+/// After a panic elsewhere a device is still usable, because each method of line and port leaves it
+/// whole.
+fn locked<D: ?Sized>(device: &Mutex<D>) -> MutexGuard<'_, D> {
+    device.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -34,23 +34,32 @@ impl InterruptLine for () {
     fn deassert(&mut self) {}
 }
 
-impl<I: InterruptLine + ?Sized> InterruptLine for &mut I {
-    fn assert(&mut self) {
-        (**self).assert();
-    }
+/// Passes all on to the line behind a pointer, its own `pulse` and `next_cause` included.
+macro_rules! behind_a_pointer {
+    ($pointer:ty) => {
+        impl<I: InterruptLine + ?Sized> InterruptLine for $pointer {
+            fn assert(&mut self) {
+                (**self).assert();
+            }
 
-    fn deassert(&mut self) {
-        (**self).deassert();
-    }
+            fn deassert(&mut self) {
+                (**self).deassert();
+            }
 
-    fn pulse(&mut self) {
-        (**self).pulse();
-    }
+            fn pulse(&mut self) {
+                (**self).pulse();
+            }
 
-    fn next_cause(&mut self) {
-        (**self).next_cause();
-    }
+            fn next_cause(&mut self) {
+                (**self).next_cause();
+            }
+        }
+    };
 }
+
+behind_a_pointer!(&mut I);
+#[cfg(feature = "std")]
+behind_a_pointer!(std::boxed::Box<I>);
 
 #[cfg(feature = "vm-superio")]
 pub use edge::EdgeLine;

@@ -67,32 +67,41 @@ impl Line for () {
     }
 }
 
-impl<L: Line + ?Sized> Line for &mut L {
-    #[inline]
-    fn transmit(&mut self, bytes: &[u8]) -> usize {
-        (**self).transmit(bytes)
-    }
+/// Passes all on to the line behind a pointer.
+macro_rules! behind_a_pointer {
+    ($pointer:ty) => {
+        impl<L: Line + ?Sized> Line for $pointer {
+            #[inline]
+            fn transmit(&mut self, bytes: &[u8]) -> usize {
+                (**self).transmit(bytes)
+            }
 
-    #[inline]
-    fn receive(&mut self) -> Option<Character> {
-        (**self).receive()
-    }
+            #[inline]
+            fn receive(&mut self) -> Option<Character> {
+                (**self).receive()
+            }
 
-    #[inline]
-    fn room_again(&mut self) {
-        (**self).room_again();
-    }
+            #[inline]
+            fn room_again(&mut self) {
+                (**self).room_again();
+            }
 
-    #[inline]
-    fn timeout_started(&mut self) {
-        (**self).timeout_started();
-    }
+            #[inline]
+            fn timeout_started(&mut self) {
+                (**self).timeout_started();
+            }
 
-    #[inline]
-    fn outputs(&mut self, outputs: Outputs) {
-        (**self).outputs(outputs);
-    }
+            #[inline]
+            fn outputs(&mut self, outputs: Outputs) {
+                (**self).outputs(outputs);
+            }
+        }
+    };
 }
+
+behind_a_pointer!(&mut L);
+#[cfg(feature = "std")]
+behind_a_pointer!(std::boxed::Box<L>);
 
 /// The chip's outputs as the outside sees them: in loopback all are inactive (section 8.8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -444,3 +444,25 @@ proptest! {
         prop_assert_eq!(read, keys);
     }
 }
+
+/// What is not known before the VMM runs is chosen then: any line, any interrupt.
+#[test]
+fn boxed_lines_work_as_those_inside() {
+    let mut machine = Ours::new();
+    let pin = machine.pin.clone();
+    let lines: (Box<dyn InterruptLine>, Box<dyn Line>) = (Box::new(pin.clone()), Box::new(()));
+    let mut port = SerialPort::new(lines.0, lines.1);
+    port.write(MCR, 0x08);
+    port.write(IER, 0x02);
+    assert!(pin.is_high());
+    let edges = pin.edges();
+    port.write(THR, b'x');
+    assert_eq!(pin.edges(), edges + 1, "a pulse arrives as one");
+    port.read(IIR);
+    assert!(!pin.is_high());
+
+    let line: &mut dyn Line = machine.port.line_mut();
+    let mut port = SerialPort::new((), line);
+    port.write(THR, b'x');
+    assert_eq!(machine.printed(), b"x");
+}

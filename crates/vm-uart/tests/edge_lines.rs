@@ -169,6 +169,19 @@ impl Guest {
         assert!(!self.input.deliver(), "an interrupt storm");
     }
 
+    /// Lets the time of characters below the trigger level run out, and returns how often.
+    fn wait_for_timeouts(&mut self) -> u64 {
+        let mut waits = 0;
+        while let Some(nanoseconds) = self.port.until_timeout()
+            && waits < PATIENCE
+        {
+            waits += 1;
+            self.port.advance(nanoseconds);
+            self.settle();
+        }
+        waits
+    }
+
     /// Takes interrupts until the controller has none left, at most `limit`.
     fn run(&mut self, limit: u64) {
         for _ in 0..limit {
@@ -308,15 +321,7 @@ fn settles(mut guest: Guest, script: &[Event]) -> Result<(), TestCaseError> {
     }
     guest.port.pump();
     guest.settle();
-    // Characters below the trigger level are announced when their time is up.
-    for _ in 0..PATIENCE {
-        let Some(nanoseconds) = guest.port.until_timeout() else {
-            break;
-        };
-        moved += 1;
-        guest.port.advance(nanoseconds);
-        guest.settle();
-    }
+    moved += guest.wait_for_timeouts();
     prop_assert_eq!(guest.port.until_timeout(), None, "a timeout never comes");
 
     // Printk bytes go past the queue; the queue's own bytes keep their order.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use machine::{Bell, DLL, FCR, IER, IIR, LCR, LSR, MCR, MSR, RBR, SCR, THR};
 use vm_uart::bus::{Width, pio};
 use vm_uart::serial::{Error, NoEvents, SerialEvents};
-use vm_uart::{Character, CharacterTimeout, Config, ModemInputs, Received, Serial};
+use vm_uart::{Character, CharacterTimeout, Config, Line, ModemInputs, Outputs, Received, Serial};
 
 /// Counts how often the VMM was told that it may read its input again.
 #[derive(Clone, Default)]
@@ -224,4 +224,65 @@ fn what_the_trigger_refuses_is_counted() {
         serial.set_modem_inputs(inputs),
         Err(Error::Trigger("full"))
     ));
+}
+
+/// Paper and keyboard that a writer could not be.
+#[derive(Default)]
+struct Teletype {
+    paper: Vec<u8>,
+    room: usize,
+    keys: Vec<u8>,
+    outputs: Option<Outputs>,
+}
+
+impl io::Write for Teletype {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Line for Teletype {
+    fn transmit(&mut self, bytes: &[u8]) -> usize {
+        let taken = self.room.min(bytes.len());
+        self.room -= taken;
+        self.paper.extend(&bytes[..taken]);
+        taken
+    }
+    fn receive(&mut self) -> Option<Character> {
+        self.keys.pop().map(Character::from)
+    }
+    fn outputs(&mut self, outputs: Outputs) {
+        self.outputs = Some(outputs);
+    }
+}
+
+#[test]
+fn a_writer_that_is_a_line_is_used_as_one() {
+    let mut serial = Serial::new(Bell::default(), Teletype::default());
+    serial.write(THR, b'.').unwrap();
+    serial.use_line();
+    assert!(serial.writer().outputs.is_some_and(|outputs| outputs.out2));
+
+    serial.writer_mut().room = 2;
+    serial.write(FCR, 0x01).unwrap();
+    serial.write_string(THR, b"abc").unwrap();
+    assert_eq!(
+        (serial.read(LSR), &serial.writer().paper[..]),
+        (0, &b"ab"[..])
+    );
+    serial.writer_mut().room = 9;
+    serial.pump().unwrap();
+    assert_eq!(
+        (serial.read(LSR), &serial.writer().paper[..]),
+        (0x60, &b"abc"[..])
+    );
+
+    serial.enqueue_raw_bytes(b"1").unwrap();
+    serial.writer_mut().keys = b"32".to_vec();
+    assert_eq!([(); 3].map(|()| serial.read(RBR)), *b"123");
+    serial.write(MCR, 0x01).unwrap();
+    assert!(serial.writer().outputs.is_some_and(|outputs| outputs.dtr));
 }

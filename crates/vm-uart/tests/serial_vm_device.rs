@@ -9,8 +9,8 @@ use machine::{LCR, LSR, MSR, SCR, THR, Terminal};
 use vm_device::bus::{MmioAddress, MmioRange, PioAddress, PioRange};
 use vm_device::device_manager::{IoManager, MmioManager, PioManager};
 use vm_uart::SerialPort;
+use vm_uart::bus::mmio::Strided;
 use vm_uart::bus::mmio::{Mmio, Stride};
-use vm_uart::bus::vm_device::Strided;
 
 const COM1: u16 = 0x3f8;
 

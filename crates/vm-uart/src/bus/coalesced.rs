@@ -89,7 +89,7 @@ use std::time::Duration;
 use kvm_ioctls::{Cap, IoEventAddress, VcpuFd, VmFd};
 use vmm_sys_util::timerfd::TimerFd;
 
-use crate::{InterruptLine, Line, SerialPort};
+use crate::bus::Registers;
 
 /// The longest time that a byte stays in the ring of an open zone, as long as the timer is served.
 pub const TICK: Duration = Duration::from_millis(5);
@@ -116,7 +116,7 @@ pub trait DataRegister: Send + Sync {
     fn write_data(&self, bytes: &[u8]);
 }
 
-impl<I: InterruptLine + Send, L: Line + Send> DataRegister for Mutex<SerialPort<I, L>> {
+impl<R: Registers + Send> DataRegister for Mutex<R> {
     fn write_data(&self, bytes: &[u8]) {
         self.lock()
             .unwrap_or_else(PoisonError::into_inner)

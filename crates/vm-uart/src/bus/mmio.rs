@@ -103,3 +103,57 @@ impl Mmio {
         aligned.then_some((offset / stride) as u8)
     }
 }
+
+/// A port with its place on the memory bus: registers at a distance of 1, 2, 4 or 8 bytes.
+///
+/// ```
+/// use vm_uart::bus::mmio::{Mmio, Stride, Strided};
+/// use vm_uart::SerialPort;
+///
+/// let mut device = Strided {
+///     registers: SerialPort::new((), ()),
+///     window: Mmio::new(Stride::Four),
+/// };
+/// device.write_window(7 * 4, &[0x5a]);
+/// let mut data = [0; 4];
+/// device.read_window(7 * 4, &mut data);
+/// assert_eq!(data, [0x5a, 0, 0, 0]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Strided<R> {
+    /// The port.
+    pub registers: R,
+    /// How its registers lie.
+    pub window: Mmio,
+}
+
+impl<R: Registers> Strided<R> {
+    /// The guest reads `data.len()` bytes at `offset` from the start of the window.
+    pub fn read_window(&mut self, offset: u64, data: &mut [u8]) {
+        self.window.read(&mut self.registers, offset, data);
+    }
+
+    /// The guest writes `data` at `offset` from the start of the window.
+    pub fn write_window(&mut self, offset: u64, data: &[u8]) {
+        self.window.write(&mut self.registers, offset, data);
+    }
+}
+
+/// The registers by their numbers, wherever they lie.
+impl<R: Registers> Registers for Strided<R> {
+    fn read(&mut self, offset: u8) -> u8 {
+        self.registers.read(offset)
+    }
+
+    fn write(&mut self, offset: u8, value: u8) {
+        self.registers.write(offset, value);
+    }
+
+    fn read_string(&mut self, offset: u8, data: &mut [u8]) {
+        self.registers.read_string(offset, data);
+    }
+
+    fn write_string(&mut self, offset: u8, data: &[u8]) {
+        self.registers.write_string(offset, data);
+    }
+}

@@ -23,6 +23,7 @@
 use vm_device::bus::{MmioAddress, MmioAddressOffset, PioAddress, PioAddressOffset};
 use vm_device::{MutDeviceMmio, MutDevicePio};
 
+pub use super::mmio::Strided;
 use super::mmio::{Mmio, Stride};
 use super::{Registers, Width, pio};
 use crate::irq::InterruptLine;
@@ -58,21 +59,12 @@ bus_device!(SerialPort<I, L>, I: InterruptLine, L: Line);
 #[cfg(feature = "vm-superio")]
 bus_device!(crate::Serial<T, EV, W>, T: crate::Trigger, EV: crate::serial::SerialEvents, W: std::io::Write);
 
-/// A port whose registers lie at a distance of 1, 2, 4 or 8 bytes on the memory bus.
-#[derive(Debug)]
-pub struct Strided<R> {
-    /// The port.
-    pub registers: R,
-    /// How its registers lie.
-    pub window: Mmio,
-}
-
 impl<R: Registers> MutDeviceMmio for Strided<R> {
     fn mmio_read(&mut self, _base: MmioAddress, offset: MmioAddressOffset, data: &mut [u8]) {
-        self.window.read(&mut self.registers, offset, data);
+        self.read_window(offset, data);
     }
 
     fn mmio_write(&mut self, _base: MmioAddress, offset: MmioAddressOffset, data: &[u8]) {
-        self.window.write(&mut self.registers, offset, data);
+        self.write_window(offset, data);
     }
 }

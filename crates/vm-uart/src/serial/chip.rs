@@ -9,7 +9,7 @@ use vm_superio::serial::{Error, SerialEvents};
 use super::Serial;
 use crate::bus::Registers;
 use crate::fifo::Character;
-use crate::line::ModemInputs;
+use crate::line::{Line, ModemInputs};
 use crate::registers::Mcr;
 use crate::snapshot::Snapshot;
 use crate::uart::{Received, Uart};
@@ -89,6 +89,16 @@ impl<T: Trigger, EV: SerialEvents, W: Write> Serial<T, EV, W> {
     pub fn advance(&mut self, nanoseconds: u64) -> Result<(), Error<T::E>> {
         self.port.advance(nanoseconds);
         self.triggered()
+    }
+
+    /// Brings writer and chip together again: [`SerialPort::pump`](crate::SerialPort::pump).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Trigger`] or [`Error::IOError`].
+    pub fn pump(&mut self) -> Result<(), Error<T::E>> {
+        self.port.pump();
+        self.outcome()
     }
 
     /// Master reset, to the values after power-on. Input that waits in front of the FIFO goes on
@@ -172,6 +182,20 @@ impl<T: Trigger, EV: SerialEvents, W: Write> Serial<T, EV, W> {
     /// How many edges the trigger has refused with an error.
     pub const fn trigger_failures(&self) -> u64 {
         self.port.interrupt().failures()
+    }
+}
+
+/// For a writer that is a [`Line`] as well, such as the console line of the `vm-console` crate.
+impl<T: Trigger, EV: SerialEvents, W: Write + Line> Serial<T, EV, W> {
+    /// Uses the writer as a [`Line`] from now on: it takes output as strings and may refuse some, is
+    /// asked for input behind that of [`enqueue_raw_bytes`](Self::enqueue_raw_bytes), and is told the
+    /// outputs. Call [`pump`](Self::pump) when it has new input or takes output again.
+    ///
+    /// A VMM so keeps the drop-in's calls, triggers and states, and gives up a queue and a buffer
+    /// of its own.
+    pub fn use_line(&mut self) {
+        let outputs = self.uart().outputs();
+        self.port.line_mut().use_line(outputs);
     }
 }
 

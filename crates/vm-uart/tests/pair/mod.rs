@@ -45,6 +45,7 @@ static CONFIGS: LazyLock<Vec<Config>> = LazyLock::new(|| Config::every().collect
 
 /// The model chip with the host's side of the port: what waits outside, and when it enters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[allow(clippy::struct_excessive_bools)] // independent conditions
 pub struct ModelPort {
     pub chip: Model,
     pub host: VecDeque<Arrival>,
