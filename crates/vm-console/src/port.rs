@@ -48,6 +48,17 @@ pub trait GuestPort: Send + Sync {
         let _ = now;
         None
     }
+
+    /// [`with_line`](Self::with_line), and then [`keep_time`](Self::keep_time), as input may have
+    /// started a timeout. A `Mutex` is locked once for both.
+    fn with_line_at(
+        &self,
+        now: Duration,
+        visit: &mut dyn FnMut(&mut ConsoleLine),
+    ) -> Option<Duration> {
+        self.with_line(visit);
+        self.keep_time(now)
+    }
 }
 
 /// Any [`ConsoleDevice`] behind a `Mutex`.
@@ -69,6 +80,17 @@ impl<D: ConsoleDevice + ?Sized> GuestPort for Mutex<D> {
     fn keep_time(&self, now: Duration) -> Option<Duration> {
         locked(self).keep_time(now)
     }
+
+    fn with_line_at(
+        &self,
+        now: Duration,
+        visit: &mut dyn FnMut(&mut ConsoleLine),
+    ) -> Option<Duration> {
+        let mut device = locked(self);
+        visit(device.line());
+        device.visited();
+        device.keep_time(now)
+    }
 }
 
 /// A port that is shared already, such as an `Arc<Mutex<dyn ConsoleDevice>>`.
@@ -87,6 +109,14 @@ impl<P: GuestPort + ?Sized> GuestPort for Arc<P> {
 
     fn keep_time(&self, now: Duration) -> Option<Duration> {
         (**self).keep_time(now)
+    }
+
+    fn with_line_at(
+        &self,
+        now: Duration,
+        visit: &mut dyn FnMut(&mut ConsoleLine),
+    ) -> Option<Duration> {
+        (**self).with_line_at(now, visit)
     }
 }
 

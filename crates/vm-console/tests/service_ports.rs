@@ -212,8 +212,8 @@ fn the_time_of_the_character_timeout_is_kept_through_the_lock() {
     let port: Arc<dyn GuestPort> = Arc::new(Arc::clone(&device));
     let now = PATIENCE;
     assert_eq!(port.keep_time(now), None);
-    port.with_line(&mut |line| assert_eq!(line.type_bytes(b"k"), 1));
-    let wait = port.keep_time(now).unwrap();
+    let wait = port.with_line_at(now, &mut |line| assert_eq!(line.type_bytes(b"k"), 1));
+    let wait = wait.unwrap();
     assert_eq!(wait.as_micros(), 347);
     assert_eq!(device.lock().unwrap().read(IIR), 0xc1);
     assert_eq!(port.keep_time(now + wait), None);

@@ -167,7 +167,7 @@ pub enum CharacterTimeout {
     /// After four character times, by the programmed format and divisor, without an arrival or a
     /// read. The owner's event loop keeps the time with
     /// [`SerialPort::keep_time`](crate::SerialPort::keep_time), which needs a timer only while a
-    /// timeout counts.
+    /// timeout counts. Without that, a character below the trigger level is never announced.
     FourCharacters,
 }
 
