@@ -23,6 +23,11 @@ impl Counter {
     }
 }
 
+/// What the names of counters by reason begin with in images. [`EndReason::NAMES`] and
+/// [`Refused::NAMES`] follow, so those must not change.
+const ENDED: &str = "ended.";
+const REFUSED: &str = "refused.";
+
 macro_rules! counters {
     ($($(#[$doc:meta])+ $field:ident: $label:literal,)+) => {
         /// A console's live counters.
@@ -65,14 +70,28 @@ macro_rules! counters {
         }
 
         impl CounterValues {
-            /// Takes the values in the order of [`iter`](Self::iter); missing ones are 0.
-            pub(crate) fn from_values(values: impl Iterator<Item = u64>) -> Self {
-                let mut values = values.fuse();
-                let mut next = || values.next().unwrap_or(0);
-                Self {
-                    $($field: next(),)+
-                    ended: std::array::from_fn(|_| next()),
-                    refused: std::array::from_fn(|_| next()),
+            /// Every counter, with the name that it keeps in images.
+            pub(crate) fn by_name(&self) -> Vec<(String, u64)> {
+                let fields = [$((stringify!($field), self.$field)),+].map(|(name, value)| (name.to_owned(), value));
+                let ended = EndReason::NAMES.iter().zip(self.ended).map(|(why, n)| (format!("{ENDED}{why}"), n));
+                let refused = Refused::NAMES.iter().zip(self.refused).map(|(why, n)| (format!("{REFUSED}{why}"), n));
+                fields.into_iter().chain(ended).chain(refused).collect()
+            }
+
+            /// Sets the counter that [`by_name`](Self::by_name) gives this name, if there is one.
+            pub(crate) fn set_by_name(&mut self, name: &str, value: u64) {
+                let counter = match name {
+                    $(stringify!($field) => Some(&mut self.$field),)+
+                    name => if let Some(why) = name.strip_prefix(ENDED) {
+                        EndReason::NAMES.iter().position(|known| *known == why).map(|index| &mut self.ended[index])
+                    } else if let Some(why) = name.strip_prefix(REFUSED) {
+                        Refused::NAMES.iter().position(|known| *known == why).map(|index| &mut self.refused[index])
+                    } else {
+                        None
+                    },
+                };
+                if let Some(counter) = counter {
+                    *counter = value;
                 }
             }
 
@@ -116,14 +135,15 @@ counters! {
     guarded: "replayed query bytes taken out",
     /// Times a client had to wait for its rate limit.
     throttled: "waits for the rate limit",
-    /// Input bytes accepted from holders. A BREAK is not among them.
+    /// Input bytes accepted: from holders, or [typed](crate::ConsoleLine::type_bytes) by the owner.
+    /// BREAKs are not among them.
     input: "input bytes accepted",
     /// Input characters that the guest's port has taken, BREAKs included.
     input_taken: "input characters taken by the port",
-    /// Input characters dropped because their session ended before the guest took them, or because
-    /// they arrived after a limit.
+    /// Input characters dropped because their session ended before the guest took them, because
+    /// they arrived after a limit of the session, or because they did not move with the guest.
     input_discarded: "input characters discarded",
-    /// BREAKs accepted from holders.
+    /// BREAKs accepted: from holders, or [typed](crate::ConsoleLine::type_break) by the owner.
     breaks: "BREAKs sent",
     /// Times lossless mode held the guest's output.
     output_holds: "times output was held",
@@ -140,6 +160,33 @@ counters! {
     audit_lost: "audit events lost",
     /// Times this console's doorbell woke the service.
     wakeups: "wakeups by the guest",
+}
+
+impl CounterValues {
+    /// Input characters, BREAKs included, that were accepted and wait for the guest's port: in the
+    /// line, or in the service. Exactly `input + breaks - input_taken - input_discarded`.
+    #[must_use]
+    pub fn input_waiting(&self) -> u64 {
+        self.accepted()
+            .saturating_sub(self.input_taken)
+            .saturating_sub(self.input_discarded)
+    }
+
+    /// The same, with all input counted as discarded that was not taken and is not among those
+    /// `waiting` characters.
+    pub(crate) fn with_input_waiting(self, waiting: u64) -> Self {
+        Self {
+            input_discarded: self
+                .accepted()
+                .saturating_sub(self.input_taken)
+                .saturating_sub(waiting),
+            ..self
+        }
+    }
+
+    fn accepted(&self) -> u64 {
+        self.input.saturating_add(self.breaks)
+    }
 }
 
 impl fmt::Display for CounterValues {

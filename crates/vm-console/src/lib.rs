@@ -78,6 +78,7 @@
 //! | output to a client | it is overwritten first | [`gaps`]; [`output_lost`], [`observed_lost`] |
 //! | output to all clients | the log has no room for it | [`overwritten`]; each log read's start |
 //! | input | its session is ended, or the next begins, before it is taken | [`input_discarded`] |
+//! | input | it does not fit into the line when the console [moves](ConsoleImage) | [`input_discarded`] |
 //! | sequences that make a terminal type | they are replayed | [`guarded`]; the log keeps them |
 //! | audit events | nobody receives them, or a console exceeds its share | [`audit_lost`] |
 //!

@@ -138,18 +138,32 @@ impl ConsoleLine {
         Some(next)
     }
 
-    /// Queues typed bytes for the guest, as far as there is [room](Self::input_room). Returns how
-    /// many were queued.
+    /// Types for the guest, as far as there is [room](Self::input_room). Returns how many bytes
+    /// were accepted.
     pub fn type_bytes(&mut self, bytes: &[u8]) -> usize {
+        let accepted = self.queue_bytes(bytes);
+        self.counters.input.add(accepted as u64);
+        accepted
+    }
+
+    /// Sends the guest a break condition, and marks it in the log. Returns `false`, with no effect,
+    /// if there is no room.
+    pub fn type_break(&mut self) -> bool {
+        let accepted = self.queue_break();
+        self.counters.breaks.add(u64::from(accepted));
+        accepted
+    }
+
+    /// Queues bytes that are counted already, as far as there is room. Returns how many.
+    pub(crate) fn queue_bytes(&mut self, bytes: &[u8]) -> usize {
         let fitting = bytes.len().min(self.input_room());
         self.input
             .extend(bytes[..fitting].iter().map(|byte| Input::Byte(*byte)));
         fitting
     }
 
-    /// Queues a break condition, and marks it in the log. Returns `false`, with no effect, if there
-    /// is no room.
-    pub fn type_break(&mut self) -> bool {
+    /// Queues a break condition that is counted already, if there is room.
+    pub(crate) fn queue_break(&mut self) -> bool {
         let fits = self.input_room() > 0;
         if fits {
             self.input.push_back(Input::Break);
@@ -218,6 +232,17 @@ impl ConsoleLine {
 
     pub(crate) fn export_log(&self) -> LogImage {
         self.writer.export()
+    }
+
+    /// The input that waits, oldest first.
+    pub(crate) fn waiting(&self) -> Vec<Input> {
+        self.input.iter().copied().collect()
+    }
+
+    /// Goes on where another host's line stopped: with this input, and with the machine on or off.
+    pub(crate) fn go_on_with(&mut self, input: &[Input], powered: bool) {
+        self.input = input.iter().copied().collect();
+        self.power.on = powered;
     }
 
     /// See [`LogWriter::arm`].

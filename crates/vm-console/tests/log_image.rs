@@ -1,10 +1,12 @@
 //! A log is exported, and restored into a log of other sizes.
 
+mod check_sum;
 mod numbered;
 
 use std::sync::Barrier;
 use std::thread;
 
+use check_sum::fnv;
 use numbered::{byte_at, bytes_at};
 use proptest::prelude::*;
 use vm_console::{
@@ -145,13 +147,6 @@ proptest! {
             let _ = (log.marks(), log.boots(), log.read_at(0, 10_000), writer.export().to_bytes());
         }
     }
-}
-
-/// FNV-1a, as the format has it.
-fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, &byte| {
-        (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 fn sample() -> Vec<u8> {

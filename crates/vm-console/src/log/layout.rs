@@ -194,7 +194,7 @@ pub(super) const MAX_OFFSET: u64 = 1 << 62;
 pub(super) const MAX_EPOCH: u64 = 1 << 56;
 
 /// FNV-1a, 64 bits: enough to tell a damaged header from a whole one.
-pub(super) fn check_sum(bytes: &[u8]) -> u64 {
+pub(crate) fn check_sum(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, &byte| {
         (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })

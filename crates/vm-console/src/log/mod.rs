@@ -166,6 +166,7 @@ pub use error::LogError;
 pub use excerpt::Excerpt;
 pub use id::LogId;
 pub use image::LogImage;
+pub(crate) use layout::check_sum;
 pub use marks::{Mark, MarkKind};
 pub use reader::{Accounting, Boot, BootLog};
 pub use start::{Fit, Located, Start};

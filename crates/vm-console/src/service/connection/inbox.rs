@@ -56,8 +56,8 @@ impl Inbox {
     pub(in crate::service) fn pass_on(&mut self, line: &mut ConsoleLine) {
         while let Some(input) = self.typed.front() {
             let fits = match input {
-                Input::Byte(byte) => line.type_bytes(&[*byte]) == 1,
-                Input::Break => line.type_break(),
+                Input::Byte(byte) => line.queue_bytes(&[*byte]) == 1,
+                Input::Break => line.queue_break(),
             };
             if !fits {
                 line.want_room();

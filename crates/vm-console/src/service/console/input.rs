@@ -201,15 +201,15 @@ impl ServedConsole {
             return true;
         }
         let counters = &self.console.counters;
+        counters.input.add(bytes.len() as u64);
         if !self.session.input(turn.now(), lease) {
             counters.input_discarded.add(bytes.len() as u64);
             return false;
         }
-        counters.input.add(bytes.len() as u64);
         let mut taken = 0;
         if connection.inbox.is_empty() && self.carrier.lets_input_in() {
             taken = self.port.line(|line| {
-                let taken = line.type_bytes(bytes);
+                let taken = line.queue_bytes(bytes);
                 if taken < bytes.len() {
                     line.want_room();
                 }
