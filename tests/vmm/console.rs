@@ -14,9 +14,7 @@ use vm_console::transport::Listener;
 use vm_console::transport::stdio::FdClient;
 use vm_console::transport::terminal::{Terminal, TerminalRestorer};
 use vm_console::transport::unix::UnixSocket;
-use vm_console::{
-    BootLog, Console as Parts, ConsoleConfig, ConsoleLine, GuestPort, LogConfig, MarkKind,
-};
+use vm_console::{BootLog, Console as Parts, ConsoleConfig, ConsoleLine, GuestPort, LogConfig};
 
 use crate::arguments::Arguments;
 use crate::event::Event;
@@ -83,9 +81,8 @@ impl Console {
             Some(path) => BootLog::open_or_create_file(path, config),
         }
         .map_err(|e| refusal::log(file, &e))?;
-        let (mut line, console) =
+        let (line, console) =
             Parts::new(ConsoleConfig::named("vmm"), writer).map_err(|e| format!("console: {e}"))?;
-        line.begin_boot(MarkKind::PowerOn);
         Ok((line, Prepared { console }))
     }
 }

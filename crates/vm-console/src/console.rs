@@ -3,13 +3,13 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 use crate::counters::{CounterValues, Counters};
 use crate::line::ConsoleLine;
-use crate::log::{BootLog, GapPolicy, LogWriter, Start};
+use crate::log::{BootLog, GapPolicy, LogWriter, MarkKind, Start};
 use crate::rate::RateLimit;
 use crate::serving::Serving;
 use crate::session::{Authorizer, Everyone, SessionPolicy, printable};
@@ -34,7 +34,7 @@ const NAME_LIMIT: usize = 255;
 /// The rules of one console.
 ///
 /// ```
-/// use std::time::Duration;
+/// use std::time::{Duration, SystemTime};
 /// use vm_console::ConsoleConfig;
 ///
 /// let mut config = ConsoleConfig::named("vm-7");
@@ -97,6 +97,10 @@ pub struct ConsoleConfig {
     /// How long a client may take to read the rest of its output after its session has ended.
     /// Default: 5 s.
     pub linger: Duration,
+    /// The machine is off when the console is made. Its first boot then begins with
+    /// [`power_on`](crate::service::ConsoleHandle::power_on), and nobody has a session before.
+    /// Default: no, so it is on, and its first boot begins when the console is made.
+    pub starts_off: bool,
 }
 
 impl ConsoleConfig {
@@ -125,6 +129,7 @@ impl ConsoleConfig {
             carrier: false,
             line_times: false,
             linger: Duration::from_secs(5),
+            starts_off: false,
         }
     }
 }
@@ -163,11 +168,27 @@ pub struct Console {
 impl Console {
     /// Makes a console on the log of `writer`, and the line to put into the guest's port.
     ///
+    /// A boot begins in the log, since a machine starts with its console: the next one in a log that
+    /// an earlier VMM has left, else the first. If the machine is still off, say so in
+    /// [`starts_off`](ConsoleConfig::starts_off). Begin each later boot with
+    /// [`reset`](crate::service::ConsoleHandle::reset) or
+    /// [`power_on`](crate::service::ConsoleHandle::power_on).
+    ///
     /// # Errors
     /// The doorbell's eventfd cannot be made, since no descriptor is left (`EMFILE`, `ENFILE`).
-    pub fn new(
+    pub fn new(config: ConsoleConfig, mut writer: LogWriter) -> io::Result<(ConsoleLine, Self)> {
+        let powered = !config.starts_off;
+        if powered {
+            writer.begin_boot(MarkKind::PowerOn, SystemTime::now().into());
+        }
+        Self::assemble(config, writer, powered)
+    }
+
+    /// A console on the log as it is.
+    pub(crate) fn assemble(
         mut config: ConsoleConfig,
         mut writer: LogWriter,
+        powered: bool,
     ) -> io::Result<(ConsoleLine, Self)> {
         // The field is public, so the name may not have come through `named`.
         config.name = printable(&config.name, NAME_LIMIT);
@@ -180,6 +201,7 @@ impl Console {
             Arc::clone(&bell),
             Arc::clone(&counters),
             config.line_times,
+            powered,
         );
         Ok((
             line,

@@ -40,6 +40,7 @@ impl Shared {
             Arc::clone(&bell),
             Arc::new(Counters::default()),
             false,
+            true,
         );
         loom::sync::Arc::new(Self {
             line: Mutex::new(line),

@@ -72,6 +72,7 @@ impl ConsoleLine {
         bell: Arc<EventFd>,
         counters: Arc<Counters>,
         line_times: bool,
+        powered: bool,
     ) -> Self {
         Self {
             writer,
@@ -82,7 +83,10 @@ impl ConsoleLine {
             output_refused: false,
             retry_output: false,
             line_times,
-            power: Power::default(),
+            power: Power {
+                on: powered,
+                times_off: 0,
+            },
             counters,
         }
     }
@@ -190,12 +194,12 @@ impl ConsoleLine {
         self.writer.head()
     }
 
-    /// Begins a new boot in the log, because a machine started, was reset or rebooted itself.
-    /// Returns the number of the new boot, which is the boot count (epoch) from now on.
+    /// Begins a new boot in the log, because the machine was reset or rebooted itself. Returns the
+    /// number of the new boot, which is the boot count (epoch) from now on.
     ///
     /// Call it under the port's lock, after the last output of the old boot and before the first of
-    /// the new one. The service tells the clients. [`set_power`](Self::set_power) begins a boot by
-    /// itself.
+    /// the new one. The service tells the clients. The first boot begins by itself when the console
+    /// is made, and a later one with [`set_power`](Self::set_power).
     pub fn begin_boot(&mut self, kind: MarkKind) -> u64 {
         let epoch = self.writer.begin_boot(kind, now());
         self.ring();
@@ -239,10 +243,9 @@ impl ConsoleLine {
         self.input.iter().copied().collect()
     }
 
-    /// Goes on where another host's line stopped: with this input, and with the machine on or off.
-    pub(crate) fn go_on_with(&mut self, input: &[Input], powered: bool) {
+    /// Takes over the input that waited in another host's line.
+    pub(crate) fn restore_input(&mut self, input: &[Input]) {
         self.input = input.iter().copied().collect();
-        self.power.on = powered;
     }
 
     /// See [`LogWriter::arm`].

@@ -445,7 +445,7 @@ fn a_restarted_service_goes_on_where_the_old_one_stopped() {
         handle.reset();
         port.lock().unwrap().write_string(THR, b"between");
         all.extend(b"between");
-        assert_eq!(log.epoch(), round + 1);
+        assert_eq!(log.epoch(), round + 2);
     }
     assert_eq!(console.counters().attaches, 3);
     assert_eq!(log.head(), all.len() as u64);

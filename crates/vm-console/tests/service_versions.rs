@@ -375,7 +375,8 @@ fn a_boot_is_the_one_asked_for_or_said_to_be_gone() {
         ..LogConfig::default()
     };
     let rig = Rig::with_log(ConsoleConfig::named("vm"), sizes);
-    for boot in 1..=3u8 {
+    rig.print(b"11111");
+    for boot in 2..=3u8 {
         rig.console.reset();
         rig.print(&[b'0' + boot; 5]);
     }

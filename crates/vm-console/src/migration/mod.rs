@@ -87,7 +87,8 @@ impl Console {
     }
 
     /// Makes a console that goes on where `image` was taken, and the line for the guest's port. It
-    /// puts the image's log into that of `writer`.
+    /// puts the image's log into that of `writer`. No boot begins, and the machine is on or off as
+    /// it was, whatever [`starts_off`](ConsoleConfig::starts_off) says.
     ///
     /// # Errors
     /// [`Log`](ImageError::Log) if the log is damaged or does not fit into `writer`'s;
@@ -105,8 +106,9 @@ impl Console {
             waiting as u64,
         )?;
         writer.restore(&image.log).map_err(ImageError::Log)?;
-        let (mut line, console) = Self::new(config, writer).map_err(ImageError::Io)?;
-        line.go_on_with(&image.input, image.powered);
+        let (mut line, console) =
+            Self::assemble(config, writer, image.powered).map_err(ImageError::Io)?;
+        line.restore_input(&image.input);
         console.restore_counters(&image.counters.with_input_waiting(waiting as u64));
         Ok((line, console))
     }
