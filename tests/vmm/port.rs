@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use vm_console::{ConsoleLine, MarkKind};
+use vm_console::{ConsoleLine, GuestPort};
 use vm_serial_tests::irqfd::Irqfd;
 use vm_uart::bus::{Width, pio};
 use vm_uart::{Config, EdgeLine, InterruptLine, ReceiveGate, SerialPort};
@@ -45,9 +45,7 @@ impl<I: InterruptLine + Send> SerialIo for Port<I> {
     }
 
     fn reset(&self) {
-        let mut port = lock(self);
-        port.reset();
-        port.line_mut().begin_boot(MarkKind::Reset);
+        GuestPort::reset(self);
     }
 }
 

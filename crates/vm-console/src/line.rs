@@ -1,13 +1,14 @@
 //! The end of the serial line: output goes to the log, input waits in a bounded queue.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use vmm_sys_util::eventfd::EventFd;
+use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 use crate::counters::Counters;
-use crate::log::{LogImage, LogWriter, MarkKind, UnixTime};
+use crate::log::{BootLog, LogConfig, LogImage, LogWriter, MarkKind, UnixTime};
 
 /// Input characters that may wait in the line for the guest. The service keeps about as many more;
 /// the rest stays in the kernel's socket buffer until the sender has to wait.
@@ -89,6 +90,18 @@ impl ConsoleLine {
             },
             counters,
         }
+    }
+
+    /// A line that leads nowhere: its log is nobody's, and nobody types into it.
+    pub(crate) fn unplugged() -> io::Result<Self> {
+        let sizes = LogConfig {
+            tail: 1,
+            head: 0,
+            boots: 1,
+        };
+        let (writer, _) = BootLog::in_memory(sizes).map_err(io::Error::other)?;
+        let bell = Arc::new(EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?);
+        Ok(Self::new(writer, bell, Arc::default(), false, true))
     }
 
     /// Takes bytes that the guest has sent. Returns how many were taken: all of them, unless

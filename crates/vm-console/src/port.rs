@@ -30,7 +30,9 @@ pub trait GuestPort: Send + Sync {
     /// long.
     fn with_line(&self, visit: &mut dyn FnMut(&mut ConsoleLine));
 
-    /// Resets the device, and then begins a boot in the log. By default there is no device to reset.
+    /// Resets the device, and then begins a boot in the log, as
+    /// [`ConsoleHandle::reset`](crate::service::ConsoleHandle::reset) says. By default there is no
+    /// device to reset.
     fn reset(&self) {
         self.with_line(&mut |line| {
             line.begin_boot(MarkKind::Reset);

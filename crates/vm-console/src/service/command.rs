@@ -1,12 +1,10 @@
 //! The owner's commands to the service, and the result of an attach.
 
-use std::sync::Arc;
-
 use crossbeam_channel::Sender;
 
+use super::guest_port::Port;
 use super::kernel::ConsoleId;
 use crate::console::Console;
-use crate::port::GuestPort;
 use crate::protocol::Status;
 use crate::session::{EndReason, Refused};
 use crate::transport::Listener;
@@ -26,7 +24,7 @@ pub(super) enum Command {
 /// A console to serve.
 pub(super) struct Added {
     pub(super) console: Console,
-    pub(super) port: Arc<dyn GuestPort>,
+    pub(super) port: Port,
     pub(super) listeners: Vec<Listener>,
 }
 

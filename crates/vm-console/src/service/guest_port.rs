@@ -1,18 +1,35 @@
-//! The guest's port: one visit to the line under the port's lock.
+//! The guest's port as it is now: the owner may replace it while its console is served.
 
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::line::ConsoleLine;
+use crate::log::MarkKind;
 use crate::port::GuestPort;
 
-pub(super) struct Port(pub(super) Arc<dyn GuestPort>);
+/// Shared by the owner's handles and the service. Its lock is taken before the port's own.
+#[derive(Clone)]
+pub(super) struct Port(Arc<Mutex<Current>>);
+
+struct Current {
+    port: Arc<dyn GuestPort>,
+    /// DCD and DSR as they were last set; `None` if they never were.
+    carrier: Option<bool>,
+}
 
 impl Port {
+    pub(super) fn new(port: Arc<dyn GuestPort>) -> Self {
+        Self(Arc::new(Mutex::new(Current {
+            port,
+            carrier: None,
+        })))
+    }
+
     /// Lets `visit` at the line.
     pub(super) fn line<T: Default>(&self, visit: impl FnOnce(&mut ConsoleLine) -> T) -> T {
         let mut visit = Some(visit);
         let mut answer = T::default();
-        self.0.with_line(&mut |line| {
+        self.current().port.with_line(&mut |line| {
             if let Some(visit) = visit.take() {
                 answer = visit(line);
             }
@@ -21,6 +38,40 @@ impl Port {
     }
 
     pub(super) fn set_carrier(&self, present: bool) {
-        self.0.set_carrier(present);
+        let mut current = self.current();
+        current.carrier = Some(present);
+        current.port.set_carrier(present);
+    }
+
+    pub(super) fn reset(&self) {
+        self.current().port.reset();
+    }
+
+    /// Moves the line into the port that `build` makes.
+    pub(super) fn rebuild<P: GuestPort + 'static>(
+        &self,
+        build: impl FnOnce(ConsoleLine) -> Arc<P>,
+    ) -> io::Result<Arc<P>> {
+        // Without any lock, since building is the owner's code.
+        let next = build(ConsoleLine::unplugged()?);
+        let mut current = self.current();
+        current.port.with_line(&mut |old| {
+            next.with_line(&mut |new| {
+                std::mem::swap(old, new);
+                if new.power().on {
+                    new.begin_boot(MarkKind::Reset);
+                }
+            });
+        });
+        if let Some(present) = current.carrier {
+            next.set_carrier(present);
+        }
+        current.port = Arc::clone(&next) as Arc<dyn GuestPort>;
+        Ok(next)
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        // After a panic in the owner's port, what is kept here is still whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,5 +1,6 @@
 //! The owner's handles: to a service, to a console in it, and to a client that it attached.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,12 +9,13 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use vmm_sys_util::eventfd::EventFd;
 
 use super::command::{Added, Caller, Command, Outcome};
+use super::guest_port::Port;
 use super::kernel::ConsoleId;
 use super::progress::Progress;
 use super::turn_times::TurnTimes;
 use crate::audit::AuditEvent;
 use crate::console::Console;
-use crate::log::MarkKind;
+use crate::line::ConsoleLine;
 use crate::port::GuestPort;
 use crate::protocol::Status;
 use crate::session::EndReason;
@@ -60,9 +62,10 @@ impl ServiceHandle {
         listeners: Vec<Listener>,
     ) -> ConsoleHandle {
         let id = ConsoleId(self.next_console.fetch_add(1, Ordering::Relaxed));
+        let port = Port::new(port);
         let added = Added {
             console: console.clone(),
-            port: Arc::clone(&port),
+            port: port.clone(),
             listeners,
         };
         self.send(Command::Add(id, Box::new(added)));
@@ -120,7 +123,7 @@ pub struct ConsoleHandle {
     id: ConsoleId,
     service: ServiceHandle,
     console: Console,
-    port: Arc<dyn GuestPort>,
+    port: Port,
 }
 
 impl std::fmt::Debug for ConsoleHandle {
@@ -141,22 +144,67 @@ impl ConsoleHandle {
     /// Records that the machine was powered off. The session ends, and none begins until
     /// [`power_on`](Self::power_on). Observers and log readers stay. Takes the port's lock.
     pub fn power_off(&self) {
-        self.port.with_line(&mut |line| line.set_power(false));
+        self.port.line(|line| line.set_power(false));
     }
 
     /// Records that the machine was powered on. If it was off, a new boot begins in the log. Takes
     /// the port's lock.
     pub fn power_on(&self) {
-        self.port.with_line(&mut |line| line.set_power(true));
+        self.port.line(|line| line.set_power(true));
     }
 
-    /// Records that the machine was reset or rebooted itself. A new boot begins in the log, and the
-    /// session goes on. Takes the port's lock; while you hold it, call
-    /// [`ConsoleLine::begin_boot`](crate::ConsoleLine::begin_boot) instead.
+    /// Carries out a reset of the machine at its port, and records it: first the chip gets a master
+    /// reset, then a new boot begins in the log, both under one lock. The session goes on. Takes the
+    /// port's lock.
+    ///
+    /// Call it while the machine's processors stand still. If the chip is to stay as it is, or was
+    /// reset already, call [`ConsoleLine::begin_boot`](crate::ConsoleLine::begin_boot) instead.
     pub fn reset(&self) {
-        self.port.with_line(&mut |line| {
-            line.begin_boot(MarkKind::Reset);
-        });
+        self.port.reset();
+    }
+
+    /// Moves the console to a new port, for a VMM that rebuilds its devices when the machine
+    /// reboots. The sessions, their unread output and the input that waits in the line go on; input
+    /// in the old chip is lost, as at a reset. Returns the new port.
+    ///
+    /// `build` puts the line that it is given into the new port, and is called without a lock. When
+    /// it returns, the line changes places with that of the old port. A new boot begins in the log
+    /// then, unless the machine is off: it begins with [`power_on`](Self::power_on) in that case.
+    /// From then on this handle and its clones mean the new port. What still reaches the old one is
+    /// dropped.
+    ///
+    /// Call it while the machine's processors stand still. Takes the locks of both ports.
+    ///
+    /// ```
+    /// # use std::sync::{Arc, Mutex};
+    /// # use vm_console::service::Service;
+    /// # use vm_console::{BootLog, Console, ConsoleConfig, LogConfig};
+    /// # use vm_uart::SerialPort;
+    /// # let (service, thread) = Service::spawn()?;
+    /// # let (writer, log) = BootLog::in_memory(LogConfig::default())?;
+    /// # let (line, console) = Console::new(ConsoleConfig::named("vm-7"), writer)?;
+    /// # let port = Arc::new(Mutex::new(SerialPort::new((), line)));
+    /// # let console = service.add(console, port, Vec::new());
+    /// // The interrupt may be of another type than that of the old port.
+    /// let port = console.rebuild_port(|line| Arc::new(Mutex::new(SerialPort::new((), line))))?;
+    /// port.lock().unwrap().write(0, b'#');
+    /// assert_eq!((log.epoch(), log.head()), (2, 1));
+    /// # service.shut_down();
+    /// # thread.join().unwrap();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// A VMM that keeps the port and only connects another interrupt puts that into
+    /// `SerialPort::interrupt_mut`, and calls [`reset`](Self::reset) afterwards.
+    ///
+    /// # Errors
+    /// No descriptor or no memory is left for the line that `build` is given. Nothing has changed
+    /// then.
+    pub fn rebuild_port<P: GuestPort + 'static>(
+        &self,
+        build: impl FnOnce(ConsoleLine) -> Arc<P>,
+    ) -> io::Result<Arc<P>> {
+        self.port.rebuild(build)
     }
 
     /// Turns the clients' access to the boot log on or off. The log itself goes on either way.

@@ -34,7 +34,7 @@
 //! port.lock().unwrap().write(0, b'#');
 //! assert_eq!(log.head(), 1);
 //!
-//! // At reset and power-off:
+//! // At a reset of the machine, the chip's included, and at power-off:
 //! console.reset();
 //! console.power_off();
 //!
@@ -50,6 +50,7 @@ mod connection;
 mod console;
 mod desk;
 mod event_loop;
+mod guest_port;
 mod handle;
 mod kernel;
 mod progress;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::port::Port;
 use crate::console::ConsoleConfig;
+use crate::service::guest_port::Port;
 
 pub(super) struct Carrier {
     follows_session: bool,

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::port::Port;
+use crate::service::guest_port::Port;
 
 /// Shorter than anybody sees. Each look at a busy console costs a write to its client, whatever it
 /// finds.

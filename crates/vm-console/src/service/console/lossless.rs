@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use super::port::Port;
 use crate::console::ConsoleConfig;
 use crate::counters::Counters;
 use crate::line::ConsoleLine;
+use crate::service::guest_port::Port;
 
 pub(super) struct Lossless {
     patience: Option<Duration>,

@@ -15,7 +15,7 @@
 //! | `flow` | how later output is noticed: doorbell or another look |
 //! | `lossless`, `carrier` | the two options that touch the guest |
 //! | `time` | what comes with time, and when that is |
-//! | `machine`, `port` | what the guest's side tells; its line under its lock |
+//! | `machine` | what the guest's side tells |
 
 mod admission;
 mod asked;
@@ -34,7 +34,6 @@ mod lossless;
 mod machine;
 mod output;
 mod place;
-mod port;
 mod requests;
 mod sessions;
 mod time;
@@ -48,9 +47,9 @@ use self::flow::Flow;
 use self::listeners::Listeners;
 use self::lossless::Lossless;
 use self::machine::Machine;
-use self::port::Port;
 use super::command::Added;
 use super::connection::Role;
+use super::guest_port::Port;
 use super::kernel::{ConnectionId, ConsoleId, Interest, Part, Readiness, Watched};
 use super::turn::Turn;
 use crate::audit::Audited;
@@ -82,7 +81,6 @@ impl ServedConsole {
             port,
             listeners,
         } = added;
-        let port = Port(port);
         let config = &console.config;
         let power = port.line(|line| {
             // Left by a service that did not end in order.
