@@ -137,7 +137,7 @@ fn the_symlink_replaces_only_a_symlink_and_goes_with_the_pty() {
     assert_eq!(
         in_the_way.to_string(),
         format!(
-            "{}: a file that is no symlink is in the way: remove it, or choose another path",
+            "pty {}: a file that is no symlink is in the way: remove it, or choose another path",
             link.display()
         )
     );

@@ -13,7 +13,9 @@
 
 pub(crate) mod accept;
 mod ancillary;
+mod bind_error;
 pub(crate) mod closer;
+mod directory;
 pub(crate) mod identity;
 mod listening;
 mod printable;

@@ -28,8 +28,8 @@ use rustix::termios::{OptionalActions, QueueSelector};
 
 use super::Transport;
 use super::accept::{Accepted, Accepts, Came, Release};
+use super::bind_error::BindError;
 use super::stream::File;
-use super::unix::BindError;
 
 /// How long the replay waits after an open. Terminal programs first set the line up, and flush the
 /// output that has arrived by then.
@@ -70,7 +70,7 @@ impl Pty {
     /// be made, or not the lock file or the symlink.
     pub fn open(link: impl AsRef<Path>) -> Result<Self, BindError> {
         let link = link.as_ref();
-        let error = |what, source: io::Error| BindError::new(link.as_os_str(), what, source);
+        let error = |what, source: io::Error| BindError::pty(link.as_os_str(), what, source);
         let claim = LinkClaim::take(link).map_err(|source| match source.kind() {
             io::ErrorKind::WouldBlock => {
                 let source = io::ErrorKind::AddrInUse.into();

@@ -2,25 +2,27 @@
 //! the end.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, Mode, RenameFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::{Gid, Uid};
 
 use super::Transport;
 use super::accept::{Accepted, Accepts, Came, Release};
+use super::directory::Directory;
 use super::identity::Credentials;
 use super::listening::ListeningSocket;
 use super::socket::Socket;
+
+pub use super::bind_error::BindError;
 
 /// Most connections that wait to be accepted.
 const BACKLOG: i32 = 128;
@@ -47,52 +49,6 @@ impl Peers {
             Self::Anyone => true,
             Self::Uids(uids) => uid.is_some_and(|uid| uids.contains(&uid)),
         }
-    }
-}
-
-/// Why a socket or a pty cannot be made: its address, and the step that failed with the system's
-/// error, or what is in the way and what to do about that.
-#[derive(Debug)]
-pub struct BindError {
-    address: OsString,
-    what: &'static str,
-    source: io::Error,
-}
-
-impl BindError {
-    pub(crate) fn new(address: &OsStr, what: &'static str, source: impl Into<io::Error>) -> Self {
-        Self {
-            address: address.to_owned(),
-            what,
-            source: source.into(),
-        }
-    }
-
-    /// The kind of the error.
-    #[must_use]
-    pub fn kind(&self) -> io::ErrorKind {
-        self.source.kind()
-    }
-
-    /// The system's error, if it was one. Otherwise the words of the kind would add nothing.
-    fn system_error(&self) -> Option<&io::Error> {
-        Some(&self.source).filter(|error| error.raw_os_error().is_some())
-    }
-}
-
-impl fmt::Display for BindError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.address.display(), self.what)?;
-        match self.system_error() {
-            Some(error) => write!(f, ": {error}"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl std::error::Error for BindError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.system_error().map(|error| error as _)
     }
 }
 
@@ -137,38 +93,33 @@ impl BindOptions {
     /// that does not listen. A socket file that is there already is replaced only if nobody listens
     /// on it; anything else is left alone.
     ///
+    /// A path of more than 107 bytes takes /proc, which a jail may lack; so does one of a few bytes
+    /// less whose last part is shorter than 9 bytes.
+    ///
     /// # Errors
     /// By its [kind](BindError::kind): `AddrInUse` if somebody listens there, `AlreadyExists` if
     /// there is something that is no socket, `InvalidInput` if `path` has no file name. Otherwise
     /// the system's error, with the step that failed.
     pub fn bind(&self, path: impl AsRef<Path>) -> Result<UnixSocket, BindError> {
         let path = path.as_ref();
-        let error = |what| move |source: Errno| BindError::new(path.as_os_str(), what, source);
-        let (Some(name), Some(parent)) = (path.file_name(), path.parent()) else {
-            return Err(BindError::new(
+        let error = |what| move |source: Errno| BindError::socket(path.as_os_str(), what, source);
+        let Some(name) = path.file_name() else {
+            return Err(BindError::socket(
                 path.as_os_str(),
                 "names no file: give the path of the socket itself",
                 io::ErrorKind::InvalidInput,
             ));
         };
-        let parent = if parent.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            parent
-        };
-        let dir = rustix::fs::open(
-            parent,
-            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .map_err(error("cannot open its directory"))?;
-        let fresh = Draft::new(&dir, name);
+        let dir = Directory::of(path).map_err(error("cannot open its directory"))?;
+        let fresh = Draft::new(&dir);
         let socket = socket_of(SocketType::STREAM).map_err(error("cannot make a socket"))?;
         // The file gets its mode from the socket, so it is never wider than this, whatever the
         // umask.
         rustix::fs::fchmod(&socket, Mode::from_raw_mode(0o600))
             .map_err(error("cannot set the mode"))?;
-        let address = address_in(&dir, &fresh.name).map_err(error("name too long"))?;
+        let address = dir
+            .address(&fresh.name)
+            .map_err(|source| error(source.text())(source.into()))?;
         rustix::net::bind(&socket, &address).map_err(error("cannot bind"))?;
         rustix::net::listen(&socket, BACKLOG).map_err(error("cannot listen"))?;
         if let Some((uid, gid)) = self.owner {
@@ -193,7 +144,7 @@ impl BindOptions {
         }
         let inode = inode_at(&dir, &fresh.name).map_err(error("cannot look at it"))?;
         publish(&dir, &fresh.name, name)
-            .map_err(|(what, source)| BindError::new(path.as_os_str(), what, source))?;
+            .map_err(|(what, source)| BindError::socket(path.as_os_str(), what, source))?;
         fresh.was_renamed();
         let file = SocketFile {
             dir,
@@ -244,7 +195,7 @@ impl UnixSocket {
             Ok(socket)
         };
         let socket = bind()
-            .map_err(|(what, source)| BindError::new(OsStr::from_bytes(&shown), what, source))?;
+            .map_err(|(what, source)| BindError::socket(OsStr::from_bytes(&shown), what, source))?;
         Ok(Self {
             socket: ListeningSocket::own(socket),
             peers: Peers::own(),
@@ -337,14 +288,6 @@ fn socket_of(kind: SocketType) -> Result<OwnedFd, Errno> {
     )
 }
 
-/// An address for `name` in `dir`. It goes through the directory's descriptor, because the whole
-/// path may be too long for an address.
-fn address_in(dir: &OwnedFd, name: &OsStr) -> Result<SocketAddrUnix, Errno> {
-    let mut path = OsString::from(format!("/proc/self/fd/{}/", dir.as_raw_fd()));
-    path.push(name);
-    SocketAddrUnix::new(path.as_os_str())
-}
-
 /// A file under a temporary name. It is removed with this, unless it was renamed.
 struct Draft<'a> {
     dir: BorrowedFd<'a>,
@@ -353,16 +296,13 @@ struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    fn new(dir: &'a OwnedFd, name: &OsStr) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let stem = &name.as_bytes()[..name.len().min(32)];
-        let mut draft = OsString::from(".");
-        draft.push(OsStr::from_bytes(stem));
-        draft.push(format!(".{}.{count}", std::process::id()));
+    fn new(dir: &'a Directory) -> Self {
+        // By chance, since processes with one id may share the directory from several jails. And
+        // short, so that it fits into an address where the file's own name does.
+        let chance = RandomState::new().build_hasher().finish() as u32;
         Self {
             dir: dir.as_fd(),
-            name: draft,
+            name: format!(".{chance:08x}").into(),
             renamed: false,
         }
     }
@@ -385,7 +325,7 @@ impl Drop for Draft<'_> {
 ///
 /// Such a dead socket is first moved aside, and asked again under its new name. Only then is it
 /// removed, so a server that starts at the same time cannot lose its socket.
-fn publish(dir: &OwnedFd, from: &OsStr, to: &OsStr) -> Result<(), (&'static str, io::Error)> {
+fn publish(dir: &Directory, from: &OsStr, to: &OsStr) -> Result<(), (&'static str, io::Error)> {
     for _ in 0..8 {
         match rustix::fs::renameat_with(dir, from, dir, to, RenameFlags::NOREPLACE) {
             Ok(()) => return Ok(()),
@@ -409,7 +349,7 @@ fn publish(dir: &OwnedFd, from: &OsStr, to: &OsStr) -> Result<(), (&'static str,
             }
             Ok(false) => {}
         }
-        let aside = Draft::new(dir, to);
+        let aside = Draft::new(dir);
         match rustix::fs::renameat_with(dir, to, dir, &aside.name, RenameFlags::NOREPLACE) {
             Ok(()) | Err(Errno::NOENT | Errno::EXIST) => {}
             Err(source) => return Err(("cannot move the dead socket aside", source.into())),
@@ -426,7 +366,7 @@ fn publish(dir: &OwnedFd, from: &OsStr, to: &OsStr) -> Result<(), (&'static str,
     ))
 }
 
-fn is_listening(dir: &OwnedFd, name: &OsStr) -> Result<bool, Errno> {
+fn is_listening(dir: &Directory, name: &OsStr) -> Result<bool, Errno> {
     let file = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
     if rustix::fs::FileType::from_raw_mode(file.st_mode) != rustix::fs::FileType::Socket {
         return Err(Errno::NOTSOCK);
@@ -434,7 +374,7 @@ fn is_listening(dir: &OwnedFd, name: &OsStr) -> Result<bool, Errno> {
     // A connection would be an attach, and one by force would end the holder's session. A datagram
     // socket is turned away instead, with an error that tells whether the stream socket is open.
     let probe = socket_of(SocketType::DGRAM)?;
-    match rustix::net::connect(probe, &address_in(dir, name)?) {
+    match rustix::net::connect(probe, &dir.address(name)?) {
         // Somebody has it open. It may be of another kind, or bound and not listening yet.
         Ok(()) | Err(Errno::PROTOTYPE | Errno::PERM) => Ok(true),
         Err(Errno::CONNREFUSED) => Ok(false),
@@ -452,7 +392,7 @@ fn inode_at(dir: impl AsFd, name: &OsStr) -> Result<Inode, Errno> {
 /// The file of a socket. It is removed with this.
 #[derive(Debug)]
 struct SocketFile {
-    dir: OwnedFd,
+    dir: Directory,
     name: OsString,
     inode: Inode,
     path: PathBuf,
