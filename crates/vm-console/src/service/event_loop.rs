@@ -1,4 +1,4 @@
-//! The real kernel, reached through the owner's event loop.
+//! The real kernel, reached through the event loop that hosts the service.
 
 use std::collections::HashMap;
 use std::io;
@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant, SystemTime};
 
 use event_manager::{EventOps, EventSet, Events};
+use rustix::io::Errno;
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 
 use super::kernel::{Interest, Kernel, Readiness, Watched};
@@ -19,10 +20,34 @@ pub(super) struct EventLoop {
     origin: Instant,
 }
 
+/// The epoll set in which the service's descriptors are watched.
+pub(super) trait Watching {
+    fn add(&mut self, fd: RawFd, set: EventSet) -> io::Result<()>;
+
+    fn modify(&mut self, fd: RawFd, set: EventSet) -> io::Result<()>;
+
+    /// Also takes back the events of the current batch that are not handled yet.
+    fn remove(&mut self, fd: RawFd) -> io::Result<()>;
+}
+
+impl Watching for EventOps<'_> {
+    fn add(&mut self, fd: RawFd, set: EventSet) -> io::Result<()> {
+        EventOps::add(self, Events::new_raw(fd, set)).map_err(io_error)
+    }
+
+    fn modify(&mut self, fd: RawFd, set: EventSet) -> io::Result<()> {
+        EventOps::modify(self, Events::new_raw(fd, set)).map_err(io_error)
+    }
+
+    fn remove(&mut self, fd: RawFd) -> io::Result<()> {
+        EventOps::remove(self, Events::empty_raw(fd)).map_err(io_error)
+    }
+}
+
 /// The kernel for the time of one event.
-pub(super) struct RealKernel<'a, 'ops> {
+pub(super) struct RealKernel<'a> {
     pub(super) events: &'a mut EventLoop,
-    pub(super) ops: &'a mut EventOps<'ops>,
+    pub(super) ops: &'a mut dyn Watching,
 }
 
 impl EventLoop {
@@ -83,7 +108,7 @@ fn io_error(error: event_manager::Error) -> io::Error {
     }
 }
 
-impl Kernel for RealKernel<'_, '_> {
+impl Kernel for RealKernel<'_> {
     fn now(&self) -> Duration {
         self.events.origin.elapsed()
     }
@@ -97,30 +122,25 @@ impl Kernel for RealKernel<'_, '_> {
     }
 
     fn watch(&mut self, fd: RawFd, what: Watched, interest: Interest) -> io::Result<bool> {
-        match self.ops.add(Events::new_raw(fd, event_set(interest))) {
+        match self.ops.add(fd, event_set(interest)) {
             Ok(()) => {
                 self.events.watched.insert(fd, (what, 0));
                 Ok(true)
             }
-            Err(error) => match io_error(error) {
-                error if error.raw_os_error() == Some(rustix::io::Errno::PERM.raw_os_error()) => {
-                    Ok(false)
-                }
-                error => Err(error),
-            },
+            Err(error) if error.raw_os_error() == Some(Errno::PERM.raw_os_error()) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
     fn rewatch(&mut self, fd: RawFd, interest: Interest) -> io::Result<()> {
-        let events = Events::new_raw(fd, event_set(interest));
-        self.ops.modify(events).map_err(io_error)
+        self.ops.modify(fd, event_set(interest))
     }
 
     fn unwatch(&mut self, fd: RawFd) -> io::Result<()> {
         // The event loop panics on an event for a descriptor that it does not know, and only this
         // takes back events that wait in the current batch.
         match self.events.watched.remove(&fd) {
-            Some(_) => self.ops.remove(Events::empty_raw(fd)).map_err(io_error),
+            Some(_) => self.ops.remove(fd),
             None => Ok(()),
         }
     }

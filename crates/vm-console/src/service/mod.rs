@@ -1,8 +1,13 @@
 //! One thread that serves many consoles.
 //!
-//! [`Service`] is an [`event_manager`] subscriber. It owns the sockets, the clients' places in the
-//! logs, and one timer for all consoles. While nothing happens it does nothing. An owner with an
-//! event loop adds it there; [`Service::spawn`] gives it a thread of its own.
+//! [`Service`] owns the sockets, the clients' places in the logs, and one timer for all consoles.
+//! While nothing happens it does nothing. There are three ways to host it:
+//!
+//! | the owner has | use |
+//! |---|---|
+//! | no event loop | [`Service::spawn`]: a thread of its own |
+//! | an [`event_manager`] | [`Service::new`]: it is a subscriber |
+//! | an event loop of another kind | [`Service::polled`]: one descriptor to watch |
 //!
 //! All consoles are served on that one thread. Two kinds of small threads do what could block it:
 //!
@@ -49,10 +54,12 @@ mod command;
 mod connection;
 mod console;
 mod desk;
+mod epoll_set;
 mod event_loop;
 mod guest_port;
 mod handle;
 mod kernel;
+mod polled;
 mod progress;
 mod share;
 #[cfg(any(test, fuzzing))]
@@ -70,12 +77,13 @@ use event_manager::{EventManager, EventOps, Events, MutEventSubscriber, Subscrib
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 use self::desk::Desk;
-use self::event_loop::{EventLoop, RealKernel, readiness};
+use self::event_loop::{EventLoop, RealKernel, Watching, readiness};
 use self::progress::Progress;
 use crate::audit::AUDIT_LIMIT;
 
 pub use self::command::Outcome;
 pub use self::handle::{Attachment, ConsoleHandle, ServiceHandle};
+pub use self::polled::PolledService;
 #[cfg(fuzzing)]
 pub use self::simulation::run as simulate;
 pub use self::turn_times::TurnTimes;
@@ -118,6 +126,14 @@ impl Service {
         Ok((Self { events, desk }, handle))
     }
 
+    /// Gives it an epoll descriptor of its own, through which an event loop of any kind can host it.
+    ///
+    /// # Errors
+    /// No descriptor is left for its epoll.
+    pub fn polled(self) -> io::Result<PolledService> {
+        PolledService::host(self)
+    }
+
     /// Starts a service on a thread of its own, which ends after [`ServiceHandle::shut_down`].
     ///
     /// If an owner's callback panics on that thread, the service ends, and joining the thread
@@ -145,8 +161,9 @@ impl Service {
     }
 }
 
-impl MutEventSubscriber for Service {
-    fn process(&mut self, event: Events, ops: &mut EventOps<'_>) {
+impl Service {
+    /// Handles one event.
+    fn handle(&mut self, event: Events, ops: &mut dyn Watching) {
         if let Some(watched) = self.events.watched(event) {
             let events = &mut self.events;
             let mut kernel = RealKernel { events, ops };
@@ -157,11 +174,22 @@ impl MutEventSubscriber for Service {
         }
     }
 
-    fn init(&mut self, ops: &mut EventOps<'_>) {
+    /// Watches its own descriptors.
+    fn begin(&mut self, ops: &mut dyn Watching) -> io::Result<()> {
         let timer = self.events.timer();
         let events = &mut self.events;
         let mut kernel = RealKernel { events, ops };
-        if let Err(error) = self.desk.begin(timer, &mut kernel) {
+        self.desk.begin(timer, &mut kernel)
+    }
+}
+
+impl MutEventSubscriber for Service {
+    fn process(&mut self, event: Events, ops: &mut EventOps<'_>) {
+        self.handle(event, ops);
+    }
+
+    fn init(&mut self, ops: &mut EventOps<'_>) {
+        if let Err(error) = self.begin(ops) {
             ::log::error!("the console service cannot watch its own descriptors: {error}");
             self.desk.close();
         }

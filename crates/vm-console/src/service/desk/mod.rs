@@ -127,6 +127,10 @@ impl Desk {
         self.shutting_down && self.consoles.is_empty() && !self.progress.is_finished()
     }
 
+    pub(super) fn is_finished(&self) -> bool {
+        self.progress.is_finished()
+    }
+
     /// Leaves the event loop.
     pub(super) fn finish(&mut self, timer: RawFd, kernel: &mut dyn Kernel) {
         let now = kernel.now();
