@@ -86,7 +86,7 @@ impl Service {
         if rang {
             self.armed = false;
             let power = shared.line.lock().unwrap().power();
-            if power.times_off != self.power.times_off {
+            if power.off_in != self.power.off_in {
                 self.sessions_ended += 1;
             }
             self.power = power;

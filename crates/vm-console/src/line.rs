@@ -50,19 +50,20 @@ pub struct ConsoleLine {
     counters: Arc<Counters>,
 }
 
-/// The machine's power, as the owner last set it. `times_off` shows the service that the machine
-/// was off and on again since it last looked.
+/// The machine's power, as the owner last set it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Power {
     pub(crate) on: bool,
-    pub(crate) times_off: u64,
+    /// The boot that a power-off ended last. Each ends another one, so this shows the service that
+    /// the machine was off and on again since it last looked, and which boots began before that.
+    pub(crate) off_in: Option<u64>,
 }
 
 impl Default for Power {
     fn default() -> Self {
         Self {
             on: true,
-            times_off: 0,
+            off_in: None,
         }
     }
 }
@@ -86,7 +87,7 @@ impl ConsoleLine {
             line_times,
             power: Power {
                 on: powered,
-                times_off: 0,
+                off_in: None,
             },
             counters,
         }
@@ -231,7 +232,7 @@ impl ConsoleLine {
         if on {
             self.begin_boot(MarkKind::PowerOn);
         } else {
-            self.power.times_off += 1;
+            self.power.off_in = Some(self.writer.epoch());
             self.mark(MarkKind::PowerOff);
             self.discard_input();
             self.hold_output_at(None);
