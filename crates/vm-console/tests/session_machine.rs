@@ -56,6 +56,26 @@ fn force_ends_the_old_session_and_names_the_taker() {
 }
 
 #[test]
+fn limits_can_be_lifted_for_one_session() {
+    let mut session = Session::new(SessionPolicy::default());
+    let owner = session.attach(s(0), who("owner"), false).lease.unwrap();
+    session.lift_limits(owner);
+    assert_eq!(
+        (session.next_deadline(), session.tick(s(1_000_000))),
+        (None, None)
+    );
+    assert!(session.input(s(1_000_001), owner));
+    let ada = session
+        .attach(s(1_000_002), who("ada"), true)
+        .lease
+        .unwrap();
+    // It is over, and so is its privilege.
+    session.lift_limits(owner);
+    assert!(session.next_deadline().is_some());
+    assert!(!session.input(s(2_000_000), ada));
+}
+
+#[test]
 fn only_input_keeps_a_session_alive_unless_output_counts() {
     for output_counts in [false, true] {
         let mut session = Session::new(SessionPolicy {

@@ -5,6 +5,9 @@ use std::time::Duration;
 use super::{EndReason, Identity, Refused};
 
 /// The rules of a console's sessions.
+///
+/// The limits do not apply to a terminal or to files that the owner
+/// [attaches](crate::transport::stdio::FdClient::from_files), unless it asks for that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionPolicy {
     /// A session ends after this long without input. Zero means no such limit. Default: 10 minutes.
@@ -48,6 +51,7 @@ impl Lease {
 
 /// The client that holds the console.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent conditions")]
 pub struct Holder {
     lease: Lease,
     identity: Identity,
@@ -57,6 +61,7 @@ pub struct Holder {
     hung_up: bool,
     warned_idle: bool,
     warned_absolute: bool,
+    has_limits: bool,
 }
 
 impl Holder {
@@ -252,10 +257,18 @@ impl Session {
             hung_up: false,
             warned_idle: false,
             warned_absolute: false,
+            has_limits: true,
         });
         Attach {
             ended,
             lease: Ok(lease),
+        }
+    }
+
+    /// Lifts the limits of the policy for the session of `lease`: nothing but an event ends it.
+    pub fn lift_limits(&mut self, lease: Lease) {
+        if let Some(holder) = self.holder.as_mut().filter(|holder| holder.lease == lease) {
+            holder.has_limits = false;
         }
     }
 
@@ -409,7 +422,7 @@ impl Session {
 
     /// When each limit ends the session. The absolute limit comes first, so that it wins a tie.
     fn ends(&self) -> [Option<(Limit, Duration)>; 2] {
-        let Some(holder) = &self.holder else {
+        let Some(holder) = self.holder.as_ref().filter(|holder| holder.has_limits) else {
             return [None, None];
         };
         let end = |limit, from: Duration, span: Duration| {

@@ -29,6 +29,7 @@ pub struct FdClient {
     pub(crate) force: bool,
     pub(crate) read_only: bool,
     pub(crate) replay: Option<Start>,
+    pub(crate) has_limits: bool,
 }
 
 impl FdClient {
@@ -52,6 +53,9 @@ impl FdClient {
     /// that share them would see them become non-blocking, and a shell misbehaves on a terminal
     /// that was left so. Regular files, and files that cannot be opened anew, are duplicated and
     /// made non-blocking.
+    ///
+    /// These are the owner's own, so its session has no limits unless it is
+    /// [asked for](Self::with_limits) them.
     ///
     /// # Errors
     /// A descriptor is not open, or no descriptor is left.
@@ -89,6 +93,7 @@ impl FdClient {
             force: false,
             read_only: false,
             replay: None,
+            has_limits: transport == Transport::Passed,
         }
     }
 
@@ -112,6 +117,14 @@ impl FdClient {
     #[must_use]
     pub fn forcing(mut self) -> Self {
         self.force = true;
+        self
+    }
+
+    /// Ends its session at the console's [limits](crate::session::SessionPolicy), as that of a
+    /// client on a socket in any case.
+    #[must_use]
+    pub fn with_limits(mut self) -> Self {
+        self.has_limits = true;
         self
     }
 

@@ -60,6 +60,8 @@ pub(super) struct Connection {
     /// The connection that its descriptor was passed on. It ends with that one: if both ends of a
     /// socket pair were passed, nobody else could end the session.
     pub(super) passed_by: Option<ConnectionId>,
+    /// Whether the policy's limits hold for its session.
+    pub(super) has_limits: bool,
 }
 
 impl Connection {
@@ -80,6 +82,7 @@ impl Connection {
             outcome: None,
             slot: None,
             passed_by: None,
+            has_limits: true,
         }
     }
 

@@ -186,6 +186,7 @@ impl ServedConsole {
             force,
             read_only,
             replay,
+            has_limits,
         } = files;
         let request = AttachRequest {
             force,
@@ -197,6 +198,7 @@ impl ServedConsole {
         let id = self.add_connection(identity, stream, wire, turn);
         if let Some(connection) = self.connections.get_mut(id) {
             connection.report_to(caller);
+            connection.has_limits = has_limits;
         }
         self.attach_on_arrival(id, turn);
     }

@@ -48,6 +48,9 @@ impl ServedConsole {
             Ok(Grant::Hold { lease, by_force }) => {
                 if let Some(connection) = self.connections.get_mut(id) {
                     connection.standing.hold(lease);
+                    if !connection.has_limits {
+                        self.session.lift_limits(lease);
+                    }
                     if connection.standing.has_hung_up() {
                         self.session.hang_up(lease);
                     }

@@ -428,6 +428,7 @@ impl World {
             force,
             read_only,
             replay: None,
+            has_limits: true,
         };
         self.attachments.push(guest.handle.attach(files));
         seat(&mut self.clients, client);

@@ -1,0 +1,56 @@
+//! The session of the owner's own terminal.
+
+mod support;
+
+use std::io::PipeWriter;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use support::{PATIENCE, Rig};
+use vm_console::ConsoleConfig;
+use vm_console::service::Outcome;
+use vm_console::session::EndReason;
+use vm_console::transport::stdio::FdClient;
+
+const LIMIT: Duration = Duration::from_millis(100);
+
+fn limited() -> ConsoleConfig {
+    let mut config = ConsoleConfig::named("vm");
+    config.session.idle_limit = LIMIT;
+    config
+}
+
+/// A client as of a terminal, whose keys come through the pipe.
+fn terminal() -> (FdClient, PipeWriter) {
+    let (keys, typist) = std::io::pipe().unwrap();
+    let screen = std::fs::File::create("/dev/null").unwrap();
+    (FdClient::from_files(&keys, &screen).unwrap(), typist)
+}
+
+#[test]
+fn a_session_of_the_owners_terminal_has_no_limits() {
+    let rig = Rig::with(limited());
+    let (client, _typist) = terminal();
+    // Nothing has to be done with what it returns.
+    rig.console.attach(client);
+    assert!(rig.status().holder.is_some());
+    // Another session, which begins later, reaches its limit.
+    let other = rig.beside(limited());
+    let farewell = other.attach("raw").read_to_end();
+    assert!(farewell.contains("no input for 100 ms"), "{farewell}");
+    assert!(rig.status().holder.is_some());
+}
+
+#[test]
+fn it_has_limits_if_they_are_asked_for_and_on_a_socket() {
+    let ended = |rig: &Rig, client| {
+        let attachment = rig.console.attach(client);
+        let outcome = attachment.outcome().recv_timeout(PATIENCE).unwrap();
+        assert_eq!(outcome, Outcome::Ended(EndReason::Idle { limit: LIMIT }));
+    };
+    let rig = Rig::with(limited());
+    let (client, _typist) = terminal();
+    ended(&rig, client.with_limits());
+    let (_client, served) = UnixStream::pair().unwrap();
+    ended(&rig, FdClient::from_socket(served.into()));
+}
