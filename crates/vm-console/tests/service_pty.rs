@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use support::{Rig, wait_until};
+use vm_console::session::EndReason;
 use vm_console::transport::{Listener, pty::Pty};
 
 fn open(link: &Path) -> File {
@@ -123,12 +124,29 @@ fn a_pty_is_hung_up_when_the_console_is_taken_and_its_name_stays() {
 }
 
 #[test]
+fn the_owner_is_told_the_device_that_is_there_now() {
+    let rig = Rig::new();
+    let link = rig.path("pty");
+    let pty = Pty::open(&link).unwrap();
+    let device = pty.device();
+    rig.console.listen(Listener::pty(pty));
+    let first = device.path();
+    assert_eq!(std::fs::read_link(&link).unwrap(), first);
+    let _pty = open(&first);
+    rig.wait_until_held();
+    rig.console.disconnect(EndReason::Revoked);
+    wait_until("there is another device", || {
+        std::fs::read_link(&link).is_ok_and(|now| now != first && now == device.path())
+    });
+}
+
+#[test]
 fn the_symlink_replaces_only_a_symlink_and_goes_with_the_pty() {
     let dir = tempfile::tempdir().unwrap();
     let link = dir.path().join("pty");
     std::os::unix::fs::symlink("/dev/pts/nothing-there", &link).unwrap();
     let pty = Pty::open(&link).unwrap();
-    assert_eq!(std::fs::read_link(&link).unwrap(), pty.device());
+    assert_eq!(std::fs::read_link(&link).unwrap(), pty.device().path());
     drop(pty);
     assert!(link.symlink_metadata().is_err());
     std::fs::write(&link, "mine").unwrap();
@@ -150,16 +168,18 @@ fn a_link_whose_owner_lives_is_left_to_it() {
     let dir = tempfile::tempdir().unwrap();
     let link = dir.path().join("vm.pty");
     let first = Pty::open(&link).unwrap();
-    let device = first.device().to_owned();
+    let device = first.device().path();
     let error = Pty::open(&link).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse, "{error}");
+    let begin = format!("pty {}: another server", link.display());
+    assert!(error.to_string().starts_with(&begin), "{error}");
     assert_eq!(std::fs::read_link(&link).unwrap(), device);
     drop(first);
     // A killed owner leaves a symlink and a lock file that nobody has locked. Both are replaced.
     std::os::unix::fs::symlink("/dev/pts/0", &link).unwrap();
     std::fs::write(dir.path().join("vm.pty.lock"), "").unwrap();
     let second = Pty::open(&link).unwrap();
-    assert_eq!(std::fs::read_link(&link).unwrap(), second.device());
+    assert_eq!(std::fs::read_link(&link).unwrap(), second.device().path());
     drop(second);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }

@@ -17,6 +17,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -39,13 +40,48 @@ const SETTLE: Duration = Duration::from_millis(150);
 #[derive(Debug)]
 pub struct Pty {
     link: PathBuf,
-    device: PathBuf,
+    device: PtyDevice,
     /// `None` while no new pty could be made.
     pair: Option<Pair>,
     /// Released after the symlink is gone, so that the next owner finds none.
     _claim: LinkClaim,
     /// Whether a client was accepted and not released yet.
     is_served: bool,
+}
+
+/// Tells the slave's device of a [`Pty`] that was given away. Cheap to clone.
+///
+/// ```no_run
+/// use vm_console::transport::{Listener, pty::Pty};
+///
+/// let pty = Pty::open("/run/vm/vm-7.pty")?;
+/// let device = pty.device();
+/// let listener = Listener::pty(pty);
+/// println!("the console is at {}", device.path().display());
+/// # Ok::<(), vm_console::transport::unix::BindError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct PtyDevice(Arc<Mutex<PathBuf>>);
+
+impl PtyDevice {
+    fn new(path: PathBuf) -> Self {
+        Self(Arc::new(Mutex::new(path)))
+    }
+
+    /// The path of the device to which the symlink leads now, such as `/dev/pts/3`. It is another
+    /// one after a client was disconnected.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.lock().clone()
+    }
+
+    fn set(&self, path: PathBuf) {
+        *self.lock() = path;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, PathBuf> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[derive(Debug)]
@@ -91,18 +127,17 @@ impl Pty {
         })?;
         Ok(Self {
             link: link.to_owned(),
-            device: pair.device.clone(),
+            device: PtyDevice::new(pair.device.clone()),
             pair: Some(pair),
             _claim: claim,
             is_served: false,
         })
     }
 
-    /// The slave's device, to which the symlink leads now. It is another one after a client was
-    /// disconnected.
+    /// Tells the slave's device, also after this was given to a [`Listener`](super::Listener).
     #[must_use]
-    pub fn device(&self) -> &Path {
-        &self.device
+    pub fn device(&self) -> PtyDevice {
+        self.device.clone()
     }
 }
 
@@ -157,7 +192,7 @@ impl Accepts for Pty {
             Pair::new()
         })?;
         point(&self.link, &pair.device)?;
-        self.device.clone_from(&pair.device);
+        self.device.set(pair.device.clone());
         self.pair = Some(pair);
         Ok(())
     }
@@ -165,7 +200,7 @@ impl Accepts for Pty {
 
 impl Drop for Pty {
     fn drop(&mut self) {
-        if std::fs::read_link(&self.link).is_ok_and(|target| target == self.device) {
+        if std::fs::read_link(&self.link).is_ok_and(|target| target == self.device.path()) {
             // If this fails, the next owner replaces the symlink.
             let _ = std::fs::remove_file(&self.link);
         }
