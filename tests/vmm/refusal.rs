@@ -30,7 +30,7 @@ pub(crate) fn socket(option: &str, path: &Path, error: &BindError) -> String {
 
 /// A boot log that cannot be had, in `file` or in memory.
 pub(crate) fn log(file: Option<&Path>, error: &LogError) -> String {
-    match (error, file) {
+    match (error.cause(), file) {
         (
             LogError::Size {
                 given, min, max, ..

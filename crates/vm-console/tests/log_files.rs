@@ -98,7 +98,7 @@ fn a_damaged_header_is_refused_or_harmless_at_each_byte() {
             let read_only = BootLog::open_read_only(&path);
             let writer = BootLog::open_file(&path);
             if at < FIXED {
-                let error = read_only.map(drop).unwrap_err();
+                let error = read_only.map(drop).unwrap_err().into_cause();
                 let expected = match at {
                     0..8 => matches!(error, LogError::NotALog),
                     8..16 => matches!(error, LogError::Version { .. }),
@@ -123,7 +123,7 @@ fn a_damaged_header_is_refused_or_harmless_at_each_byte() {
                 }
                 Err(error) => {
                     assert!(
-                        matches!(error, LogError::Inconsistent { .. }),
+                        matches!(error.cause(), LogError::Inconsistent { .. }),
                         "byte {at}: {error}"
                     );
                     refused += 1;
@@ -178,7 +178,7 @@ fn a_file_cut_short_is_refused_at_each_length() {
             BootLog::open_read_only(&path).map(drop).unwrap_err(),
             BootLog::open_file(&path).map(drop).unwrap_err(),
         ] {
-            match error {
+            match error.into_cause() {
                 LogError::NotALog => assert!(len < 8),
                 LogError::CutShort {
                     len: found,
@@ -204,11 +204,11 @@ fn what_is_not_a_log_is_refused_and_left_alone() {
     for path in [&text, &zeros] {
         let before = fs::read(path).unwrap();
         assert!(matches!(
-            BootLog::open_or_create_file(path, CONFIG),
+            BootLog::open_or_create_file(path, CONFIG).map_err(LogError::into_cause),
             Err(LogError::NotALog)
         ));
         assert!(matches!(
-            BootLog::open_read_only(path),
+            BootLog::open_read_only(path).map_err(LogError::into_cause),
             Err(LogError::NotALog)
         ));
         assert!(matches!(
@@ -227,7 +227,7 @@ fn what_is_not_a_log_is_refused_and_left_alone() {
     );
     // A usual open of a FIFO would wait for a writer for ever.
     assert!(matches!(
-        BootLog::open_read_only(&fifo),
+        BootLog::open_read_only(&fifo).map_err(LogError::into_cause),
         Err(LogError::NotALog)
     ));
     for path in [Path::new("/dev/null"), dir.path(), &fifo] {
@@ -434,6 +434,32 @@ fn nobody_can_cut_a_sealed_memfd() {
     );
 }
 
+#[test]
+fn an_error_names_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ttyS0.log");
+    let names_it = |error: LogError| {
+        let told = error.to_string();
+        assert_eq!(told.matches(path.to_str().unwrap()).count(), 1, "{told}");
+    };
+    names_it(BootLog::open_file(&path).unwrap_err());
+    let (writer, _) = BootLog::create_file(&path, CONFIG).unwrap();
+    names_it(BootLog::create_file(&path, CONFIG).unwrap_err());
+    names_it(BootLog::open_file(&path).unwrap_err());
+    names_it(BootLog::open_or_create_file(&path, CONFIG).unwrap_err());
+    drop(writer);
+    let whole = fs::read(&path).unwrap();
+    for damage in [4, 12, 20] {
+        let mut bytes = whole.clone();
+        bytes[damage] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        names_it(BootLog::open_read_only(&path).unwrap_err());
+        names_it(BootLog::open_or_create_file(&path, CONFIG).unwrap_err());
+    }
+    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    names_it(BootLog::open_read_only(&path).unwrap_err());
+}
+
 /// An error's text needs no words before it, and says nothing twice.
 #[test]
 fn each_message_names_the_boot_log_once() {
@@ -461,6 +487,10 @@ fn each_message_names_the_boot_log_once() {
         LogError::NotAnImage,
         LogError::NotEmpty,
         LogError::InUse,
+        LogError::InFile {
+            path: "console.log".into(),
+            cause: Box::new(LogError::Damaged),
+        },
         LogError::StreamInUse {
             name: "console.log".into(),
         },

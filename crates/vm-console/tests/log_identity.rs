@@ -92,7 +92,7 @@ fn a_damaged_identity_is_refused() {
             BootLog::open_file(&path).map(drop).unwrap_err(),
         ] {
             assert!(
-                matches!(error, LogError::Inconsistent { .. })
+                matches!(error.cause(), LogError::Inconsistent { .. })
                     && error.to_string().contains("identity"),
                 "byte {at}: {error}"
             );

@@ -128,7 +128,10 @@ fn a_killed_writer_leaves_every_byte_and_the_next_one_goes_on() {
         });
         killer.join().unwrap();
         // While it lives its lock holds, and the log can be followed.
-        assert!(matches!(BootLog::open_file(&path), Err(LogError::InUse)));
+        assert!(matches!(
+            BootLog::open_file(&path).map_err(LogError::into_cause),
+            Err(LogError::InUse)
+        ));
         check_live(&path);
         child.kill().unwrap();
         child.wait().unwrap();
@@ -265,7 +268,7 @@ fn a_process_killed_while_it_restores_leaves_nothing_or_all_or_no_log() {
         child.kill().unwrap();
         child.wait().unwrap();
         for entry in fs::read_dir(dir.path()).unwrap() {
-            match BootLog::open_file(entry.unwrap().path()) {
+            match BootLog::open_file(entry.unwrap().path()).map_err(LogError::into_cause) {
                 Ok((_, log)) if log.head() == 0 => {
                     assert_eq!((log.epoch(), log.marks_written()), (0, 0));
                     new += 1;
@@ -290,9 +293,12 @@ fn two_writers_in_one_process_exclude_each_other_too() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("log");
     let (writer, log) = BootLog::create_file(&path, CONFIG).unwrap();
-    assert!(matches!(BootLog::open_file(&path), Err(LogError::InUse)));
     assert!(matches!(
-        BootLog::open_or_create_file(&path, CONFIG),
+        BootLog::open_file(&path).map_err(LogError::into_cause),
+        Err(LogError::InUse)
+    ));
+    assert!(matches!(
+        BootLog::open_or_create_file(&path, CONFIG).map_err(LogError::into_cause),
         Err(LogError::InUse)
     ));
     // A reader's handle outlives the writer, and does not keep another writer out.

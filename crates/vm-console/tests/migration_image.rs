@@ -41,6 +41,25 @@ fn resume(image: &ConsoleImage) -> Result<(vm_console::ConsoleLine, Console), Im
     Console::resume(ConsoleConfig::named("vm"), writer, image)
 }
 
+#[test]
+fn an_image_that_is_restored_twice_into_one_file_gives_advice() {
+    let image = ConsoleImage::from_bytes(&sample()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ttyS0.log");
+    let restore = || {
+        let (writer, _) = BootLog::open_or_create_file(&path, LogConfig::default()).unwrap();
+        Console::resume(ConsoleConfig::named("vm"), writer, &image)
+    };
+    restore().unwrap();
+    let error = restore().unwrap_err().to_string();
+    let advice = "remove its file or choose another, or go on with it without the image";
+    assert!(error.contains(advice), "{error}");
+    assert!(
+        !error.contains("image's log"),
+        "it is not the image's fault: {error}"
+    );
+}
+
 /// Puts a right check sum behind the first part.
 fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
     let length = u32::from_le_bytes(bytes[LENGTH..POWER].try_into().unwrap());

@@ -32,6 +32,13 @@ pub enum LogError {
         /// The system's error.
         source: io::Error,
     },
+    /// Something is wrong with a file that was given by name.
+    InFile {
+        /// The name.
+        path: PathBuf,
+        /// What is wrong: any other variant.
+        cause: Box<LogError>,
+    },
     /// The file does not begin like a boot log.
     NotALog,
     /// The file is a boot log of a format that this version does not know.
@@ -80,6 +87,24 @@ impl LogError {
         }
     }
 
+    /// What is wrong, without the name of the file.
+    #[must_use]
+    pub fn cause(&self) -> &Self {
+        match self {
+            Self::InFile { cause, .. } => cause.cause(),
+            cause => cause,
+        }
+    }
+
+    /// As [`cause`](Self::cause), by value.
+    #[must_use]
+    pub fn into_cause(self) -> Self {
+        match self {
+            Self::InFile { cause, .. } => cause.into_cause(),
+            cause => cause,
+        }
+    }
+
     /// The same error, naming the file it happened on.
     pub(super) fn at(self, name: &std::path::Path) -> Self {
         match self {
@@ -92,7 +117,16 @@ impl LogError {
                 path: Some(name.into()),
                 source,
             },
-            other => other,
+            // It happened on no file, or names it.
+            named @ (Self::Io { .. }
+            | Self::Size { .. }
+            | Self::Map(_)
+            | Self::InFile { .. }
+            | Self::StreamInUse { .. }) => named,
+            cause => Self::InFile {
+                path: name.into(),
+                cause: Box::new(cause),
+            },
         }
     }
 }
@@ -121,6 +155,7 @@ impl fmt::Display for LogError {
                 path: None,
                 source,
             } => write!(f, "boot log: cannot {doing}: {source}"),
+            Self::InFile { path, cause } => write!(f, "{}: {cause}", path.display()),
             Self::NotALog => f.write_str(
                 "not a boot log: the file does not begin with VMBOOTLG; choose another path",
             ),
@@ -149,9 +184,10 @@ impl fmt::Display for LogError {
             Self::NotAnImage => {
                 f.write_str("not the image of a boot log: it does not begin with VMLOGIMG")
             }
-            Self::NotEmpty => {
-                f.write_str("boot log already holds output; restore an image into a new log")
-            }
+            Self::NotEmpty => f.write_str(
+                "boot log is in use already, and an image goes into a new one only: \
+                 remove its file or choose another, or go on with it without the image",
+            ),
             Self::InUse => f.write_str(
                 "boot log is being written by another process; stop it or choose another path",
             ),
@@ -170,6 +206,7 @@ impl std::error::Error for LogError {
         match self {
             Self::Map(source) => Some(source),
             Self::Io { source, .. } => Some(source),
+            Self::InFile { cause, .. } => cause.source(),
             _ => None,
         }
     }

@@ -48,6 +48,8 @@ impl fmt::Display for ImageError {
             Self::Length => f.write_str("the console image is cut short"),
             Self::Damaged => f.write_str("the console image is damaged (check sum differs)"),
             Self::Invalid { rule, value } => write!(f, "console image: {rule}, found {value}"),
+            // This is about the log that the image is to go into.
+            Self::Log(error @ LogError::NotEmpty) => error.fmt(f),
             Self::Log(error) => write!(f, "the console image's log: {error}"),
             Self::Io(error) => write!(f, "cannot make the console: {error}"),
         }
