@@ -93,6 +93,22 @@
 //! Input is never dropped because the guest is slow. 4096 characters wait in the line, as many in
 //! the service, and the rest stays in the kernel's socket buffer until the sender has to wait.
 //!
+//! # Types of other crates
+//!
+//! | crate | where its types are part of this interface |
+//! |---|---|
+//! | [`crossbeam_channel`] | [`audit`], [`outcome`], and the error of [`status`] |
+//! | [`event_manager`] | [`Service`](service::Service) is a subscriber |
+//! | [`vm_memory`] | the error of a mapping: [`LogError::Map`] |
+//! | [`vmm_sys_util`] | the [doorbell](LogWriter::set_doorbell) of a log |
+//! | `vm_uart` | [`GuestPort`] is implemented for its `SerialPort` |
+//!
+//! They are exported again from here, in the versions that fit.
+//!
+//! [`audit`]: service::ServiceHandle::audit
+//! [`outcome`]: service::Attachment::outcome
+//! [`status`]: service::ConsoleHandle::status
+//!
 //! # Threats
 //!
 #![doc = include_str!("../THREATS.md")]
@@ -118,6 +134,13 @@ pub mod session;
 pub mod signals;
 pub mod transport;
 mod when;
+
+pub use crossbeam_channel;
+pub use event_manager;
+pub use vm_memory;
+#[cfg(feature = "vm-uart")]
+pub use vm_uart;
+pub use vmm_sys_util;
 
 pub use crate::log::{
     Accounting, Boot, BootLog, Cursor, End, Excerpt, Fit, GapPolicy, Located, LogConfig, LogError,
