@@ -145,7 +145,7 @@ impl Host {
     ) -> Result<(ConsoleHandle, SharedPort<I>), Skipped> {
         let (line, console) = Console::new(config, log)?;
         let port = Arc::new(Mutex::new(SerialPort::new(interrupt, line)));
-        let console = self.service.add(console, port.clone(), listeners);
+        let console = self.service.add(console, port.clone(), listeners)?;
         Ok((console, port))
     }
 }

@@ -101,7 +101,9 @@ impl Prepared {
         say(format_args!("console: {}", how_to_attach(&outlets.socket)));
         // The terminal comes before the listeners' first client: the service answers in the order
         // of our commands.
-        let handle = service.add(self.console, port, Vec::new());
+        let handle = service
+            .add(self.console, port, Vec::new())
+            .map_err(|e| format!("console: {e}"))?;
         let mut console = Console {
             service,
             thread: Some(thread),

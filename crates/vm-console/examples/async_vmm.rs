@@ -56,7 +56,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let (line, console) = Console::new(ConsoleConfig::named("vm-7"), writer)?;
     let com1 = Arc::new(Mutex::new(SerialPort::new((), line)));
     let socket = Listener::raw(UnixSocket::bind(&path)?);
-    handle.add(console, com1.clone(), vec![socket]);
+    handle.add(console, com1.clone(), vec![socket])?;
     let serving = tokio::task::spawn_local(serve(service.polled()?));
 
     // The vCPU is a thread of its own, as always.

@@ -24,7 +24,8 @@
 //! let (writer, log) = BootLog::in_memory(LogConfig::default())?;
 //! let (line, console) = Console::new(ConsoleConfig::named("vm-7"), writer)?;
 //! let port = Arc::new(Mutex::new(SerialPort::new((), line)));
-//! let console = service.add(console, port.clone(), vec![Listener::raw(UnixSocket::bind(&path)?)]);
+//! let listener = Listener::raw(UnixSocket::bind(&path)?);
+//! let console = service.add(console, port.clone(), vec![listener])?;
 //!
 //! // The guest prints, attached or not. Then somebody runs `socat -,raw,echo=0 UNIX:vm-7.sock`.
 //! port.lock().unwrap().write_string(0, b"login: ");

@@ -112,7 +112,8 @@ fn the_next_service_holds_for_its_own_client_only() {
     let console = rig.console.console().clone();
     let again = other
         .service
-        .add(console, rig.port.clone(), vec![Listener::raw(socket)]);
+        .add(console, rig.port.clone(), vec![Listener::raw(socket)])
+        .unwrap();
     again.status(support::PROMPT).unwrap();
     goes_on(&rig);
     let mut client = other.connect("again");

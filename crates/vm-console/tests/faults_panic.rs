@@ -78,7 +78,8 @@ fn is_cleared_away(config: ConsoleConfig, provoke: impl FnOnce(&Rig)) {
     let socket = vm_console::transport::unix::UnixSocket::bind(beside.path("raw")).unwrap();
     other
         .service
-        .add(console, beside.port.clone(), vec![Listener::raw(socket)]);
+        .add(console, beside.port.clone(), vec![Listener::raw(socket)])
+        .unwrap();
     let mut client = beside.connect("raw");
     beside.carries(&mut client, "again");
 }

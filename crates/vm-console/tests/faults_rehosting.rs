@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use support::{Client, Port, Rig, wait_until};
 use vm_console::ConsoleConfig;
-use vm_console::service::{ConsoleHandle, ServiceHandle};
+use vm_console::service::{ConsoleHandle, Service, ServiceHandle};
 use vm_console::transport::{Listener, unix::UnixSocket};
 
 /// A console whose holder does not read the rest of its output, and has time for it.
@@ -25,7 +25,9 @@ fn add(rig: &Rig, service: &ServiceHandle, name: &str) -> ConsoleHandle {
     let port: Arc<Port> = rig.port.clone();
     let socket = UnixSocket::bind(rig.path(name)).unwrap();
     let console = rig.console.console().clone();
-    service.add(console, port, vec![Listener::raw(socket)])
+    service
+        .add(console, port, vec![Listener::raw(socket)])
+        .unwrap()
 }
 
 /// Checks that output comes after each pause of the guest.
@@ -79,4 +81,33 @@ fn a_console_removed_and_added_many_times_is_served_each_time() {
         let mut client = rig.connect(&name);
         rig.carries(&mut client, "again");
     }
+}
+
+#[test]
+fn a_console_added_after_shut_down_is_an_error_and_can_go_to_another_service() {
+    let rig = Rig::new();
+    let add = |service: &ServiceHandle| {
+        let port: Arc<Port> = rig.port.clone();
+        let socket = UnixSocket::bind(rig.path("late")).unwrap();
+        let console = rig.console.console().clone();
+        service.add(console, port, vec![Listener::raw(socket)])
+    };
+    rig.service.shut_down();
+    // At once, and once it has finished.
+    for is_finished in [false, true] {
+        if is_finished {
+            wait_until("the service has finished", || rig.service.is_finished());
+        }
+        let error = add(&rig.service).unwrap_err();
+        assert!(error.to_string().contains("start another one"), "{error}");
+        assert!(!rig.path("late").exists(), "its listener is closed");
+    }
+    let (service, thread) = Service::spawn().unwrap();
+    let late = add(&service).unwrap();
+    rig.print(b"served again");
+    let mut client = rig.connect("late");
+    assert_eq!(client.read(12), b"served again");
+    late.remove();
+    service.shut_down();
+    thread.join().unwrap();
 }

@@ -17,7 +17,7 @@ fn run_vmm(path: &Path, output: &str) {
     let (writer, _) = BootLog::open_or_create_file(path, LogConfig::default()).unwrap();
     let (line, console) = Console::new(ConsoleConfig::named("vm"), writer).unwrap();
     let port = Arc::new(Mutex::new(SerialPort::new((), line)));
-    let console = service.add(console, port.clone(), Vec::new());
+    let console = service.add(console, port.clone(), Vec::new()).unwrap();
     // The machine is on already, so this changes nothing.
     console.power_on();
     port.lock().unwrap().write_string(THR, output.as_bytes());

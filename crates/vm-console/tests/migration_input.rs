@@ -139,7 +139,10 @@ fn a_clients_line_of_text_moves_whole() {
     let (line, console) = Console::resume(ConsoleConfig::named("vm"), writer, &image).unwrap();
     let port = Arc::new(Mutex::new(SerialPort::new((), line)));
     port.lock().unwrap().restore(&chip).unwrap();
-    let there = here.service.add(console.clone(), port.clone(), Vec::new());
+    let there = here
+        .service
+        .add(console.clone(), port.clone(), Vec::new())
+        .unwrap();
     there.status(PATIENCE).unwrap();
     assert_eq!(read_all(&mut port.lock().unwrap()), text);
     let counters = console.counters();
@@ -162,7 +165,7 @@ fn a_console_that_was_off_does_not_come_back_on() {
     let epoch = console.log().epoch();
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
     let port = Arc::new(Mutex::new(line));
-    let handle = rig.service.add(console.clone(), port, Vec::new());
+    let handle = rig.service.add(console.clone(), port, Vec::new()).unwrap();
     let client = vm_console::transport::stdio::FdClient::from_socket(theirs.into());
     let _ = handle.attach(client);
     let refusal = Client::new(ours).read_to_end();

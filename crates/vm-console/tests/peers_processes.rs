@@ -248,11 +248,13 @@ fn thre_interrupts_come_whatever_happens_to_clients() {
         Count(raised.clone()),
         line,
     )));
-    service.add(
-        console,
-        port.clone(),
-        vec![Listener::raw(UnixSocket::bind(&path).unwrap())],
-    );
+    service
+        .add(
+            console,
+            port.clone(),
+            vec![Listener::raw(UnixSocket::bind(&path).unwrap())],
+        )
+        .unwrap();
     // One client never reads, and to the other every write fails.
     let stuck = std::os::unix::net::UnixStream::connect(&path).unwrap();
     drop(std::os::unix::net::UnixStream::connect(&path).unwrap());

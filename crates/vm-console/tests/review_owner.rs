@@ -18,11 +18,13 @@ fn a_console_that_is_removed_while_it_waits_closes_its_listeners() {
     let path = rig.path("another");
     let listener = Listener::raw(UnixSocket::bind(&path).unwrap());
     // It is still served elsewhere.
-    let waiting = service.add(
-        rig.console.console().clone(),
-        rig.port.clone(),
-        vec![listener],
-    );
+    let waiting = service
+        .add(
+            rig.console.console().clone(),
+            rig.port.clone(),
+            vec![listener],
+        )
+        .unwrap();
     waiting.remove();
     wait_until("nobody listens", || UnixStream::connect(&path).is_err());
     assert!(!path.exists());
@@ -59,7 +61,7 @@ fn faulty(panics: bool) -> (Console, Arc<Faulty>) {
 fn is_free(console: Console, port: Arc<Faulty>) {
     port.panics.store(false, Ordering::Relaxed);
     let (service, thread) = Service::spawn().unwrap();
-    let console = service.add(console, port, Vec::new());
+    let console = service.add(console, port, Vec::new()).unwrap();
     assert_eq!(console.status(PATIENCE).unwrap().console, "vm");
     service.shut_down();
     join("the next service", thread).unwrap().unwrap();
@@ -72,7 +74,9 @@ fn a_port_that_panics_ends_the_service_and_not_the_process() {
     let path = dir.path().join("raw");
     let listener = Listener::raw(UnixSocket::bind(&path).unwrap());
     let (console, port) = faulty(false);
-    let served = service.add(console.clone(), port.clone(), vec![listener]);
+    let served = service
+        .add(console.clone(), port.clone(), vec![listener])
+        .unwrap();
     served.status(PATIENCE).unwrap();
     port.panics.store(true, Ordering::Relaxed);
     let _client = UnixStream::connect(&path).unwrap();
@@ -85,7 +89,9 @@ fn a_port_that_panics_ends_the_service_and_not_the_process() {
 fn a_port_that_panics_at_first_sight_does_not_keep_the_console() {
     let (service, thread) = Service::spawn().unwrap();
     let (console, port) = faulty(true);
-    let _served = service.add(console.clone(), port.clone(), Vec::new());
+    let _served = service
+        .add(console.clone(), port.clone(), Vec::new())
+        .unwrap();
     assert!(join("the service", thread).unwrap().is_err());
     is_free(console, port);
 }

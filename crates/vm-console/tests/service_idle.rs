@@ -38,7 +38,9 @@ fn idle_consoles_take_no_time_and_little_memory() {
         let (line, console) = Console::new(ConsoleConfig::named("vm"), writer).unwrap();
         let port = Arc::new(Mutex::new(SerialPort::new((), line)));
         let socket = UnixSocket::bind(dir.path().join(n.to_string())).unwrap();
-        let handle = service.add(console, port.clone(), vec![Listener::raw(socket)]);
+        let handle = service
+            .add(console, port.clone(), vec![Listener::raw(socket)])
+            .unwrap();
         ports.push((port, handle));
     }
     for (_, console) in &ports {

@@ -154,7 +154,8 @@ fn a_console_that_floods_does_not_starve_its_neighbour() {
     let port = Arc::new(Mutex::new(line));
     let socket = UnixSocket::bind(rig.path("flood")).unwrap();
     rig.service
-        .add(console, port.clone(), vec![Listener::raw(socket)]);
+        .add(console, port.clone(), vec![Listener::raw(socket)])
+        .unwrap();
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -431,7 +432,9 @@ fn a_restarted_service_goes_on_where_the_old_one_stopped() {
     for round in 0..3u64 {
         let (service, thread) = Service::spawn().unwrap();
         let socket = UnixSocket::bind(&path).unwrap();
-        let handle = service.add(console.clone(), port.clone(), vec![Listener::raw(socket)]);
+        let handle = service
+            .add(console.clone(), port.clone(), vec![Listener::raw(socket)])
+            .unwrap();
         let more = pattern(round, 1000);
         port.lock().unwrap().write_string(THR, &more);
         all.extend(more);
@@ -491,7 +494,8 @@ fn a_console_moves_with_its_guest_and_its_client_resumes_where_it_stopped() {
     let socket = UnixSocket::bind(there.path("moved")).unwrap();
     there
         .service
-        .add(console, port, vec![Listener::control(socket)]);
+        .add(console, port, vec![Listener::control(socket)])
+        .unwrap();
     let mut client = control_client(&there.path("moved"));
     let replay = Start::Offset(resume);
     client

@@ -81,7 +81,7 @@ fn serve(console: Console, port: Arc<dyn GuestPort>, vcpu: Vcpu<'_>) {
     let path = dir.path().join("raw");
     let (service, thread) = Service::spawn().unwrap();
     let listeners = vec![Listener::raw(UnixSocket::bind(path.clone()).unwrap())];
-    service.add(console, port, listeners);
+    service.add(console, port, listeners).unwrap();
     let mut client = Client::new(UnixStream::connect(path).unwrap());
     wait_until("the carrier is there", || {
         let mut msr = 0;

@@ -1,5 +1,7 @@
 //! The owner's commands to the service, and the result of an attach.
 
+use std::fmt;
+
 use crossbeam_channel::Sender;
 
 use super::guest_port::Port;
@@ -75,3 +77,15 @@ pub enum Outcome {
     /// The session began, and it has ended.
     Ended(EndReason),
 }
+
+/// The service serves no further console: it was told to shut down, or has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceEnded;
+
+impl fmt::Display for ServiceEnded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the console service was shut down or has ended; start another one")
+    }
+}
+
+impl std::error::Error for ServiceEnded {}

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use vmm_sys_util::eventfd::EventFd;
 
-use super::command::{Added, Caller, Command, Outcome};
+use super::command::{Added, Caller, Command, Outcome, ServiceEnded};
 use super::guest_port::Port;
 use super::kernel::ConsoleId;
 use super::progress::Progress;
@@ -54,13 +54,19 @@ impl ServiceHandle {
     ///
     /// A console is served by one service at a time. If it is still served, by this service or
     /// another, it is added once that has ended. Calls of the returned handle are carried out after
-    /// that, in their order. A service that was told to shut down adds no console.
+    /// that, in their order.
+    ///
+    /// # Errors
+    /// The service was told to shut down, or has ended. The listeners are closed then.
     pub fn add(
         &self,
         console: Console,
         port: Arc<dyn GuestPort>,
         listeners: Vec<Listener>,
-    ) -> ConsoleHandle {
+    ) -> Result<ConsoleHandle, ServiceEnded> {
+        if self.progress.is_over() {
+            return Err(ServiceEnded);
+        }
         let id = ConsoleId(self.next_console.fetch_add(1, Ordering::Relaxed));
         let port = Port::new(port);
         let added = Added {
@@ -69,18 +75,19 @@ impl ServiceHandle {
             listeners,
         };
         self.send(Command::Add(id, Box::new(added)));
-        ConsoleHandle {
+        Ok(ConsoleHandle {
             id,
             service: self.clone(),
             console,
             port,
-        }
+        })
     }
 
     /// Ends all sessions with [`ShuttingDown`](EndReason::ShuttingDown), gives the clients time to
     /// read the rest of their output (each console's [`linger`](crate::ConsoleConfig::linger) at
     /// most), and then ends the service.
     pub fn shut_down(&self) {
+        self.progress.shut_down();
         self.send(Command::ShutDown);
     }
 
@@ -184,7 +191,7 @@ impl ConsoleHandle {
     /// # let (writer, log) = BootLog::in_memory(LogConfig::default())?;
     /// # let (line, console) = Console::new(ConsoleConfig::named("vm-7"), writer)?;
     /// # let port = Arc::new(Mutex::new(SerialPort::new((), line)));
-    /// # let console = service.add(console, port, Vec::new());
+    /// # let console = service.add(console, port, Vec::new())?;
     /// // The interrupt may be of another type than that of the old port.
     /// let port = console.rebuild_port(|line| Arc::new(Mutex::new(SerialPort::new((), line))))?;
     /// port.lock().unwrap().write(0, b'#');

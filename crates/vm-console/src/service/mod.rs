@@ -33,7 +33,8 @@
 //! let (writer, log) = BootLog::in_memory(LogConfig::default())?;
 //! let (line, console) = Console::new(ConsoleConfig::named("vm-7"), writer)?;
 //! let port = Arc::new(Mutex::new(SerialPort::new((), line)));
-//! let console = service.add(console, port.clone(), vec![Listener::raw(UnixSocket::bind(&path)?)]);
+//! let listener = Listener::raw(UnixSocket::bind(&path)?);
+//! let console = service.add(console, port.clone(), vec![listener])?;
 //!
 //! // The vCPU thread, at an exit for port 0x3f8:
 //! port.lock().unwrap().write(0, b'#');
@@ -81,7 +82,7 @@ use self::event_loop::{EventLoop, RealKernel, Watching, readiness};
 use self::progress::Progress;
 use crate::audit::AUDIT_LIMIT;
 
-pub use self::command::Outcome;
+pub use self::command::{Outcome, ServiceEnded};
 pub use self::handle::{Attachment, ConsoleHandle, ServiceHandle};
 pub use self::polled::PolledService;
 #[cfg(fuzzing)]

@@ -89,7 +89,7 @@ impl Rig {
             Listener::observers(bind("watch")),
             Listener::control(bind("control")),
         ];
-        let console = service.add(console, port.clone(), listeners);
+        let console = service.add(console, port.clone(), listeners).unwrap();
         // A driver turns the FIFO on, so input is taken in chunks.
         port.lock().unwrap().write(FCR, Fcr::ENABLE.bits());
         Self {

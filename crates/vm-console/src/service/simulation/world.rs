@@ -220,7 +220,10 @@ impl World {
             // Nobody has descriptors to spare who then adds a console.
             listeners.push(listener.map_err(|error| error.to_string())?);
         }
-        let handle = self.service.add(console.clone(), port.clone(), listeners);
+        let handle = self
+            .service
+            .add(console.clone(), port.clone(), listeners)
+            .expect("it was not told to shut down");
         Ok((handle, doors))
     }
 
