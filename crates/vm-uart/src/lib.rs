@@ -76,8 +76,8 @@
 //!   later.
 //! * Input from a [`Line`] that is asked never overruns.
 //! * An interrupt handler that serves a sender without end would never find IIR at "none", as
-//!   nothing takes time. After 400 passes IIR says so once, and the interrupt comes anew; Linux would
-//!   log "too much work for irq4" after 512.
+//!   nothing takes time. If it reads LSR in each pass, IIR says so once after 400 passes, and the
+//!   interrupt comes anew; Linux would log "too much work for irq4" after 512.
 //!
 //! # What can be relied on
 //!

@@ -76,6 +76,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
             && !self.input_waits
             && let Some(value) = self.uart.quiet_line_status()
         {
+            self.passes.looked = true;
             return value;
         }
         self.read_slowly(offset)
@@ -99,6 +100,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         let value = self.uart.read(offset);
         meanwhile.saw(self.told, self.uart.asserting());
         self.passes.served |= offset == RBR && !self.uart.divisor_latch_access();
+        self.passes.looked |= offset == LSR;
         if offset == RBR && self.uart.config().receive_ahead == ReceiveAhead::TriggerLevel {
             // The guest has served a character, even if new input makes up for it at once.
             meanwhile.served |= self

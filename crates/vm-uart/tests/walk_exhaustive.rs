@@ -73,7 +73,7 @@ fn fingerprint(pair: &Pair) -> u64 {
     // Clocks and counters that only ever grow are no state.
     (model.chip.now, model.chip.edges, model.chip.lost) = (0, 0, 0);
     // Nor are passes of a handler, of which no walk makes enough to matter.
-    (model.passes, model.served) = (0, false);
+    (model.passes, model.served, model.looked) = (0, false, false);
     if model.chip.rx.is_empty() || !model.chip.fifo_on || model.chip.timed_out {
         model.chip.unmoved = 0;
     }

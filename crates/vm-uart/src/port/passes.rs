@@ -15,10 +15,13 @@ use crate::registers::InterruptId;
 pub(super) const LIMIT: u16 = 400;
 
 /// The passes of a handler: answers of IIR that named an interrupt, each after the one before had
-/// been served.
+/// been served and LSR been read, as handlers with a loop do in each pass. Those without one read
+/// IIR or nothing, and serve one character for each interrupt.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Passes {
     count: u16,
+    /// LSR was read since IIR was read.
+    pub(super) looked: bool,
     /// RBR was read or THR written since IIR was read.
     pub(super) served: bool,
 }
@@ -26,7 +29,9 @@ pub(super) struct Passes {
 impl Passes {
     /// IIR is about to report `pending`. Returns whether it has to say none instead.
     pub(super) fn are_over(&mut self, pending: InterruptId) -> bool {
-        self.count += u16::from(core::mem::take(&mut self.served));
+        let looked = core::mem::take(&mut self.looked);
+        let served = core::mem::take(&mut self.served);
+        self.count += u16::from(looked && served);
         let over = self.count > LIMIT;
         if over || pending == InterruptId::None {
             self.count = 0;

@@ -58,6 +58,7 @@ pub struct ModelPort {
     /// Answers of IIR in a row that named an interrupt, each after RBR or THR had been used.
     pub passes: u16,
     pub served: bool,
+    pub looked: bool,
 }
 
 /// Passes of a handler after which IIR says none once.
@@ -110,6 +111,7 @@ impl ModelPort {
             waits: false,
             passes: 0,
             served: false,
+            looked: false,
         }
     }
 
@@ -148,12 +150,14 @@ impl ModelPort {
         }
         let value = self.chip.read(offset);
         self.served |= offset == 0 && !self.chip.dlab();
+        self.looked |= offset == 5;
         self.pull();
         value
     }
 
     fn passes_are_over(&mut self) -> bool {
-        self.passes += u16::from(std::mem::take(&mut self.served));
+        let looked = std::mem::take(&mut self.looked);
+        self.passes += u16::from(std::mem::take(&mut self.served) && looked);
         let pending = self.chip.interrupt_id() != 1;
         let over = self.passes > PASSES;
         if over || !pending {
@@ -364,7 +368,7 @@ impl Pair {
         self.port = port;
         // The new port counts losses from 0, and rings again for what is pending.
         self.model.chip.lost -= lost;
-        (self.model.passes, self.model.served) = (0, false);
+        (self.model.passes, self.model.served, self.model.looked) = (0, false, false);
         self.model.chip.was_high = false;
         self.model.chip.watch_line();
     }
