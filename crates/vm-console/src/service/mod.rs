@@ -65,6 +65,7 @@ mod progress;
 mod share;
 #[cfg(any(test, fuzzing))]
 mod simulation;
+mod thread;
 mod turn;
 mod turn_times;
 mod warnings;
@@ -72,9 +73,8 @@ mod warnings;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::thread::JoinHandle;
 
-use event_manager::{EventManager, EventOps, Events, MutEventSubscriber, SubscriberOps};
+use event_manager::{EventOps, Events, MutEventSubscriber};
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 use self::desk::Desk;
@@ -133,32 +133,6 @@ impl Service {
     /// No descriptor is left for its epoll.
     pub fn polled(self) -> io::Result<PolledService> {
         PolledService::host(self)
-    }
-
-    /// Starts a service on a thread of its own, which ends after [`ServiceHandle::shut_down`].
-    ///
-    /// If an owner's callback panics on that thread, the service ends, and joining the thread
-    /// returns the panic. Guests go on.
-    ///
-    /// # Errors
-    /// Descriptors or threads have run out.
-    pub fn spawn() -> io::Result<(ServiceHandle, JoinHandle<()>)> {
-        let (service, handle) = Self::new()?;
-        let events = || EventManager::new().map_err(io::Error::other);
-        let mut events: EventManager<Box<dyn MutEventSubscriber + Send>> = events()?;
-        events.add_subscriber(Box::new(service));
-        let progress = Arc::clone(&handle.progress);
-        let thread = std::thread::Builder::new()
-            .name("vm-console".into())
-            .spawn(move || {
-                while !progress.is_finished() {
-                    if let Err(error) = events.run() {
-                        ::log::error!("the console service stops: {error}");
-                        return;
-                    }
-                }
-            })?;
-        Ok((handle, thread))
     }
 }
 
