@@ -2,24 +2,12 @@
 
 mod support;
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 
-use support::{Rig, wait_until};
+use support::{Rig, open_terminal, wait_until};
 use vm_console::session::EndReason;
 use vm_console::transport::{Listener, pty::Pty};
-
-fn open(link: &Path) -> File {
-    let noctty = rustix::fs::OFlags::NOCTTY.bits().cast_signed();
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(noctty)
-        .open(link)
-        .unwrap()
-}
 
 fn read(file: &mut File, count: usize) -> Vec<u8> {
     let mut bytes = vec![0; count];
@@ -43,7 +31,7 @@ fn a_session_begins_with_opening_and_ends_with_closing() {
         "nobody is there until somebody opens it"
     );
     for round in 1..=3 {
-        let mut pty = open(&link);
+        let mut pty = open_terminal(&link);
         wait_until("the session is granted", || {
             rig.counters().attaches == round
         });
@@ -60,7 +48,7 @@ fn a_session_begins_with_opening_and_ends_with_closing() {
 #[test]
 fn all_byte_values_both_ways() {
     let (rig, link) = rig();
-    let mut pty = open(&link);
+    let mut pty = open_terminal(&link);
     rig.wait_until_held();
     let all: Vec<u8> = (0..=255).collect();
     rig.print(&all);
@@ -72,12 +60,12 @@ fn all_byte_values_both_ways() {
 #[test]
 fn what_one_left_unread_is_not_shown_to_the_next() {
     let (rig, link) = rig();
-    let pty = open(&link);
+    let pty = open_terminal(&link);
     rig.wait_until_held();
     rig.print(&vec![b'x'; 100_000]);
     drop(pty);
     rig.wait_until_free();
-    let mut pty = open(&link);
+    let mut pty = open_terminal(&link);
     // The whole log comes, from its beginning and once.
     rig.print(b"END");
     let mut bytes = read(&mut pty, 100_003);
@@ -88,7 +76,7 @@ fn what_one_left_unread_is_not_shown_to_the_next() {
 #[test]
 fn a_pty_is_hung_up_when_the_console_is_taken_and_its_name_stays() {
     let (rig, link) = rig();
-    let mut pty = open(&link);
+    let mut pty = open_terminal(&link);
     rig.wait_until_held();
     let before = std::fs::read_link(&link).unwrap();
     let holder = rig.attach("force");
@@ -105,13 +93,13 @@ fn a_pty_is_hung_up_when_the_console_is_taken_and_its_name_stays() {
     });
     // While the console is taken, a client that opens the pty is told so and hung up.
     drop(pty);
-    let mut refused = open(&link);
+    let mut refused = open_terminal(&link);
     let mut text = Vec::new();
     let _ = refused.read_to_end(&mut text);
     drop((refused, holder));
     rig.wait_until_free();
     wait_until("the pty can be had again", || {
-        let _pty = open(&link);
+        let _pty = open_terminal(&link);
         let granted = rig.counters().attaches;
         for _ in 0..200 {
             if rig.status().holder.is_some() || rig.counters().attaches > granted {
@@ -132,7 +120,7 @@ fn the_owner_is_told_the_device_that_is_there_now() {
     rig.console.listen(Listener::pty(pty));
     let first = device.path();
     assert_eq!(std::fs::read_link(&link).unwrap(), first);
-    let _pty = open(&first);
+    let _pty = open_terminal(&first);
     rig.wait_until_held();
     rig.console.disconnect(EndReason::Revoked);
     wait_until("there is another device", || {

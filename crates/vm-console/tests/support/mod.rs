@@ -15,7 +15,9 @@ pub mod own_loop;
 pub mod service_thread;
 pub mod watchdog;
 
+use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -303,6 +305,14 @@ fn patient(stream: UnixStream) -> UnixStream {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     stream
+}
+
+/// Opens a terminal, or a symlink to one, without making it the controlling terminal.
+pub fn open_terminal(path: &Path) -> File {
+    let flags = rustix::fs::OFlags::NOCTTY.bits().cast_signed();
+    let mut options = File::options();
+    options.read(true).write(true).custom_flags(flags);
+    options.open(path).unwrap()
 }
 
 /// A client of the control socket at `path`, greeted by the service.
