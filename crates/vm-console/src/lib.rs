@@ -51,6 +51,7 @@
 //! | [`protocol`], [`client`] | the control socket's frames, and a client for them |
 //! | [`replay_guard`], [`escape`] | pure filters for clients |
 //! | [`audit`] | every transition, as an event |
+//! | [`sandbox`] | system calls and file rights, to write a seccomp filter from |
 //!
 //! # Words
 //!
@@ -129,6 +130,7 @@ mod port;
 pub mod protocol;
 mod rate;
 pub mod replay_guard;
+pub mod sandbox;
 pub mod service;
 mod serving;
 pub mod session;

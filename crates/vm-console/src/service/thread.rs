@@ -22,7 +22,7 @@ impl Service {
     }
 
     /// As [`spawn`](Self::spawn), but the new thread first runs `before`: to give itself a seccomp
-    /// filter, a priority, or another name than `vm-console`.
+    /// filter (see [`sandbox`](crate::sandbox)), a priority, or another name than `vm-console`.
     /// This returns once that is done.
     ///
     /// The threads that the service starts later inherit the filter and the priority.

@@ -1,0 +1,215 @@
+//! The table of system calls. `tests/sandbox_measured.rs` holds it against `strace`.
+
+use super::{Made, Part, SystemCall, Thread};
+use crate::transport::Transport;
+
+const UNIX: Part = Part::Transport(Transport::Unix);
+const CONTROL: Part = Part::Transport(Transport::Control);
+const PASSED: Part = Part::Transport(Transport::Passed);
+const PTY: Part = Part::Transport(Transport::Pty);
+const STDIO: Part = Part::Transport(Transport::Stdio);
+
+const ALWAYS: &[Part] = &[Part::Core];
+const PASSING: &[Part] = &[Part::HelperThreads];
+const STARTING_THREADS: &[Part] = &[Part::HelperThreads, PASSED];
+const CLIENTS: &[Part] = &[UNIX, CONTROL, PASSED, PTY, STDIO];
+const SOCKETS: &[Part] = &[UNIX, CONTROL, PASSED];
+const LISTENERS: &[Part] = &[UNIX, CONTROL];
+const PTYS: &[Part] = &[PTY];
+
+const HEAP: &str = "depends on the heap's history";
+const CLOCK: &str = "only where user space cannot read the host's clock by itself";
+const SPIN: &str = "only if another thread is half way through the same step";
+const SIGNAL: &str = "only if a signal that the owner catches comes to this thread";
+const CHECKED: &str = "only in builds with debug assertions, before a descriptor is closed";
+
+/// Every system call of this crate's threads.
+///
+/// Not in it: what the owner calls itself (it binds, opens a log, adds a console), what its
+/// callbacks and its logger do, and what a panic does.
+pub const SYSTEM_CALLS: &[SystemCall] = &[
+    on_service("epoll_wait", ALWAYS, "waits for events").or(&["epoll_pwait"]),
+    on_service("epoll_ctl", ALWAYS, "watches descriptors"),
+    on_service(
+        "read",
+        ALWAYS,
+        "eventfds, the timer; bytes from a pty or file",
+    ),
+    on_service("write", ALWAYS, "eventfds; bytes to a pty or file"),
+    on_service("futex", ALWAYS, "locks of ports; wakes callers of handles"),
+    on_service("close", ALWAYS, "clients, listeners, consoles"),
+    on_service("flock", ALWAYS, "gives back the lock of a log in a file"),
+    on_service("munmap", ALWAYS, "logs; the end of a thread; the heap"),
+    on_service("rt_sigprocmask", ALWAYS, "the end of the thread"),
+    on_service("sigaltstack", ALWAYS, "the end of the thread"),
+    on_service("madvise", ALWAYS, "the end of the thread; the heap").with_gnu(),
+    on_service("exit", ALWAYS, "the end of the thread"),
+    on_service("timerfd_settime", CLIENTS, "the alarm for all time limits"),
+    on_service("accept4", LISTENERS, "accepts clients"),
+    on_service("recvmsg", SOCKETS, "bytes, and descriptors that come along"),
+    on_service("sendto", SOCKETS, "bytes"),
+    on_service("shutdown", SOCKETS, "ends an output; closes a listener"),
+    on_service(
+        "getsockopt",
+        SOCKETS,
+        "credentials; the kind of a socket; its buffer",
+    ),
+    on_service(
+        "setsockopt",
+        SOCKETS,
+        "room for last words; bytes out of band; no linger time",
+    ),
+    on_service(
+        "newfstatat",
+        LISTENERS,
+        "whether the socket's file is still its own",
+    ),
+    on_service("unlinkat", LISTENERS, "removes the socket's file"),
+    on_service(
+        "open",
+        PTYS,
+        "the next pty, after a client was disconnected",
+    )
+    .or(&["openat"]),
+    on_service(
+        "ioctl",
+        &[UNIX, CONTROL, PTY],
+        "whether bytes wait; settings of the next pty",
+    ),
+    on_service(
+        "fcntl",
+        PTYS,
+        "makes the next pty non-blocking; hands out its master",
+    ),
+    on_service("inotify_init1", PTYS, "watches the next pty's slave"),
+    on_service("inotify_add_watch", PTYS, "watches the next pty's slave"),
+    on_service("ppoll", &[STDIO, PTY], "whether the other end is closed"),
+    on_service("statx", PTYS, "whether the symlink may be replaced").or(&["lstat", "newfstatat"]),
+    on_service("getpid", PTYS, "the new symlink's name until it is renamed"),
+    on_service("symlink", PTYS, "leads to the next pty").or(&["symlinkat"]),
+    on_service("rename", PTYS, "replaces the symlink").or(&["renameat", "renameat2"]),
+    on_service("readlink", PTYS, "whether the symlink is still its own").or(&["readlinkat"]),
+    on_service("unlink", PTYS, "removes symlink and lock file").or(&["unlinkat"]),
+    on_service(
+        "getpeername",
+        PASSING,
+        "whether a passed socket is connected",
+    ),
+    on_service("clone3", STARTING_THREADS, "starts it").or(&["clone"]),
+    on_service("mmap", STARTING_THREADS, "its stack"),
+    on_service("mprotect", STARTING_THREADS, "its stack's guard page"),
+    on_service("mmap", ALWAYS, "the heap grows").rare(HEAP),
+    on_service("mremap", ALWAYS, "the heap grows").rare(HEAP),
+    on_service("brk", ALWAYS, "the heap grows or shrinks").rare(HEAP),
+    on_service("mprotect", ALWAYS, "the heap grows").rare(HEAP),
+    on_service("fcntl", ALWAYS, "looks whether it is open").rare(CHECKED),
+    on_service("sched_yield", ALWAYS, "a channel").rare(SPIN),
+    on_service("clock_gettime", ALWAYS, "the time").rare(CLOCK),
+    on_service("rt_sigreturn", ALWAYS, "returns from a handler").rare(SIGNAL),
+    on_log("set_robust_list", "the start of the thread").with_gnu(),
+    on_log("rseq", "the start of the thread").with_gnu(),
+    on_log("rt_sigprocmask", "the start and the end of the thread"),
+    on_log("gettid", "the start of the thread"),
+    on_log(
+        "sched_getaffinity",
+        "the start of the thread: where its stack is",
+    )
+    .with_gnu(),
+    on_log("prctl", "the start of the thread: its name"),
+    on_log("sigaltstack", "the start and the end of the thread"),
+    on_log("mmap", "the start of the thread; the heap"),
+    on_log("mprotect", "the start of the thread; the heap"),
+    on_log("munmap", "the end of the thread; the heap"),
+    on_log("sched_yield", "before it waits for the next warning"),
+    on_log("futex", "waits for the next warning"),
+    on_log("madvise", "the end of the thread; the heap").with_gnu(),
+    on_log("exit", "the end of the thread"),
+    on_log("mremap", "the heap grows").rare(HEAP),
+    on_log("brk", "the heap grows or shrinks").rare(HEAP),
+    on_log("rt_sigreturn", "returns from a handler").rare(SIGNAL),
+    on_close("set_robust_list", "the start of the thread").with_gnu(),
+    on_close("rseq", "the start of the thread").with_gnu(),
+    on_close("rt_sigprocmask", "the start and the end of the thread"),
+    on_close("gettid", "the start of the thread"),
+    on_close(
+        "sched_getaffinity",
+        "the start of the thread: where its stack is",
+    )
+    .with_gnu(),
+    on_close("prctl", "the start of the thread: its name"),
+    on_close("sigaltstack", "the start and the end of the thread"),
+    on_close("mmap", "the start of the thread; the heap"),
+    on_close("mprotect", "the start of the thread; the heap"),
+    on_close("munmap", "the end of the thread; the heap"),
+    on_close("close", "a descriptor"),
+    on_close("futex", "the lock of what waits").rare(SPIN),
+    on_close("madvise", "the end of the thread; the heap").with_gnu(),
+    on_close("exit", "the end of the thread"),
+    on_close("fcntl", "looks whether it is open").rare(CHECKED),
+    on_close("mremap", "the heap grows").rare(HEAP),
+    on_close("brk", "the heap grows or shrinks").rare(HEAP),
+    on_close("rt_sigreturn", "returns from a handler").rare(SIGNAL),
+    on_guest("write", "rings the doorbell; an interrupt by eventfd"),
+    on_guest("futex", "waits for the port's lock"),
+    on_guest("mmap", "the queue of input grows").rare(HEAP),
+    on_guest("mremap", "the queue of input grows").rare(HEAP),
+    on_guest("munmap", "the queue of input shrinks").rare(HEAP),
+    on_guest("madvise", "the queue of input shrinks").rare(HEAP),
+    on_guest("mprotect", "the queue of input grows").rare(HEAP),
+    on_guest("brk", "the queue of input grows or shrinks").rare(HEAP),
+    on_guest("clock_gettime", "the time of a boot or a power change").rare(CLOCK),
+    on_guest("rt_sigreturn", "returns from a handler").rare(SIGNAL),
+];
+
+const fn on(
+    thread: Thread,
+    name: &'static str,
+    parts: &'static [Part],
+    purpose: &'static str,
+) -> SystemCall {
+    SystemCall {
+        name,
+        elsewhere: &[],
+        thread,
+        parts,
+        purpose,
+        made: Made::Always,
+    }
+}
+
+const fn on_service(
+    name: &'static str,
+    parts: &'static [Part],
+    purpose: &'static str,
+) -> SystemCall {
+    on(Thread::Service, name, parts, purpose)
+}
+
+const fn on_log(name: &'static str, purpose: &'static str) -> SystemCall {
+    on(Thread::Log, name, ALWAYS, purpose)
+}
+
+const fn on_close(name: &'static str, purpose: &'static str) -> SystemCall {
+    on(Thread::Close, name, ALWAYS, purpose)
+}
+
+const fn on_guest(name: &'static str, purpose: &'static str) -> SystemCall {
+    on(Thread::Guest, name, ALWAYS, purpose)
+}
+
+impl SystemCall {
+    const fn rare(mut self, why: &'static str) -> Self {
+        self.made = Made::Rarely(why);
+        self
+    }
+
+    const fn with_gnu(mut self) -> Self {
+        self.made = Made::WithGnu;
+        self
+    }
+
+    const fn or(mut self, names: &'static [&'static str]) -> Self {
+        self.elsewhere = names;
+        self
+    }
+}

@@ -1,0 +1,229 @@
+//! What the scenarios do.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::pty::OpenptFlags;
+use vm_console::audit::Audited;
+use vm_console::client::ControlClient;
+use vm_console::protocol::{AttachRequest, PowerAction};
+use vm_console::session::{EndReason, Transport};
+use vm_console::transport::Listener;
+use vm_console::transport::stdio::{FdClient, Terminal};
+use vm_console::transport::unix::{Peers, UnixSocket};
+use vm_console::{ConsoleConfig, PowerControl, Start};
+use vm_uart::registers::RBR;
+
+use super::stage::{Stage, state_of};
+use super::{ends, guest};
+use crate::support::control::pass;
+use crate::support::{open_terminal, wait_until};
+
+pub fn nobody(stage: &Stage) {
+    let served = stage.add(ConsoleConfig::named("vm"));
+    // Often, so that the caller waits for an answer at least once.
+    for _ in 0..30 {
+        served.settle();
+    }
+    guest::uses(&served.port);
+    served.console.power_off();
+    served.console.power_on();
+    served.settle();
+    served.console.remove();
+    // The service drops the last handle to this one, and with it the log.
+    drop(stage.add(ConsoleConfig::named("dropped")));
+}
+
+pub fn clients(stage: &Stage, transport: Transport) {
+    ends::all(stage, transport);
+    match transport {
+        Transport::Unix => unix(stage),
+        Transport::Control => control(stage),
+        Transport::Stdio => terminal(stage),
+        Transport::Passed => tcp(stage),
+        // A second client cannot come in.
+        _ => {}
+    }
+    // And one that is still there when the service shuts down.
+    let served = stage.add(ConsoleConfig::named("last"));
+    served.open(stage, transport);
+    let client = served.attach(stage, transport);
+    std::mem::forget(client);
+}
+
+/// All that a unix socket can be asked for.
+fn unix(stage: &Stage) {
+    let served = stage.add(ConsoleConfig::named("unix"));
+    let [raw, force, watch] = ["raw", "force", "watch"].map(|name| stage.path(name));
+    let bind = |path| UnixSocket::bind(path).unwrap();
+    served.console.listen(Listener::raw(bind(&raw)));
+    served.console.listen(Listener::raw_forcing(bind(&force)));
+    served.console.listen(Listener::observers(bind(&watch)));
+    let nobody = UnixSocket::bind_abstract(raw.as_os_str().as_encoded_bytes()).unwrap();
+    let nobody = nobody.with_peers(Peers::Uids(Vec::new()));
+    let address = SocketAddr::from_abstract_name(raw.as_os_str().as_encoded_bytes()).unwrap();
+    served.console.listen(Listener::raw(nobody));
+    let connect = |path| UnixStream::connect(path).unwrap();
+    let holder = connect(&raw);
+    stage.audited(&served, |what| matches!(what, Audited::Attached { .. }));
+    let _refused = connect(&raw);
+    stage.audited(&served, |what| matches!(what, Audited::Refused { .. }));
+    let _observer = connect(&watch);
+    stage.audited(&served, |what| matches!(what, Audited::Observing { .. }));
+    let taker = connect(&force);
+    stage.ended(&served, |why| matches!(why, EndReason::TakenOver { .. }));
+    drop(holder);
+    taker.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut turned_away = UnixStream::connect_addr(&address).unwrap();
+    turned_away.read_to_end(&mut Vec::new()).unwrap();
+}
+
+/// All that a control socket can be asked for.
+fn control(stage: &Stage) {
+    let config = ConsoleConfig {
+        power: Some(Arc::new(Switch)),
+        ..ConsoleConfig::named("control")
+    };
+    let served = stage.add(config);
+    served.open(stage, Transport::Control);
+    let connect = || ControlClient::connect(stage.path("control")).unwrap();
+    let mut client = connect();
+    client.attach(&AttachRequest::default()).unwrap();
+    let typist = &mut client.typist().unwrap();
+    typist.send_break().unwrap();
+    typist.resize(80, 25).unwrap();
+    served.print(b"one\r\ntwo\r\n");
+    client.read_log(Start::Lines(1), 100).unwrap();
+    client.status().unwrap();
+    client.power(PowerAction::Restart).unwrap();
+    client.detach().unwrap();
+}
+
+#[derive(Debug)]
+struct Switch;
+
+impl PowerControl for Switch {
+    fn stop(&self) {}
+
+    fn start(&self) {}
+
+    fn restart(&self) {}
+}
+
+/// A terminal, and files that epoll cannot watch.
+fn terminal(stage: &Stage) {
+    let served = stage.add(ConsoleConfig::named("terminal"));
+    let terminal = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    rustix::pty::grantpt(&terminal).unwrap();
+    rustix::pty::unlockpt(&terminal).unwrap();
+    let slave = rustix::pty::ptsname(&terminal, Vec::new()).unwrap();
+    let slave = open_terminal(Path::new(slave.to_str().unwrap()));
+    let _raw = Terminal::raw(&slave).unwrap();
+    let client = FdClient::from_files(&slave, &slave).unwrap();
+    served.console.attach(client.with_escapes());
+    stage.audited(&served, |what| matches!(what, Audited::Attached { .. }));
+    served.print(b"login: ");
+    let mut terminal = File::from(terminal);
+    terminal.write_all(b"root\r~.").unwrap();
+    stage.ended(&served, |why| *why == EndReason::ClientClosed);
+    let keys = stage.path("keys");
+    std::fs::write(&keys, b"typed\r").unwrap();
+    let file = File::options().read(true).write(true).open(&keys).unwrap();
+    served
+        .console
+        .attach(FdClient::from_files(&file, &file).unwrap());
+    stage.audited(&served, |what| matches!(what, Audited::Attached { .. }));
+    served.console.disconnect(EndReason::Revoked);
+    served.settle();
+}
+
+/// A TCP client from the owner.
+fn tcp(stage: &Stage) {
+    let served = stage.add(ConsoleConfig::named("tcp"));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (ours, _) = listener.accept().unwrap();
+    served
+        .console
+        .attach(FdClient::from_socket(OwnedFd::from(ours)));
+    stage.audited(&served, |what| matches!(what, Audited::Attached { .. }));
+    drop(client);
+    stage.ended(&served, |why| *why == EndReason::ClientClosed);
+}
+
+/// Descriptors that nobody asked for, a listener that was made elsewhere, and a client that is
+/// warned of.
+pub fn helpers(stage: &Stage) {
+    ::log::set_logger(&Stderr).unwrap();
+    ::log::set_max_level(::log::LevelFilter::Warn);
+    let served = stage.add(ConsoleConfig::named("helpers"));
+    let path = stage.path("adopted");
+    served
+        .console
+        .listen(Listener::raw(UnixListener::bind(&path).unwrap().into()));
+    let null = File::open("/dev/null").unwrap();
+    let holder = UnixStream::connect(&path).unwrap();
+    pass(&holder, b"x", &[null.as_fd(), null.as_fd()]);
+    wait_until("the byte arrives", || {
+        served.port.lock().unwrap().read(RBR) == b'x'
+    });
+    // It never reads its refusal, and leaves bytes with a descriptor.
+    let refused = UnixStream::connect(&path).unwrap();
+    pass(&refused, b"y", &[null.as_fd()]);
+    drop(refused);
+    drop(holder);
+    stage.ended(&served, |why| *why == EndReason::ClientClosed);
+    served.open(stage, Transport::Control);
+    let mut senseless = UnixStream::connect(stage.path("helpers")).unwrap();
+    senseless.write_all(&[0xff; 64]).unwrap();
+    assert!(senseless.read_to_end(&mut Vec::new()).is_ok());
+    wait_until(
+        "the warning is written, and its thread waits for another",
+        || WRITTEN.load(Ordering::SeqCst) && state_of("vm-console-log") == Some('S'),
+    );
+}
+
+/// The owner's logger.
+struct Stderr;
+
+static WRITTEN: AtomicBool = AtomicBool::new(false);
+
+impl ::log::Log for Stderr {
+    fn enabled(&self, _: &::log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, _: &::log::Record<'_>) {
+        WRITTEN.store(true, Ordering::SeqCst);
+    }
+
+    fn flush(&self) {}
+}
+
+/// Sockets over a control socket: one that is served, and one of a kind that is not.
+pub fn passing(stage: &Stage) {
+    let served = stage.add(ConsoleConfig::named("passing"));
+    served.open(stage, Transport::Control);
+    let mut control = ControlClient::connect(stage.path("passing")).unwrap();
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    control
+        .attach_socket(&AttachRequest::default(), &theirs)
+        .unwrap();
+    drop(theirs);
+    served.print(b"login: ");
+    ours.read_exact(&mut [0; 7]).unwrap();
+    ours.write_all(b"root\r").unwrap();
+    drop(ours);
+    stage.ended(&served, |why| *why == EndReason::ClientClosed);
+    let pipe = rustix::pipe::pipe().unwrap();
+    control
+        .attach_socket(&AttachRequest::default(), &pipe.0)
+        .unwrap_err();
+}
