@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use vm_console::session::Transport;
+
 use crate::exit;
 use crate::machine;
+use crate::sandbox::{Confined, Violation};
 
 /// A small virtual machine whose serial port is our 16550A, with one exclusive console client and a
 /// boot log.
@@ -29,6 +32,10 @@ pub(crate) struct Arguments {
     /// Unix socket for programs: attach with force, log, status, break
     #[arg(long, value_name = "PATH")]
     pub(crate) control_socket: Option<PathBuf>,
+
+    /// Pseudo-terminal of the console, reached through this symlink: picocom --noreset PATH
+    #[arg(long, value_name = "PATH")]
+    pub(crate) pty: Option<PathBuf>,
 
     /// Keep the boot log in this file, where it survives the VMM
     #[arg(long, value_name = "FILE")]
@@ -77,6 +84,15 @@ pub(crate) struct Arguments {
     #[arg(long, conflicts_with = "exit_on_leave")]
     pub(crate) detached: bool,
 
+    /// Let the threads of the console and of the guest make no system calls but those they need
+    #[arg(long, value_name = "ACTION", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "trap")]
+    pub(crate) sandbox: Option<Violation>,
+
+    /// Open a TCP socket on this thread, to show that the sandbox refuses it
+    #[arg(long, value_name = "THREAD", hide = true)]
+    pub(crate) trespass: Option<Confined>,
+
     /// Panic after so many milliseconds, to show that the terminal survives it
     #[arg(long, value_name = "MS", hide = true)]
     pub(crate) panic_after: Option<u64>,
@@ -118,6 +134,21 @@ impl Arguments {
         self.no_kvm
             || std::env::var_os("VM_SERIAL_NO_KVM")
                 .is_some_and(|value| !value.is_empty() && value != "0")
+    }
+
+    /// The ways in which clients can reach the console.
+    pub(crate) fn transports(&self) -> Vec<Transport> {
+        let ways = [
+            (Transport::Unix, true),
+            (Transport::Control, self.control_socket.is_some()),
+            (Transport::Passed, self.control_socket.is_some()),
+            (Transport::Pty, self.pty.is_some()),
+            (Transport::Stdio, !self.detached),
+        ];
+        ways.into_iter()
+            .filter(|way| way.1)
+            .map(|way| way.0)
+            .collect()
     }
 
     /// Where the console listens.

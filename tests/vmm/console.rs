@@ -11,6 +11,7 @@ use crossbeam_channel::Sender;
 use vm_console::service::{ConsoleHandle, Outcome, Service, ServiceHandle};
 use vm_console::session::EndReason;
 use vm_console::transport::Listener;
+use vm_console::transport::pty::Pty;
 use vm_console::transport::stdio::FdClient;
 use vm_console::transport::terminal::{Terminal, TerminalRestorer};
 use vm_console::transport::unix::UnixSocket;
@@ -21,6 +22,7 @@ use crate::event::Event;
 use crate::exit::Exit;
 use crate::messages::{self, say};
 use crate::refusal;
+use crate::sandbox::Entry;
 
 /// How long a client may keep the end of the process waiting when that end was asked for from
 /// outside: whoever sends SIGTERM waits too, and sends SIGKILL at last.
@@ -43,6 +45,11 @@ impl Outlets {
                 return Err(refusal::of("--control-socket", path, wrong, remedy));
             }
             listeners.push(Listener::control(bind("--control-socket", path)?));
+        }
+        if let Some(link) = &arguments.pty {
+            // Its error names the link.
+            let pty = Pty::open(link).map_err(|e| format!("--pty: {e}"))?;
+            listeners.push(Listener::pty(pty));
         }
         Ok(Self { listeners, socket })
     }
@@ -94,10 +101,12 @@ impl Prepared {
         outlets: Outlets,
         port: Arc<dyn GuestPort>,
         arguments: &Arguments,
+        entry: Entry,
         events: &Sender<Event>,
     ) -> Result<Console, String> {
         let log = self.console.log().clone();
-        let (service, thread) = Service::spawn().map_err(|e| format!("console service: {e}"))?;
+        let (service, thread) =
+            Service::spawn_with(|| entry.enter()).map_err(|e| format!("console service: {e}"))?;
         say(format_args!("console: {}", how_to_attach(&outlets.socket)));
         // The terminal comes before the listeners' first client: the service answers in the order
         // of our commands.

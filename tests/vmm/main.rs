@@ -13,6 +13,7 @@
 //! | `port` | the port and its lock, an irqfd as an edge line |
 //! | `machine` | the exit handler, coalesced port I/O, reset, and stopping a vCPU |
 //! | `console` | log, sockets, standard input and output as a client, the service on its thread |
+//! | `sandbox` | seccomp filters for the threads of the console and the guest |
 //! | `exit`, `messages` | the end of the process, and what it says: never in the guest's way |
 //!
 //! `--help` lists the exit codes. On every way out the terminal is given back, the sockets are
@@ -31,6 +32,7 @@ mod machine;
 mod messages;
 mod port;
 mod refusal;
+mod sandbox;
 mod scripted;
 
 use std::panic::{self, AssertUnwindSafe};
@@ -52,6 +54,7 @@ use exit::Exit;
 use guest::Ending;
 use machine::{Boot, Linux, Machine, Ram, RunningVcpu};
 use messages::say;
+use sandbox::{Confined, Entry};
 use scripted::RunningScript;
 
 fn main() -> ExitCode {
@@ -70,13 +73,15 @@ fn run(arguments: &Arguments) -> Result<Exit, String> {
     let hardware = Hardware::prepare(arguments)?;
     let outlets = Outlets::open(arguments)?;
     let (line, console) = Console::prepare(arguments)?;
+    let service_entry = Entry::prepare(Confined::Service, arguments)?;
+    let guest_entry = Entry::prepare(Confined::Guest, arguments)?;
 
     let (events, arriving) = crossbeam_channel::unbounded();
     let signals = Signals::hold().map_err(|e| format!("cannot watch signals: {e}"))?;
     event::watch_panics(events.clone());
     hardware.announce();
     let guest = hardware.connect(line);
-    let mut console = console.start(outlets, guest.port(), arguments, &events)?;
+    let mut console = console.start(outlets, guest.port(), arguments, service_entry, &events)?;
     let answered = events.clone();
     signals
         .answer(console.terminal(), move |signal| {
@@ -84,7 +89,7 @@ fn run(arguments: &Arguments) -> Result<Exit, String> {
         })
         .map_err(|e| format!("cannot watch signals: {e}"))?;
     let running = guest
-        .start(&events)
+        .start(guest_entry, &events)
         .map_err(|e| format!("cannot start a thread: {e}"))?;
 
     let waited = panic::catch_unwind(AssertUnwindSafe(|| {
@@ -246,7 +251,8 @@ impl Guest {
         }
     }
 
-    fn start(self, events: &Sender<Event>) -> std::io::Result<RunningGuest> {
+    fn start(self, entry: Entry, events: &Sender<Event>) -> std::io::Result<RunningGuest> {
+        let enter = || entry.enter().map_err(|e| e.to_string());
         let events = events.clone();
         let ended = move |ending| {
             let _ = events.send(Event::Guest(ending)); // it is ending anyway if nobody listens
@@ -262,10 +268,10 @@ impl Guest {
                     None => machine::load_real_mode(ram),
                     Some(kernel) => kernel.load(ram),
                 };
-                RunningGuest::Kvm(machine.start(port, coalesce, reload, ended)?)
+                RunningGuest::Kvm(machine.start(port, coalesce, enter, reload, ended)?)
             }
             Self::Scripted { port, interrupt } => {
-                RunningGuest::Scripted(scripted::start(port, interrupt, ended)?)
+                RunningGuest::Scripted(scripted::start(port, interrupt, enter, ended)?)
             }
         })
     }

@@ -78,13 +78,14 @@ impl Machine {
         Ok(Self { vcpu, vm, kvm, ram })
     }
 
-    /// Starts the vCPU on its own thread. `reload` puts the guest into RAM, now and at each reset;
+    /// Starts the vCPU on its own thread, which calls `enter` first. `reload` puts the guest into RAM, now and at each reset;
     /// `ended` is told why the vCPU no longer runs. With `coalesce`, THR writes go by way of KVM's
     /// ring where the host has one.
     pub(crate) fn start<P: SerialIo + DataRegister + 'static>(
         self,
         port: Arc<P>,
         coalesce: bool,
+        enter: impl FnOnce() -> Result<(), String> + Send + 'static,
         reload: impl Fn(&Ram) -> Result<Boot, String> + Send + 'static,
         ended: impl FnOnce(Ending) + Send + 'static,
     ) -> io::Result<RunningVcpu> {
@@ -103,7 +104,12 @@ impl Machine {
             };
         let thread = thread::Builder::new()
             .name("vcpu0".to_owned())
-            .spawn(move || ended(self.run(&*port, &reload, &stopped)))?;
+            .spawn(move || {
+                ended(match enter() {
+                    Ok(()) => self.run(&*port, &reload, &stopped),
+                    Err(why) => Ending::Failed(why),
+                });
+            })?;
         Ok(RunningVcpu { thread, stop })
     }
 

@@ -28,16 +28,22 @@ impl RunningScript {
     }
 }
 
-/// Runs the guest on its own thread; `ended` is told why it no longer runs.
+/// Runs the guest on its own thread, which calls `enter` first; `ended` is told why it no longer runs.
 pub(crate) fn start<P: SerialIo + 'static>(
     port: Arc<P>,
     interrupt: Arc<Interrupt>,
+    enter: impl FnOnce() -> Result<(), String> + Send + 'static,
     ended: impl FnOnce(Ending) + Send + 'static,
 ) -> std::io::Result<RunningScript> {
     let irq = interrupt.clone();
     let thread = thread::Builder::new()
         .name("guest".to_owned())
-        .spawn(move || ended(run(&port, &irq)))?;
+        .spawn(move || {
+            ended(match enter() {
+                Ok(()) => run(&port, &irq),
+                Err(why) => Ending::Failed(why),
+            });
+        })?;
     Ok(RunningScript { thread, interrupt })
 }
 
