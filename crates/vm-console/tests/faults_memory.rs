@@ -63,7 +63,7 @@ fn reads_of_the_log_under_a_rate_limit() {
         // Less than an answer, so there is always an answer that is sent in part.
         burst: NonZeroU32::new(20_000).unwrap(),
     });
-    let rig = Rig::with(config);
+    let rig = Rig::with(config).for_long();
     rig.print(&pattern(0, 100_000));
     let mut control = Control::connect(&rig);
     take_first(&mut control);
@@ -74,7 +74,7 @@ fn reads_of_the_log_under_a_rate_limit() {
 }
 
 fn reads_of_the_log_by_a_slow_reader() {
-    let rig = Rig::new();
+    let rig = Rig::new().for_long();
     rig.print(&pattern(0, 100_000));
     let mut control = Control::connect(&rig);
     take_first(&mut control);
@@ -94,7 +94,7 @@ fn take_first(control: &mut Control) {
 
 fn requests_of_a_holder_that_reads_nothing(frame: ClientFrame) {
     let what = format!("{frame:?}").chars().take(20).collect::<String>();
-    let rig = Rig::new();
+    let rig = Rig::new().for_long();
     let mut control = Control::connect(&rig);
     control.attach(&named("ada"));
     rig.prompt_status();

@@ -202,7 +202,7 @@ fn honest_clients_get_every_byte_and_the_service_answers_amid_all_hostile_ones()
     let mut config = ConsoleConfig::named("attacked");
     config.linger = Duration::from_secs(1);
     config.power = Some(Arc::new(Ignored));
-    let attacked = Rig::with(config);
+    let attacked = Rig::with(config).for_long();
     let link: PathBuf = attacked.path("pty");
     attacked
         .console

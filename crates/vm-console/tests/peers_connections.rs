@@ -9,7 +9,7 @@ use support::{Rig, resident, wait_until};
 
 #[test]
 fn ten_thousand_connections_leave_the_holder_undisturbed_and_memory_bounded() {
-    let rig = Rig::new();
+    let rig = Rig::new().for_long();
     let mut holder = rig.attach("raw");
     let before = resident();
     let end = Instant::now() + Duration::from_secs(60);

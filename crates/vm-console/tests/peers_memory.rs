@@ -7,7 +7,7 @@ use support::{Rig, resident, wait_until};
 
 #[test]
 fn a_gibibyte_past_a_client_that_does_not_read_stays_within_bounds() {
-    let rig = Rig::new();
+    let rig = Rig::new().for_long();
     let _stuck = rig.attach("raw");
     let _watchers: Vec<_> = (0..4).map(|_| rig.connect("watch")).collect();
     wait_until("all are there", || rig.status().observers == 4);

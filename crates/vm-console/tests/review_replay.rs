@@ -34,7 +34,7 @@ fn while_printing(rig: &Rig, act: impl FnOnce()) {
 
 #[test]
 fn replay_never_begins_behind_live_output() {
-    let rig = Rig::new();
+    let rig = Rig::new().for_long();
     let mut control = Control::connect(&rig);
     while_printing(&rig, || {
         for start in [Start::Now, Start::Offset(u64::MAX)] {

@@ -143,7 +143,8 @@ fn received_and_lost_is_written_for_every_cursor_and_there_is_one_holder() {
             head: 16 << 10,
             boots: 4,
         },
-    );
+    )
+    .for_long();
     let stop = Arc::new(AtomicBool::new(false));
 
     // The guest prints until the last client has left, so that every client is woken.
@@ -230,7 +231,7 @@ fn received_and_lost_is_written_for_every_cursor_and_there_is_one_holder() {
 
 #[test]
 fn racing_takeovers_leave_one_holder() {
-    let rig = Rig::new();
+    let rig = Rig::new().for_long();
     let rounds = 200 * number("VM_CONSOLE_STRESS_SECONDS", 4);
     let racers: Vec<_> = (0..4)
         .map(|_| {

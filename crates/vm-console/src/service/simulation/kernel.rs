@@ -56,7 +56,9 @@ impl SimulatedKernel {
 
 impl Kernel for SimulatedKernel {
     fn now(&self) -> Duration {
-        lock(&self.net).now
+        let mut net = lock(&self.net);
+        net.asked();
+        net.now
     }
 
     fn time_of_day(&self) -> SystemTime {

@@ -54,7 +54,12 @@ pub(super) struct Work {
     pub(super) calls: u64,
     /// Bytes read from and written to clients.
     pub(super) bytes: u64,
+    /// Calls, and looks at the clock.
+    asked: u64,
 }
+
+/// Far more than one event asks for. The event of a service that asks for more does not end.
+const ENDLESS: u64 = 100_000;
 
 /// What a descriptor leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -327,6 +332,17 @@ impl Net {
     pub(super) fn called(&mut self) {
         self.work.calls += 1;
         self.now += self.cost;
+        self.asked();
+    }
+
+    /// The service asks for the time.
+    ///
+    /// # Panics
+    /// It has asked for so much in one event that the event does not end.
+    pub(super) fn asked(&mut self) {
+        self.work.asked += 1;
+        // Once: what is dropped while it unwinds calls the kernel too.
+        assert_ne!(self.work.asked, ENDLESS, "an event does not end");
     }
 
     pub(super) fn breaks(&mut self, what: String) {

@@ -8,7 +8,6 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use super::client::Reader;
-use super::follow;
 use super::net::lock;
 use super::script::Ask;
 use super::script::Step::{
@@ -16,8 +15,17 @@ use super::script::Step::{
 };
 use super::script::{Files, Rules, Script, Step, Way};
 use super::shrink::shrink;
-use super::world::{Tally, World};
+use super::world::{Broken, Tally, World};
 use crate::log::{GapPolicy, Start};
+
+#[path = "../../../tests/support/watchdog.rs"]
+mod watchdog;
+
+/// Follows a script, which ends in time or fails the test.
+fn follow(script: &Script) -> Result<Tally, Broken> {
+    let _watchdog = watchdog::Watchdog::new();
+    super::follow(script)
+}
 
 /// What a script breaks; a panic counts too.
 fn broken(script: &Script) -> Option<String> {
