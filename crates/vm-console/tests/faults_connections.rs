@@ -3,9 +3,12 @@
 mod support;
 
 use std::io::Read;
+use std::net::Shutdown;
 
-use support::control::{Control, encode, named};
-use support::{Rig, wait_until};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use support::control::{Control, encode, log_read, named};
+use support::{Rig, pattern, wait_until};
+use vm_console::Start;
 use vm_console::protocol::{AttachRequest, ClientFrame};
 
 /// As many connections as a console takes by default.
@@ -100,4 +103,44 @@ fn who_finds_only_sessions_is_turned_away() {
         session.read_until("all here");
     }
     assert!(rig.counters().connections_turned_away > 0);
+}
+
+/// Waits until the service can send no more to a client that does not read.
+fn wait_until_full(rig: &Rig, client: &Control) {
+    let (mut waiting, mut same) = (0, 0);
+    wait_until("the client's socket is full", || {
+        rig.prompt_status();
+        let before = waiting;
+        waiting = rustix::io::ioctl_fionread(&client.stream).unwrap();
+        same = if waiting == before { same + 1 } else { 0 };
+        same > 20
+    });
+}
+
+#[test]
+fn one_that_has_asked_its_last_and_reads_no_answer_is_let_go() {
+    let rig = Rig::new();
+    rig.print(&pattern(0, 16 << 10));
+    let mut client = Control::connect(&rig);
+    // One answer after the other, so that no more than one of them waits for room.
+    let answer = 16 << 10;
+    let mut waiting = 0;
+    for id in 0.. {
+        assert!(id < 1000, "its socket takes any number of answers");
+        client.send(&[log_read(id, Start::Oldest, answer)]);
+        wait_until_full(&rig, &client);
+        let before = std::mem::replace(
+            &mut waiting,
+            rustix::io::ioctl_fionread(&client.stream).unwrap(),
+        );
+        if waiting < before + u64::from(answer) {
+            break;
+        }
+    }
+    client.stream.shutdown(Shutdown::Write).unwrap();
+    wait_until("it is let go", || {
+        let mut polled = [PollFd::new(&client.stream, PollFlags::empty())];
+        rustix::event::poll(&mut polled, Some(&Timespec::default())).unwrap();
+        polled[0].revents().contains(PollFlags::HUP)
+    });
 }
