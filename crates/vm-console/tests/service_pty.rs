@@ -171,3 +171,19 @@ fn a_link_whose_owner_lives_is_left_to_it() {
     drop(second);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn its_end_is_no_end_for_others() {
+    let (rig, link) = rig();
+    let mut watcher = rig.connect("watch");
+    wait_until("it watches", || rig.status().observers == 1);
+    for round in 0..5 {
+        let pty = open(&link);
+        rig.wait_until_held();
+        drop(pty);
+        rig.wait_until_free();
+        let text = format!("round {round}");
+        rig.print(text.as_bytes());
+        watcher.read_until(&text);
+    }
+}
