@@ -4,12 +4,13 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::net::Shutdown;
 use std::num::NonZeroU32;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use support::{PATIENCE, Rig, newest_only, pattern, wait_until};
+use support::{Client, PATIENCE, Rig, newest_only, pattern, wait_until};
 use vm_console::Start;
 use vm_console::audit::AUDIT_LIMIT;
 use vm_console::protocol::{AttachRequest, PowerAction};
@@ -218,4 +219,42 @@ fn every_counter_moves() {
     moved.remove("listener pauses");
     let still: Vec<_> = moved.iter().filter(|(_, value)| **value == 0).collect();
     assert!(still.is_empty(), "{still:?}");
+}
+
+#[test]
+fn what_was_taken_of_a_client_that_stopped_is_counted_to_the_byte() {
+    let rig = Rig::new();
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    // It holds less than the service writes at once, so that a part of one write is taken.
+    rustix::net::sockopt::set_socket_send_buffer_size(&theirs, 16 << 10).unwrap();
+    rig.console.attach(FdClient::from_socket(theirs.into()));
+    rig.wait_until_held();
+    let mut client = Client::new(ours);
+    rig.print(&pattern(0, 1 << 20));
+    let (mut waiting, mut same) = (0, 0);
+    wait_until("the client's socket is full", || {
+        rig.status();
+        let before = waiting;
+        waiting = rustix::io::ioctl_fionread(&client.stream).unwrap();
+        same = if waiting == before { same + 1 } else { 0 };
+        waiting > 0 && same > 20
+    });
+    // Nothing more is sent to it, and it can still read what was.
+    client.stream.shutdown(Shutdown::Both).unwrap();
+    rig.wait_until_free();
+    let taken = client.read_to_end().len() as u64;
+    assert_eq!(rig.counters().output_delivered, taken);
+}
+
+#[test]
+fn turns_are_counted_and_the_longest_of_them_is_told() {
+    let rig = Rig::new();
+    rig.print(b"shown");
+    rig.attach("raw").read(5);
+    rig.status();
+    let longest = rig.service.longest_turn();
+    assert!(longest > Duration::ZERO);
+    let turns = rig.service.turn_times();
+    assert!(turns.count() > 0);
+    assert!(turns.percentile(1.0) >= longest, "{turns:?}: {longest:?}");
 }

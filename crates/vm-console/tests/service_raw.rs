@@ -2,7 +2,8 @@
 
 mod support;
 
-use std::io::Write;
+use std::error::Error;
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -452,4 +453,15 @@ fn a_holder_that_stands_still_is_taken_over_at_once_and_let_go_in_bounded_time()
     let gone = |error: std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
     wait_until("it is let go", || first.stream.write(b"x").is_err_and(gone));
     first.read_to_end();
+}
+
+#[test]
+fn an_error_at_binding_says_what_the_system_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = UnixSocket::bind(dir.path().join("no directory/sock")).unwrap_err();
+    let source = error.source().expect("what the system said");
+    let system: &io::Error = source.downcast_ref().expect("an error of the system");
+    assert_eq!(system.kind(), io::ErrorKind::NotFound);
+    assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    assert!(error.to_string().ends_with(&system.to_string()), "{error}");
 }
