@@ -9,7 +9,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::OpenptFlags;
-use support::{Rig, has, newest_only, pattern, received_and_lost, wait_until};
+use support::{Rig, has, join, newest_only, pattern, received_and_lost, wait_until};
 use vm_console::ConsoleConfig;
 use vm_console::transport::terminal::Terminal;
 use vm_console::transport::{Listener, pty::Pty};
@@ -279,7 +279,7 @@ fn thre_interrupts_come_whatever_happens_to_clients() {
     assert!(raised.load(Ordering::Relaxed) >= 100_000);
     drop(stuck);
     service.shut_down();
-    thread.join().unwrap();
+    join("the service ends", thread).unwrap().unwrap();
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::service_thread::activity;
-use support::{Client, resident, wait_until};
+use support::{Client, join, resident, wait_until};
 use vm_console::service::Service;
 use vm_console::transport::{Listener, unix::UnixSocket};
 use vm_console::{BootLog, Console, ConsoleConfig, LogConfig};
@@ -68,5 +68,5 @@ fn idle_consoles_take_no_time_and_little_memory() {
         std::mem::replace(&mut last, now) == now
     });
     service.shut_down();
-    thread.join().unwrap();
+    join("the service ends", thread).unwrap().unwrap();
 }

@@ -9,7 +9,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
-use support::{Client, PATIENCE, Rig, control_client, newest_only, pattern, wait_until};
+use support::{Client, PATIENCE, Rig, control_client, join, newest_only, pattern, wait_until};
 use vm_console::Start;
 use vm_console::audit::Audited;
 use vm_console::service::Outcome;
@@ -442,7 +442,7 @@ fn a_restarted_service_goes_on_where_the_old_one_stopped() {
         assert_eq!(client.read(all.len()), all);
         // The guest goes on printing while no service serves it.
         service.shut_down();
-        thread.join().unwrap();
+        join("the service ends", thread).unwrap().unwrap();
         assert!(client.read_to_end().contains("shutting down"));
         assert!(!path.exists());
         handle.reset();
