@@ -5,13 +5,9 @@ mod support;
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 
-use rustix::fd::OwnedFd;
-use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal, kill_process};
-use rustix::pty::OpenptFlags;
 use support::{Rig, has, join, newest_only, pattern, received_and_lost, wait_until};
 use vm_console::ConsoleConfig;
-use vm_console::transport::terminal::Terminal;
 use vm_console::transport::{Listener, pty::Pty};
 
 /// A client program. It is killed if the test ends first.
@@ -320,61 +316,4 @@ fn a_killed_terminal_frees_the_console() {
     rig.wait_until_held();
     program.signal(Signal::KILL);
     rig.wait_until_free();
-}
-
-/// The two ends of a new terminal: the emulator's, and a program's.
-fn terminal() -> (OwnedFd, OwnedFd) {
-    let emulator = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    rustix::pty::unlockpt(&emulator).unwrap();
-    let name = rustix::pty::ptsname(&emulator, Vec::new()).unwrap();
-    let flags = OFlags::RDWR | OFlags::NOCTTY;
-    let terminal = rustix::fs::open(&name, flags, rustix::fs::Mode::empty()).unwrap();
-    (emulator, terminal)
-}
-
-fn settings(terminal: &OwnedFd) -> String {
-    format!("{:?}", rustix::termios::tcgetattr(terminal).unwrap())
-}
-
-#[test]
-fn a_terminal_is_put_back_as_it_was() {
-    let (_emulator, terminal) = terminal();
-    let (before, blocking) = (
-        settings(&terminal),
-        rustix::fs::fcntl_getfl(&terminal).unwrap(),
-    );
-    let guard = Terminal::raw(&terminal).unwrap().expect("it is a terminal");
-    assert_ne!(settings(&terminal), before);
-    rustix::fs::fcntl_setfl(&terminal, blocking | OFlags::NONBLOCK).unwrap();
-    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        let _guard = guard;
-        panic!("on purpose");
-    }));
-    assert!(panicked.is_err());
-    assert_eq!(settings(&terminal), before);
-    assert_eq!(rustix::fs::fcntl_getfl(&terminal).unwrap(), blocking);
-    assert!(Terminal::raw(rustix::stdio::stdin()).is_ok());
-    let (reader, _writer) = std::io::pipe().unwrap();
-    assert!(
-        Terminal::raw(&reader).unwrap().is_none(),
-        "a pipe is no terminal"
-    );
-}
-
-#[test]
-fn a_terminal_is_raw_again_after_a_stop() {
-    let (_emulator, terminal) = terminal();
-    let before = settings(&terminal);
-    let guard = Terminal::raw(&terminal).unwrap().expect("it is a terminal");
-    let raw = settings(&terminal);
-    let restorer = guard.restorer();
-    for _ in 0..2 {
-        restorer.suspend();
-        assert_eq!(settings(&terminal), before);
-        restorer.resume();
-        assert_eq!(settings(&terminal), raw);
-    }
-    restorer.restore();
-    restorer.resume();
-    assert_eq!(settings(&terminal), before, "it was put back for good");
 }

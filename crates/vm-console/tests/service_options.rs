@@ -396,6 +396,36 @@ fn pipes_are_a_client_with_escapes_and_an_outcome() {
 }
 
 #[test]
+fn pipes_that_have_hung_up_are_typed_to_the_end_and_shown_no_more() {
+    let rig = Rig::new();
+    let (keys, mut typing) = std::io::pipe().unwrap();
+    let (mut screen, output) = std::io::pipe().unwrap();
+    let attachment = rig
+        .console
+        .attach(FdClient::from_files(keys, output).unwrap());
+    rig.print(b"before");
+    let mut shown = [0; 6];
+    screen.read_exact(&mut shown).unwrap();
+    // More than is queued for the guest at once.
+    let typed = pattern(0, 30_000);
+    typing.write_all(&typed).unwrap();
+    drop(typing);
+    // The hang-up came before these requests, and is seen before them.
+    rig.status();
+    rig.status();
+    rig.print(b"after");
+    rig.status();
+    assert_eq!(rig.read_input(typed.len()), typed);
+    assert_eq!(
+        attachment.wait(),
+        Some(Outcome::Ended(EndReason::ClientClosed))
+    );
+    let mut rest = String::new();
+    screen.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "");
+}
+
+#[test]
 fn files_that_cannot_be_watched_are_served_all_the_same() {
     let rig = Rig::new();
     let dir = tempfile::tempdir().unwrap();

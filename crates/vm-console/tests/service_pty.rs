@@ -5,7 +5,8 @@ mod support;
 use std::fs::File;
 use std::io::{Read, Write};
 
-use support::{Rig, open_terminal, wait_until};
+use rustix::fs::FileType;
+use support::{Rig, join, open_terminal, wait_until};
 use vm_console::session::EndReason;
 use vm_console::transport::{Listener, pty::Pty};
 
@@ -173,12 +174,29 @@ fn a_link_whose_owner_lives_is_left_to_it() {
 }
 
 #[test]
+fn a_lock_file_that_is_none_is_an_error_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (link, lock) = (dir.path().join("vm.pty"), dir.path().join("vm.pty.lock"));
+    let elsewhere = dir.path().join("elsewhere");
+    std::os::unix::fs::symlink(&elsewhere, &lock).unwrap();
+    Pty::open(&link).expect_err("the lock file is a symlink");
+    assert!(!elsewhere.exists(), "nothing is made through a symlink");
+    std::fs::remove_file(&lock).unwrap();
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &lock, FileType::Fifo, mode, 0).unwrap();
+    // Opening a FIFO usually waits for its reader.
+    let opens = std::thread::spawn(move || Pty::open(&link));
+    let opened = join("the error comes", opens).expect("it comes in time");
+    opened.unwrap().expect_err("the lock file is a FIFO");
+}
+
+#[test]
 fn its_end_is_no_end_for_others() {
     let (rig, link) = rig();
     let mut watcher = rig.connect("watch");
     wait_until("it watches", || rig.status().observers == 1);
     for round in 0..5 {
-        let pty = open(&link);
+        let pty = open_terminal(&link);
         rig.wait_until_held();
         drop(pty);
         rig.wait_until_free();
