@@ -66,3 +66,54 @@ fn start() -> Option<Sender<String>> {
     };
     thread.spawn(write).ok().map(|_| sender)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Duration = Duration::ZERO;
+
+    /// Warnings that go to a channel in place of the log.
+    fn warnings(room: usize) -> (Warnings, crossbeam_channel::Receiver<String>) {
+        let (sender, texts) = crossbeam_channel::bounded(room);
+        let writer = Some(sender);
+        let warnings = Warnings {
+            writer,
+            ..Warnings::new()
+        };
+        (warnings, texts)
+    }
+
+    #[test]
+    fn ten_come_at_once_and_then_one_a_second_that_tells_how_many_were_held_back() {
+        let (mut warnings, texts) = warnings(WAITING);
+        for n in 0..13 {
+            warnings.warn(START, || n.to_string());
+        }
+        let first: Vec<_> = texts.try_iter().collect();
+        assert_eq!(first, (0..10).map(|n| n.to_string()).collect::<Vec<_>>());
+        for (second, text) in [(1, "later"), (2, "at last")] {
+            for _ in 0..2 {
+                warnings.warn(START + Duration::from_secs(second), || text.into());
+            }
+        }
+        let later: Vec<_> = texts.try_iter().collect();
+        let held_back = |text, n| format!("{text} ({n} other warnings were held back)");
+        assert_eq!(later, [held_back("later", 3), held_back("at last", 1)]);
+    }
+
+    #[test]
+    fn those_that_wait_too_long_to_be_written_count_as_held_back() {
+        let (mut warnings, texts) = warnings(1);
+        for text in ["written", "no room", "no room"] {
+            warnings.warn(START, || text.into());
+        }
+        assert_eq!(texts.recv().as_deref(), Ok("written"));
+        warnings.warn(START, || "room".into());
+        let text = texts.recv();
+        assert_eq!(
+            text.as_deref(),
+            Ok("room (2 other warnings were held back)")
+        );
+    }
+}
