@@ -154,6 +154,7 @@ mod tests {
             let before = nanos(longest_of(at - 1));
             assert_eq!((class(before), class(before + 1)), (at - 1, at));
         }
+        assert_eq!(class(u64::MAX), CLASSES - 1, "and none is in vain");
     }
 
     #[test]
