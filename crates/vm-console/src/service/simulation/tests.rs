@@ -252,6 +252,7 @@ fn whoever_is_leaving_is_told_why_though_others_want_its_place() {
             ALL,
         ],
     };
+    let _watchdog = watchdog::Watchdog::new();
     let mut world = World::new(&script).unwrap();
     for step in &script.steps {
         world.step(*step).unwrap();
@@ -297,6 +298,7 @@ fn batch_beside(others: u8) -> Duration {
         consoles: vec![rules, rules],
         steps: Vec::new(),
     };
+    let _watchdog = watchdog::Watchdog::new();
     let mut world = World::new(&script).unwrap();
     let connect = |console| Connect {
         console,
