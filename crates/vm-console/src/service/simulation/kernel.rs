@@ -96,6 +96,10 @@ impl Kernel for SimulatedKernel {
         net.called();
         let mut watched = net.watched.iter_mut();
         if let Some((_, _, watched)) = watched.find(|(watched, ..)| *watched == fd) {
+            if *watched == interest {
+                net.breaks(format!("descriptor {fd} is rewatched for nothing"));
+                return Ok(());
+            }
             *watched = interest;
             return Ok(());
         }
