@@ -7,7 +7,7 @@ use support::flood::Flood;
 use support::{Client, Rig, wait_until};
 use vm_console::Start;
 use vm_console::protocol::{AttachRequest, ClientFrame, ServerFrame};
-use vm_console::{ConsoleConfig, GuestPort, LogConfig, MarkKind};
+use vm_console::{BootLog, ConsoleConfig, GuestPort, LogConfig, MarkKind};
 
 /// The bytes that the guest has printed, without a newline.
 const PRINTED: usize = 8 << 20;
@@ -33,6 +33,22 @@ fn serves(rig: &Rig, beside: &Rig, neighbour: &mut Client) {
         rig.prompt_status();
         beside.carries(neighbour, &format!("round {round}"));
     }
+}
+
+#[test]
+fn a_search_through_the_whole_log_takes_many_turns() {
+    let rig = rig();
+    let mut control = Control::connect(&rig);
+    rig.prompt_status();
+    let before = rig.service.turn_times();
+    control.send(&[log_read(1, Start::Lines(u64::MAX), 0)]);
+    control.next_that("the answer", |frame| {
+        matches!(frame, ServerFrame::LogData(_)).then_some(())
+    });
+    let turns = rig.service.turn_times().since(&before).count();
+    // A turn makes a step or two.
+    let steps = PRINTED as u64 / BootLog::LOOKUP_BUDGET;
+    assert!(turns >= steps / 4, "{turns} turns for {steps} steps");
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use support::control::{Control, named};
-use support::{Client, Rig};
+use support::{Client, Rig, pattern};
 use vm_console::ConsoleConfig;
 use vm_console::protocol::{EndCode, ServerFrame};
 use vm_console::session::EndReason;
@@ -38,6 +38,24 @@ fn a_holder_whose_socket_was_full_is_told_who_took_over() {
     rig.print(b"END");
     second.read_until("END");
     is_told(&mut first, "session over: taken over by uid");
+}
+
+#[test]
+fn it_reads_what_was_printed_before_its_end_and_nothing_after() {
+    let rig = rig();
+    let mut first = rig.attach("raw");
+    // More than its socket holds, and all of it is in the log.
+    let before = pattern(0, 768 << 10);
+    rig.print(&before);
+    let _second = rig.attach("force");
+    rig.print(b"after");
+    rig.prompt_status();
+    let seen = first.read_to_end();
+    assert!(seen.len() > before.len(), "only {} bytes", seen.len());
+    let (output, farewell) = seen.split_at(before.len());
+    assert!(output.as_bytes() == before, "output is missing");
+    assert!(farewell.contains("session over: taken over"), "{farewell}");
+    assert!(!farewell.contains("after"), "{farewell}");
 }
 
 #[test]
