@@ -10,6 +10,8 @@ use rustix::fs::OFlags;
 use rustix::process::Pid;
 use rustix::pty::OpenptFlags;
 use support::wait_until;
+use vm_console::transport::pty::Pty;
+use vm_console::transport::stdio::FdClient;
 use vm_console::transport::terminal::Terminal;
 
 /// The two ends of a new terminal: the emulator's, and a program's.
@@ -71,12 +73,35 @@ fn a_terminal_is_raw_again_after_a_stop() {
 
 const ROLE: &str = "TERMINAL_ROLE";
 
-/// The background job, if the test below has started this process; does nothing otherwise.
+/// Starts this program again, to run `play_a_role` alone and as `role`, with SIGTTOU ignored.
+fn succeeds_as(role: &str, stdin: Stdio) {
+    let mut process = Command::new("sh")
+        .args(["-c", "trap '' TTOU; exec \"$@\"", "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "play_a_role", "--nocapture"])
+        .env(ROLE, role)
+        .stdin(stdin)
+        .spawn()
+        .unwrap();
+    let mut ended = None;
+    wait_until("the process ends", || {
+        ended = process.try_wait().unwrap();
+        ended.is_some()
+    });
+    assert!(ended.is_some_and(|status| status.success()));
+}
+
+/// Plays a role if another test here has started this process; does nothing otherwise.
 #[test]
 fn play_a_role() {
-    if std::env::var_os(ROLE).is_none() {
-        return;
+    match std::env::var(ROLE).as_deref() {
+        Ok("background job") => leave_the_terminal_alone(),
+        Ok("session leader") => get_no_controlling_terminal(),
+        _ => {}
     }
+}
+
+fn leave_the_terminal_alone() {
     let terminal = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3).unwrap();
     rustix::process::setsid().unwrap();
     rustix::process::ioctl_tiocsctty(&terminal).unwrap();
@@ -96,22 +121,25 @@ fn play_a_role() {
     assert_eq!(seen, raw, "the terminal is the other job's");
 }
 
+fn get_no_controlling_terminal() {
+    rustix::process::setsid().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let pty = Pty::open(dir.path().join("pty")).unwrap();
+    let (_emulator, terminal) = terminal();
+    let client = FdClient::from_files(&terminal, &terminal).unwrap();
+    std::fs::File::open("/dev/tty").expect_err("there is a controlling terminal");
+    drop((pty, client));
+}
+
 #[test]
 fn a_background_job_leaves_its_terminal_alone() {
     let (_emulator, terminal) = terminal();
     // With SIGTTOU ignored the system would let it change the terminal's settings.
-    let mut job = Command::new("sh")
-        .args(["-c", "trap '' TTOU; exec \"$@\"", "sh"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "play_a_role", "--nocapture"])
-        .env(ROLE, "background job")
-        .stdin(Stdio::from(terminal))
-        .spawn()
-        .unwrap();
-    let mut ended = None;
-    wait_until("the job ends", || {
-        ended = job.try_wait().unwrap();
-        ended.is_some()
-    });
-    assert!(ended.is_some_and(|status| status.success()));
+    succeeds_as("background job", terminal.into());
+}
+
+/// It would end, by SIGHUP, with whoever opened that terminal last.
+#[test]
+fn no_terminal_becomes_the_controlling_terminal_of_its_owner() {
+    succeeds_as("session leader", Stdio::null());
 }
