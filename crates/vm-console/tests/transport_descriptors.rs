@@ -4,6 +4,7 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
@@ -28,7 +29,12 @@ fn a_program_inherits_no_descriptor() {
     let before = inherited();
     let rig = Rig::new();
     let pty = Pty::open(rig.path("pty")).unwrap();
-    let slave = std::fs::File::open(pty.device()).unwrap();
+    let noctty = rustix::fs::OFlags::NOCTTY.bits().cast_signed();
+    let slave = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(noctty)
+        .open(pty.device())
+        .unwrap();
     rig.console.listen(Listener::pty(pty));
     let _terminal = Terminal::raw(&slave).unwrap().expect("it is a terminal");
     wait_until("the pty is served", || rig.status().holder.is_some());
