@@ -426,6 +426,50 @@ fn pipes_that_have_hung_up_are_typed_to_the_end_and_shown_no_more() {
 }
 
 #[test]
+fn a_socket_that_blocks_does_not_stop_the_service() {
+    for as_files in [false, true] {
+        let rig = Rig::new();
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let client = if as_files {
+            FdClient::from_files(&theirs, &theirs).unwrap()
+        } else {
+            FdClient::from_socket(theirs.try_clone().unwrap().into())
+        };
+        if !as_files {
+            // Whoever shares the socket may make it blocking.
+            theirs.set_nonblocking(false).unwrap();
+        }
+        rig.console.attach(client);
+        rig.wait_until_held();
+        let mut client = Client::new(ours);
+        client.send(b"x");
+        assert_eq!(rig.read_input(1), b"x");
+        rig.prompt_status();
+        // More than the socket holds.
+        rig.print(&pattern(0, 1 << 20));
+        for _ in 0..10 {
+            rig.prompt_status();
+        }
+    }
+}
+
+#[test]
+fn whoever_cannot_answer_by_closing_is_not_waited_for() {
+    let mut config = ConsoleConfig::named("vm");
+    config.linger = Duration::from_hours(1);
+    let rig = Rig::with(config);
+    let (keys, _typing) = std::io::pipe().unwrap();
+    let (mut screen, output) = std::io::pipe().unwrap();
+    rig.console
+        .attach(FdClient::from_files(keys, output).unwrap());
+    rig.wait_until_held();
+    rig.console.disconnect(EndReason::Revoked);
+    let mut end = String::new();
+    screen.read_to_string(&mut end).unwrap();
+    assert!(end.contains("revoked"), "{end}");
+}
+
+#[test]
 fn files_that_cannot_be_watched_are_served_all_the_same() {
     let rig = Rig::new();
     let dir = tempfile::tempdir().unwrap();

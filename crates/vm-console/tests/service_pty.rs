@@ -205,3 +205,17 @@ fn its_end_is_no_end_for_others() {
         watcher.read_until(&text);
     }
 }
+
+#[test]
+fn it_is_hung_up_at_once_however_long_others_may_read() {
+    let mut config = vm_console::ConsoleConfig::named("vm");
+    config.linger = std::time::Duration::from_hours(1);
+    let rig = Rig::with(config);
+    let link = rig.path("pty");
+    rig.console.listen(Listener::pty(Pty::open(&link).unwrap()));
+    let mut pty = open_terminal(&link);
+    rig.wait_until_held();
+    rig.console.disconnect(EndReason::Revoked);
+    // A terminal that has hung up fails the read, or ends it. What it was told may be lost.
+    let _ = pty.read_to_end(&mut Vec::new());
+}

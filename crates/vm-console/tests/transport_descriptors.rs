@@ -4,13 +4,12 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
 use rustix::pty::OpenptFlags;
 use support::control::{Control, named};
-use support::{Rig, wait_until};
+use support::{Rig, open_terminal, wait_until};
 use vm_console::protocol::{AttachRequest, ClientFrame, ServerFrame};
 use vm_console::transport::stdio::FdClient;
 use vm_console::transport::terminal::Terminal;
@@ -29,12 +28,7 @@ fn a_program_inherits_no_descriptor() {
     let before = inherited();
     let rig = Rig::new();
     let pty = Pty::open(rig.path("pty")).unwrap();
-    let noctty = rustix::fs::OFlags::NOCTTY.bits().cast_signed();
-    let slave = std::fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(noctty)
-        .open(pty.device())
-        .unwrap();
+    let slave = open_terminal(pty.device());
     rig.console.listen(Listener::pty(pty));
     let _terminal = Terminal::raw(&slave).unwrap().expect("it is a terminal");
     wait_until("the pty is served", || rig.status().holder.is_some());

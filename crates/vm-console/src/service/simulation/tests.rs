@@ -337,3 +337,31 @@ fn a_console_takes_one_share_of_a_batch_however_many_its_clients_are() {
     let (few, many) = (batch_beside(2), batch_beside(40));
     assert!(many < 2 * few, "{few:?}, {many:?}");
 }
+
+/// It would wait for a second otherwise.
+#[test]
+fn who_waits_for_a_descriptor_gets_one_that_is_freed_at_once() {
+    let script = Script {
+        consoles: vec![Rules::PLAIN],
+        steps: Vec::new(),
+    };
+    let _watchdog = watchdog::Watchdog::new();
+    let mut world = World::new(&script).unwrap();
+    let steps = [
+        Spare(Some(1)),
+        comes(Way::Control),
+        ALL,
+        comes(Way::Control),
+        ALL,
+    ];
+    for step in steps {
+        world.step(step).unwrap();
+    }
+    let connections = |world: &World| world.consoles[0].handle.console().counters().connections;
+    assert_eq!(connections(&world), 1);
+    let now = lock(&world.net).now;
+    world.step(Step::Close(0)).unwrap();
+    world.step(ALL).unwrap();
+    assert_eq!((connections(&world), lock(&world.net).now), (2, now));
+    world.finale(true).unwrap();
+}
