@@ -447,6 +447,10 @@ fn a_socket_that_blocks_does_not_stop_the_service() {
         rig.prompt_status();
         // More than the socket holds.
         rig.print(&pattern(0, 1 << 20));
+        wait_until("the socket is full", || {
+            rig.prompt_status();
+            rustix::io::ioctl_fionread(&client.stream).unwrap() > 100_000
+        });
         for _ in 0..10 {
             rig.prompt_status();
         }
@@ -456,7 +460,7 @@ fn a_socket_that_blocks_does_not_stop_the_service() {
 #[test]
 fn whoever_cannot_answer_by_closing_is_not_waited_for() {
     let mut config = ConsoleConfig::named("vm");
-    config.linger = Duration::from_hours(1);
+    config.linger = Duration::from_secs(3600);
     let rig = Rig::with(config);
     let (keys, _typing) = std::io::pipe().unwrap();
     let (mut screen, output) = std::io::pipe().unwrap();

@@ -209,7 +209,7 @@ fn its_end_is_no_end_for_others() {
 #[test]
 fn it_is_hung_up_at_once_however_long_others_may_read() {
     let mut config = vm_console::ConsoleConfig::named("vm");
-    config.linger = std::time::Duration::from_hours(1);
+    config.linger = std::time::Duration::from_secs(3600);
     let rig = Rig::with(config);
     let link = rig.path("pty");
     rig.console.listen(Listener::pty(Pty::open(&link).unwrap()));

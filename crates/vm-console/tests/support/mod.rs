@@ -13,6 +13,8 @@ pub mod gate;
 mod numbered;
 pub mod own_loop;
 pub mod service_thread;
+// The tests of the simulated service, which are published with it, have the same.
+#[path = "../../src/service/simulation/watchdog.rs"]
 pub mod watchdog;
 
 use std::fs::File;

@@ -14,6 +14,7 @@
 //! | `client`, `raw_client`, `control_client` | clients, and what they check of what they get |
 //! | `world` | all of it together, and the steps of a script |
 //! | `checks`, `finale` | what must hold after each event, and at the end |
+//! | `watchdog` | the time limit of a test |
 
 mod checks;
 mod client;
@@ -30,6 +31,8 @@ mod shrink;
 mod stream;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod watchdog;
 mod world;
 
 use self::script::Script;

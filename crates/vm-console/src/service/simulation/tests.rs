@@ -15,15 +15,13 @@ use super::script::Step::{
 };
 use super::script::{Files, Rules, Script, Step, Way};
 use super::shrink::shrink;
+use super::watchdog::Watchdog;
 use super::world::{Broken, Tally, World};
 use crate::log::{GapPolicy, Start};
 
-#[path = "../../../tests/support/watchdog.rs"]
-mod watchdog;
-
 /// Follows a script, which ends in time or fails the test.
 fn follow(script: &Script) -> Result<Tally, Broken> {
-    let _watchdog = watchdog::Watchdog::new();
+    let _watchdog = Watchdog::new();
     super::follow(script)
 }
 
@@ -252,7 +250,7 @@ fn whoever_is_leaving_is_told_why_though_others_want_its_place() {
             ALL,
         ],
     };
-    let _watchdog = watchdog::Watchdog::new();
+    let _watchdog = Watchdog::new();
     let mut world = World::new(&script).unwrap();
     for step in &script.steps {
         world.step(*step).unwrap();
@@ -298,7 +296,7 @@ fn batch_beside(others: u8) -> Duration {
         consoles: vec![rules, rules],
         steps: Vec::new(),
     };
-    let _watchdog = watchdog::Watchdog::new();
+    let _watchdog = Watchdog::new();
     let mut world = World::new(&script).unwrap();
     let connect = |console| Connect {
         console,
@@ -345,7 +343,7 @@ fn who_waits_for_a_descriptor_gets_one_that_is_freed_at_once() {
         consoles: vec![Rules::PLAIN],
         steps: Vec::new(),
     };
-    let _watchdog = watchdog::Watchdog::new();
+    let _watchdog = Watchdog::new();
     let mut world = World::new(&script).unwrap();
     let steps = [
         Spare(Some(1)),
