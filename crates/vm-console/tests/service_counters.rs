@@ -73,7 +73,7 @@ fn limits() -> Vec<CounterValues> {
     let idle = counted(
         |config| {
             // Most of the time is the warning's, so that even a busy machine has some for it.
-            config.session.idle_limit = Duration::from_millis(2000);
+            config.session.idle_limit = Duration::from_secs(2);
             config.session.warn_before = Duration::from_millis(1950);
         },
         |rig| drop(rig.attach("raw").read_to_end()),

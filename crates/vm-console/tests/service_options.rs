@@ -396,40 +396,12 @@ fn pipes_are_a_client_with_escapes_and_an_outcome() {
 }
 
 #[test]
-fn pipes_that_have_hung_up_are_typed_to_the_end_and_shown_no_more() {
-    let rig = Rig::new();
-    let (keys, mut typing) = std::io::pipe().unwrap();
-    let (mut screen, output) = std::io::pipe().unwrap();
-    let attachment = rig
-        .console
-        .attach(FdClient::from_files(keys, output).unwrap());
-    rig.print(b"before");
-    let mut shown = [0; 6];
-    screen.read_exact(&mut shown).unwrap();
-    // More than is queued for the guest at once.
-    let typed = pattern(0, 30_000);
-    typing.write_all(&typed).unwrap();
-    drop(typing);
-    // The hang-up came before these requests, and is seen before them.
-    rig.status();
-    rig.status();
-    rig.print(b"after");
-    rig.status();
-    assert_eq!(rig.read_input(typed.len()), typed);
-    assert_eq!(
-        attachment.wait(),
-        Some(Outcome::Ended(EndReason::ClientClosed))
-    );
-    let mut rest = String::new();
-    screen.read_to_string(&mut rest).unwrap();
-    assert_eq!(rest, "");
-}
-
-#[test]
 fn a_socket_that_blocks_does_not_stop_the_service() {
     for as_files in [false, true] {
         let rig = Rig::new();
         let (ours, theirs) = UnixStream::pair().unwrap();
+        // Less than the service writes at once.
+        rustix::net::sockopt::set_socket_send_buffer_size(&theirs, 16 << 10).unwrap();
         let client = if as_files {
             FdClient::from_files(&theirs, &theirs).unwrap()
         } else {
@@ -445,11 +417,10 @@ fn a_socket_that_blocks_does_not_stop_the_service() {
         client.send(b"x");
         assert_eq!(rig.read_input(1), b"x");
         rig.prompt_status();
-        // More than the socket holds.
         rig.print(&pattern(0, 1 << 20));
         wait_until("the socket is full", || {
             rig.prompt_status();
-            rustix::io::ioctl_fionread(&client.stream).unwrap() > 100_000
+            rustix::io::ioctl_fionread(&client.stream).unwrap() >= 16 << 10
         });
         for _ in 0..10 {
             rig.prompt_status();
