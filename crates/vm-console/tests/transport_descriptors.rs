@@ -28,7 +28,7 @@ fn a_program_inherits_no_descriptor() {
     let before = inherited();
     let rig = Rig::new();
     let pty = Pty::open(rig.path("pty")).unwrap();
-    let slave = open_terminal(pty.device());
+    let slave = open_terminal(&rig.path("pty"));
     rig.console.listen(Listener::pty(pty));
     let _terminal = Terminal::raw(&slave).unwrap().expect("it is a terminal");
     wait_until("the pty is served", || rig.status().holder.is_some());
