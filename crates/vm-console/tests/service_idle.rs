@@ -13,8 +13,8 @@ use support::{Client, join, resident, wait_until};
 use vm_console::service::Service;
 use vm_console::transport::{Listener, unix::UnixSocket};
 use vm_console::{BootLog, Console, ConsoleConfig, LogConfig};
-use vm_uart::SerialPort;
-use vm_uart::registers::THR;
+use vm_uart::registers::{FCR, Lsr, RBR, THR};
+use vm_uart::{CharacterTimeout, Config, SerialPort};
 
 const CONSOLES: usize = 500;
 
@@ -32,11 +32,16 @@ fn idle_consoles_take_no_time_and_little_memory() {
     let dir = tempfile::tempdir().unwrap();
     let (service, thread) = Service::spawn().unwrap();
     let before = resident();
+    // The service keeps the time of their character timeouts.
+    let config = Config {
+        character_timeout: CharacterTimeout::FourCharacters,
+        ..Config::default()
+    };
     let mut ports = Vec::new();
     for n in 0..consoles {
         let (writer, _log) = BootLog::in_memory(LogConfig::default()).unwrap();
         let (line, console) = Console::new(ConsoleConfig::named("vm"), writer).unwrap();
-        let port = Arc::new(Mutex::new(SerialPort::new((), line)));
+        let port = Arc::new(Mutex::new(SerialPort::with_config(config, (), line)));
         let socket = UnixSocket::bind(dir.path().join(n.to_string())).unwrap();
         let handle = service
             .add(console, port.clone(), vec![Listener::raw(socket)])
@@ -58,8 +63,19 @@ fn idle_consoles_take_no_time_and_little_memory() {
         .map(|n| Client::new(UnixStream::connect(dir.path().join(n.to_string())).unwrap()))
         .collect();
     for (n, client) in clients.iter_mut().enumerate() {
-        ports[n * 10].0.lock().unwrap().write(THR, b'x');
+        let port = &ports[n * 10].0;
+        port.lock().unwrap().write(FCR, 0x81);
+        port.lock().unwrap().write(THR, b'x');
         assert_eq!(client.read(1), b"x");
+        client.send(b"k");
+        wait_until("the timeout has come", || {
+            let port = port.lock().unwrap();
+            port.line_status().contains(Lsr::DATA_READY) && port.until_timeout().is_none()
+        });
+        // Every second guest never reads its key.
+        if n % 2 == 0 {
+            assert_eq!(port.lock().unwrap().read(RBR), b'k');
+        }
     }
     let mut last = activity();
     wait_until("the service sleeps for half a second", || {

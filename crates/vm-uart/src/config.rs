@@ -159,6 +159,17 @@ pub enum InterruptGate {
 }
 
 /// When the character timeout interrupt is raised (section 8.11).
+///
+/// The default needs no clock and delays no key. The chip's own timeout spares interrupts where
+/// input comes at the pace of a real line, and delays keys that stay below the trigger level:
+///
+/// | | [`WhenDrained`](Self::WhenDrained) | [`FourCharacters`](Self::FourCharacters) |
+/// |---|---|---|
+/// | interrupts for 4096 keys | 4096 | 4096 |
+/// | interrupts for 4096 bytes pasted at once | 1 | 1 |
+/// | interrupts for 4096 bytes, a character's time apart | 4096 | 512 at level 8, 293 at level 14 |
+/// | delay of a lone key, 115,200 baud, level 4 or higher | none | 0.35 ms |
+/// | the same at 9,600 baud | none | 4.2 ms |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CharacterTimeout {
     /// As soon as the host has nothing more to give. No clock is needed.
@@ -167,7 +178,8 @@ pub enum CharacterTimeout {
     /// After four character times, by the programmed format and divisor, without an arrival or a
     /// read. The owner's event loop keeps the time with
     /// [`SerialPort::keep_time`](crate::SerialPort::keep_time), which needs a timer only while a
-    /// timeout counts. Without that, a character below the trigger level is never announced.
+    /// timeout counts. Without that, a character below the trigger level is never announced. The
+    /// service of the `vm-console` crate keeps the time of its ports, so there this word is enough.
     FourCharacters,
 }
 

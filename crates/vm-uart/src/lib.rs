@@ -73,8 +73,10 @@
 //!   character at a time then costs an interrupt each, whatever the trigger level is. With
 //!   [`CharacterTimeout::FourCharacters`] and an owner who
 //!   [keeps the time](SerialPort::keep_time) it comes as on the chip, at most four characters
-//!   later.
-//! * Input from a [`Line`] that is asked never overruns.
+//!   later. The console service of the `vm-console` crate is such an owner.
+//! * Input from a [`Line`] that is asked never overruns. By default no more of it is in the FIFO
+//!   than the trigger level says, as if the sender waited for each read: see
+//!   [`ReceiveAhead::TriggerLevel`].
 //! * An interrupt handler that serves a sender without end would never find IIR at "none", as
 //!   nothing takes time. If it reads LSR in each pass, IIR says so once after 400 passes, and the
 //!   interrupt comes anew; Linux would log "too much work for irq4" after 512.

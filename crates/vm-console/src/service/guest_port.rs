@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::line::ConsoleLine;
 use crate::log::MarkKind;
@@ -27,14 +28,21 @@ impl Port {
 
     /// Lets `visit` at the line.
     pub(super) fn line<T: Default>(&self, visit: impl FnOnce(&mut ConsoleLine) -> T) -> T {
-        let mut visit = Some(visit);
-        let mut answer = T::default();
-        self.current().port.with_line(&mut |line| {
-            if let Some(visit) = visit.take() {
-                answer = visit(line);
-            }
-        });
-        answer
+        self.visited(visit, |port, visit| port.with_line(visit)).0
+    }
+
+    /// [`line`](Self::line), and then [`keep_time`](Self::keep_time).
+    pub(super) fn line_at<T: Default>(
+        &self,
+        now: Duration,
+        visit: impl FnOnce(&mut ConsoleLine) -> T,
+    ) -> (T, Option<Duration>) {
+        self.visited(visit, |port, visit| port.with_line_at(now, visit))
+    }
+
+    /// See [`GuestPort::keep_time`].
+    pub(super) fn keep_time(&self, now: Duration) -> Option<Duration> {
+        self.current().port.keep_time(now)
     }
 
     pub(super) fn set_carrier(&self, present: bool) {
@@ -68,6 +76,22 @@ impl Port {
         }
         current.port = Arc::clone(&next) as Arc<dyn GuestPort>;
         Ok(next)
+    }
+
+    /// The results of `visit`, and of the `access` to the port that calls it.
+    fn visited<T: Default, R>(
+        &self,
+        visit: impl FnOnce(&mut ConsoleLine) -> T,
+        access: impl FnOnce(&dyn GuestPort, &mut dyn FnMut(&mut ConsoleLine)) -> R,
+    ) -> (T, R) {
+        let mut visit = Some(visit);
+        let mut answer = T::default();
+        let result = access(&*self.current().port, &mut |line| {
+            if let Some(visit) = visit.take() {
+                answer = visit(line);
+            }
+        });
+        (answer, result)
     }
 
     fn current(&self) -> MutexGuard<'_, Current> {

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::service::guest_port::Port;
+use super::timed_port::TimedPort;
 
 /// Shorter than anybody sees. Each look at a busy console costs a write to its client, whatever it
 /// finds.
@@ -40,14 +40,20 @@ impl Flow {
 
     /// Somebody has seen everything before `seen` and waits for more: sees to it that more is
     /// noticed. Whether that is done; if not, there is more already.
-    pub(super) fn wait(&mut self, seen: u64, head: u64, now: Duration, port: &Port) -> bool {
+    pub(super) fn wait(
+        &mut self,
+        seen: u64,
+        head: u64,
+        now: Duration,
+        port: &mut TimedPort,
+    ) -> bool {
         if std::mem::take(&mut self.flows) {
             self.look_again = Some(next_look(now));
         }
         if self.look_again.is_some() || self.bell_armed && head == seen {
             return true;
         }
-        self.bell_armed = port.line(|line| line.arm(seen));
+        self.bell_armed = port.line(now, |line| line.arm(seen));
         self.bell_armed
     }
 

@@ -208,7 +208,7 @@ impl ServedConsole {
         }
         let mut taken = 0;
         if connection.inbox.is_empty() && self.carrier.lets_input_in() {
-            taken = self.port.line(|line| {
+            taken = self.port.line(turn.now(), |line| {
                 let taken = line.queue_bytes(bytes);
                 if taken < bytes.len() {
                     line.want_room();
@@ -233,12 +233,12 @@ impl ServedConsole {
         connection.inbox.type_break();
         let who = connection.identity().clone();
         self.audit(Audited::Break { who }, turn);
-        self.pass_on(id);
+        self.pass_on(id, turn);
         true
     }
 
     /// Moves what did not fit before into the line's queue.
-    fn pass_on(&mut self, id: ConnectionId) {
+    fn pass_on(&mut self, id: ConnectionId, turn: &Turn<'_>) {
         let may = self.carrier.lets_input_in();
         if let Some(connection) = self.connections.get_mut(id)
             && may
@@ -246,13 +246,13 @@ impl ServedConsole {
             && connection.standing.lease().is_some()
         {
             let inbox = &mut connection.inbox;
-            self.port.line(|line| inbox.pass_on(line));
+            self.port.line(turn.now(), |line| inbox.pass_on(line));
         }
     }
 
     /// There may be room for input again: moves on what waits, and whatever waited behind it.
     pub(super) fn input_may_move(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
-        self.pass_on(id);
+        self.pass_on(id, turn);
         self.requests(id, turn);
         self.hear_out(id, turn);
     }

@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
+use super::timed_port::TimedPort;
 use crate::console::ConsoleConfig;
 use crate::counters::Counters;
 use crate::line::ConsoleLine;
-use crate::service::guest_port::Port;
 
 pub(super) struct Lossless {
     patience: Option<Duration>,
@@ -47,9 +47,9 @@ impl Lossless {
     }
 
     /// The bell rang: the line may refuse output.
-    pub(super) fn look(&mut self, now: Duration, port: &Port) {
+    pub(super) fn look(&mut self, now: Duration, port: &mut TimedPort) {
         if let (State::Ready, Some(patience)) = (self.state, self.patience)
-            && port.line(|line| line.output_is_held())
+            && port.line(now, |line| line.output_is_held())
         {
             self.state = State::Holding(now.saturating_add(patience));
         }
@@ -57,7 +57,13 @@ impl Lossless {
 
     /// The holder has taken output before `offset`, which may be everything: lets the guest go only
     /// so far beyond it.
-    pub(super) fn holder_took(&mut self, offset: u64, everything: bool, port: &Port) {
+    pub(super) fn holder_took(
+        &mut self,
+        now: Duration,
+        offset: u64,
+        everything: bool,
+        port: &mut TimedPort,
+    ) {
         if self.patience.is_none() {
             return;
         }
@@ -68,21 +74,21 @@ impl Lossless {
             self.state = State::Ready;
         }
         let limit = offset.saturating_add(self.window);
-        if !port.line(|line| line.hold_output_at(Some(limit))) {
+        if !port.line(now, |line| line.hold_output_at(Some(limit))) {
             self.state = State::Ready;
         }
     }
 
-    pub(super) fn on_time(&mut self, now: Duration, port: &Port, counters: &Counters) {
+    pub(super) fn on_time(&mut self, now: Duration, port: &mut TimedPort, counters: &Counters) {
         let State::Holding(until) = self.state else {
             return;
         };
-        if !port.line(|line| line.output_is_held()) {
+        if !port.line(now, |line| line.output_is_held()) {
             self.state = State::Ready;
         } else if until <= now {
             counters.output_holds_expired.add(1);
             self.state = State::GivenUp;
-            port.line(|line| line.hold_output_at(None));
+            port.line(now, |line| line.hold_output_at(None));
         }
     }
 

@@ -60,7 +60,7 @@ impl ServedConsole {
         let log = &self.console.log;
         let known = self.machine.epoch;
         // All of it under the port's lock: no boot begins between two looks.
-        let (power, epoch, boots) = self.port.line(|line| {
+        let (power, epoch, boots) = self.port.line(turn.now(), |line| {
             let epoch = log.epoch();
             let boots = if epoch == known {
                 Vec::new()

@@ -15,7 +15,7 @@
 //! | `flow` | how later output is noticed: doorbell or another look |
 //! | `lossless`, `carrier` | the two options that touch the guest |
 //! | `time` | what comes with time, and when that is |
-//! | `machine` | what the guest's side tells |
+//! | `machine`, `timed_port` | what the guest's side tells; its port, and the time of that |
 
 mod admission;
 mod asked;
@@ -37,6 +37,7 @@ mod place;
 mod requests;
 mod sessions;
 mod time;
+mod timed_port;
 
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -47,9 +48,9 @@ use self::flow::Flow;
 use self::listeners::Listeners;
 use self::lossless::Lossless;
 use self::machine::Machine;
+use self::timed_port::TimedPort;
 use super::command::Added;
 use super::connection::Role;
-use super::guest_port::Port;
 use super::kernel::{ConnectionId, ConsoleId, Interest, Part, Readiness, Watched};
 use super::turn::Turn;
 use crate::audit::Audited;
@@ -61,7 +62,7 @@ use crate::transport::Listener;
 pub(super) struct ServedConsole {
     id: ConsoleId,
     console: Console,
-    port: Port,
+    port: TimedPort,
     session: Session,
     machine: Machine,
     listeners: Listeners,
@@ -81,8 +82,9 @@ impl ServedConsole {
             port,
             listeners,
         } = added;
+        let mut port = TimedPort::new(port);
         let config = &console.config;
-        let power = port.line(|line| {
+        let power = port.line(turn.now(), |line| {
             // Left by a service that did not end in order.
             line.hold_output_at(None);
             line.power()
@@ -106,7 +108,7 @@ impl ServedConsole {
             port,
         };
         served.watch_bell(turn);
-        served.carrier.start(&served.port);
+        served.carrier.start(turn.now(), &mut served.port);
         for listener in listeners {
             served.listen(listener, turn);
         }
@@ -172,7 +174,7 @@ impl ServedConsole {
         self.flow.rang();
         self.console.counters.wakeups.add(1);
         self.look_at_machine(turn);
-        self.lossless.look(turn.now(), &self.port);
+        self.lossless.look(turn.now(), &mut self.port);
         self.each_connection(turn, Self::input_may_move);
     }
 
@@ -280,6 +282,7 @@ impl Drop for ServedConsole {
             carrier,
             ..
         } = self;
+        let port = port.untimed();
         let release = || {
             port.line(|line| lossless.release(line));
             carrier.end(port);

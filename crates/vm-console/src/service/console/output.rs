@@ -43,7 +43,7 @@ impl ServedConsole {
             let head = self.console.log.head();
             match seen {
                 None => return,
-                Some(seen) if self.flow.wait(seen, head, turn.now(), &self.port) => return,
+                Some(seen) if self.flow.wait(seen, head, turn.now(), &mut self.port) => return,
                 Some(_) if turn.is_over() => break,
                 Some(_) => {}
             }
@@ -68,7 +68,7 @@ impl ServedConsole {
         match sent {
             Sent::All | Sent::Throttled | Sent::Behind => {}
             Sent::GapForbidden => {
-                self.port.line(|line| line.mark(MarkKind::Gap));
+                self.port.line(turn.now(), |line| line.mark(MarkKind::Gap));
                 let connection = self.connections.get_mut(id)?;
                 if connection.standing.is_leaving() {
                     // It is told why, as if it had been shown everything.
@@ -117,7 +117,8 @@ impl ServedConsole {
                 self.session.output(now, lease);
             }
             let everything = sent == Sent::All;
-            self.lossless.holder_took(after, everything, &self.port);
+            self.lossless
+                .holder_took(now, after, everything, &mut self.port);
         }
         Some(sent)
     }

@@ -104,7 +104,7 @@ impl ServedConsole {
         self.console.counters.attaches.add(1);
         self.console.counters.takeovers.add(u64::from(by_force));
         // Input that a former holder typed and the guest has not taken is not this one's.
-        let left = self.port.line(|line| {
+        let left = self.port.line(turn.now(), |line| {
             let left = line.input_waiting();
             line.discard_input();
             line.mark(MarkKind::Attach);
@@ -115,7 +115,7 @@ impl ServedConsole {
             self.audit(Audited::InputDiscarded { characters }, turn);
         }
         self.lossless.session_began();
-        self.carrier.session_began(&self.port);
+        self.carrier.session_began(turn.now(), &mut self.port);
         self.audit(Audited::Attached { who, forced }, turn);
     }
 
@@ -144,14 +144,14 @@ impl ServedConsole {
         counters.ended[ended.reason.index()].add(1);
         let keeps_input = ended.reason.keeps_input();
         let lossless = &mut self.lossless;
-        self.port.line(|line| {
+        self.port.line(turn.now(), |line| {
             line.mark(MarkKind::Detach);
             lossless.release(line);
             if !keeps_input {
                 line.discard_input();
             }
         });
-        self.carrier.session_over(turn.now(), &self.port);
+        self.carrier.session_over(turn.now(), &mut self.port);
         let until = turn.now().saturating_add(self.console.config.linger);
         if let Some(connection) = self.connections.of_lease(ended.lease) {
             counters.input_discarded.add(connection.inbox.discard());

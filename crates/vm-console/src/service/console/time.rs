@@ -12,6 +12,7 @@ const LAG_INTERVAL: Duration = Duration::from_millis(500);
 impl ServedConsole {
     pub(super) fn on_time(&mut self, turn: &mut Turn<'_>) {
         let now = turn.now();
+        self.port.on_time(now);
         self.flow.on_time(now);
         if self.flow.wants_to_watch(now) {
             self.watch_bell(turn);
@@ -25,9 +26,9 @@ impl ServedConsole {
             }
         }
         self.lossless
-            .on_time(now, &self.port, &self.console.counters);
+            .on_time(now, &mut self.port, &self.console.counters);
         let is_held = self.session.holder().is_some();
-        if self.carrier.on_time(now, is_held, &self.port) {
+        if self.carrier.on_time(now, is_held, &mut self.port) {
             self.each_connection(turn, Self::input_may_move);
         }
         self.listeners.on_time(now, turn);
@@ -60,6 +61,7 @@ impl ServedConsole {
         let parts = [
             self.session.next_deadline(),
             self.listeners.next_deadline(),
+            self.port.next_deadline(),
             self.flow.next_deadline(),
             self.lossless.next_deadline(),
             self.carrier.next_deadline(),
