@@ -5,6 +5,7 @@
 mod support;
 
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use vm_console::{
 use vm_uart::bus::Registers;
 use vm_uart::bus::mmio::{Mmio, Stride, Strided};
 use vm_uart::registers::{DLL, FCR, IER, IIR, LCR, LSR, MCR, MSR, RBR, THR};
-use vm_uart::{CharacterTimeout, Config, SerialPort};
+use vm_uart::{CharacterTimeout, Config, InterruptLine, SerialPort};
 
 /// A device of a VMM's own, around the port.
 struct Com1 {
@@ -220,6 +221,48 @@ fn the_time_of_the_character_timeout_is_kept_through_the_lock() {
     assert_eq!(device.lock().unwrap().read(IIR), 0xcc);
     assert_eq!(device.lock().unwrap().keep_time(Duration::MAX), None);
     drop(console);
+}
+
+/// A port spares edges that a driver like Linux's does not need. If another driver does wait, the
+/// service's look for more output brings the edge.
+#[test]
+fn a_spared_edge_comes_while_a_client_waits_for_output() {
+    #[derive(Clone, Default)]
+    struct Edges(Arc<AtomicU64>);
+    impl InterruptLine for Edges {
+        fn assert(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+        fn deassert(&mut self) {}
+    }
+    let _watchdog = Watchdog::new();
+    let (line, console) = line();
+    let edges = Edges::default();
+    let device = Arc::new(Mutex::new(SerialPort::new(edges.clone(), line)));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("raw");
+    let (service, thread) = Service::spawn().unwrap();
+    let listeners = vec![Listener::raw(UnixSocket::bind(path.clone()).unwrap())];
+    service.add(console, device.clone(), listeners).unwrap();
+    let mut client = Client::new(UnixStream::connect(path).unwrap());
+    let mut guest = device.lock().unwrap();
+    for (register, value) in [(FCR, 0x01), (MCR, 0x08), (IER, 0x02)] {
+        guest.write(register, value);
+    }
+    guest.read(IIR);
+    (0..16).for_each(|_| guest.write(THR, b'x'));
+    guest.read(IIR);
+    guest.write(THR, b'a');
+    let before = edges.0.load(Ordering::Relaxed);
+    guest.write(THR, b'b');
+    assert_eq!(edges.0.load(Ordering::Relaxed), before, "spared");
+    drop(guest);
+    assert_eq!(client.read(18), b"xxxxxxxxxxxxxxxxab");
+    wait_until("the edge comes", || {
+        edges.0.load(Ordering::Relaxed) > before
+    });
+    service.shut_down();
+    join("the service", thread).unwrap().unwrap();
 }
 
 #[test]

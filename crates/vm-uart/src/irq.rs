@@ -90,7 +90,18 @@ mod edge {
     /// 3. *C was served and became true again within one access*: a THR write whose byte left at
     ///    once, or an RBR read that uncovered the next character. The chip would lower its output
     ///    and raise it some microseconds later. Here that is [`pulse`](InterruptLine::pulse), or
-    ///    `next_cause` if another cause held the line meanwhile.
+    ///    `next_cause` if another cause held the line meanwhile. Both are edges, with the one
+    ///    exception below.
+    ///
+    /// The exception spares the 15 needless edges of each burst of Linux's and most other drivers:
+    /// they read IIR, which acknowledges the THRE interrupt, and fill the FIFO. The first write of a
+    /// burst brings an edge, and that one makes the handler read IIR again. For the others none is
+    /// sent, as long as nothing but THR is touched and the FIFO would not overflow, if this driver
+    /// has filled the whole FIFO between two such answers of IIR before, since it wrote LCR, FCR or
+    /// MCR. Handlers that never read IIR get every edge. A handler that reads IIR at some interrupts
+    /// and not at others may miss one if it fills the FIFO at times. It comes with the next call from
+    /// outside, such as input or [`keep_time`](crate::SerialPort::keep_time); the console service of
+    /// the `vm-console` crate makes one within 8 ms of output that a client waits for.
     ///
     /// So a handler may serve one cause per interrupt, or loop until IIR says none. The controller,
     /// however, must latch an edge that comes while its input is masked. An 8259 does. An I/O APIC

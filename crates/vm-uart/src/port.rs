@@ -1,16 +1,18 @@
 //! The chip bound to an interrupt line and to a serial line.
 
+mod burst;
 mod input;
 mod passes;
 mod time;
 
+use burst::Burst;
 use passes::Passes;
 
 use crate::config::{Config, ReceiveAhead};
 use crate::interrupt::Causes;
 use crate::irq::InterruptLine;
 use crate::line::{Line, ModemInputs, Outputs};
-use crate::registers::{FCR, IIR, LSR, MCR, RBR, SCR, THR};
+use crate::registers::{FCR, IIR, IIR_FIFO_ENABLED, InterruptId, LCR, LSR, MCR, RBR, SCR, THR};
 use crate::snapshot::{Snapshot, SnapshotError};
 use crate::uart::{Received, Uart};
 
@@ -32,6 +34,7 @@ pub struct SerialPort<I, L> {
     input_waits: bool,
     /// Those of the handler that is at work.
     passes: Passes,
+    burst: Burst,
     /// Input was offered that found no room, and the line has not been told of room since.
     room_wanted: bool,
     /// When [`keep_time`](Self::keep_time) was last called, in nanoseconds of its caller's clock.
@@ -58,6 +61,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
             outputs: Outputs::default(),
             input_waits: false,
             passes: Passes::default(),
+            burst: Burst::default(),
             room_wanted: false,
             time_kept_at: None,
             time_is_kept: false,
@@ -77,6 +81,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
             && let Some(value) = self.uart.quiet_line_status()
         {
             self.passes.looked = true;
+            self.burst.other_access();
             return value;
         }
         self.read_slowly(offset)
@@ -95,9 +100,16 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         if offset == IIR && self.passes.are_over(self.uart.pending_interrupt()) {
             // As if what is pending came right after this answer.
             meanwhile.low = true;
+            self.burst.iir_read(false, self.uart.depth());
             return self.uart.no_interrupt();
         }
         let value = self.uart.read(offset);
+        if offset == IIR {
+            let acknowledged = value & !IIR_FIFO_ENABLED == InterruptId::TransmitterEmpty.code();
+            self.burst.iir_read(acknowledged, self.uart.depth());
+        } else {
+            self.burst.other_access();
+        }
         meanwhile.saw(self.told, self.uart.asserting());
         self.passes.served |= offset == RBR && !self.uart.divisor_latch_access();
         self.passes.looked |= offset == LSR;
@@ -147,6 +159,11 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
     fn write_unsettled(&mut self, offset: u8, value: u8, meanwhile: &mut Meanwhile) {
         if offset == THR && !self.uart.divisor_latch_access() {
             self.serve_thr_interrupt(meanwhile);
+        }
+        if matches!(offset, THR | FCR | LCR | MCR) {
+            self.burst = Burst::default();
+        } else {
+            self.burst.other_access();
         }
         if offset == FCR || offset == MCR {
             // These may clear the transmitter.
@@ -205,9 +222,12 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
             if taken > 0 {
                 self.serve_thr_interrupt(&mut meanwhile);
                 self.uart.transmitter_emptied();
+                meanwhile.spared = self.uart.thr_interrupt
+                    && self.burst.written(taken, self.told, self.uart.depth());
             }
             rest = &data[taken..];
         }
+        meanwhile.spared &= rest.is_empty();
         for &byte in rest {
             self.write_unsettled(offset, byte, &mut meanwhile);
         }
@@ -226,6 +246,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
     pub fn reset(&mut self) {
         self.push_output();
         self.lost += self.uart.reset() as u64;
+        self.burst = Burst::default();
         self.refresh();
     }
 
@@ -257,6 +278,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         self.tell_outputs();
         self.settle(Meanwhile::default());
         self.passes = Passes::default();
+        self.burst = Burst::default();
         self.time_kept_at = None;
         self.time_is_kept = false;
         self.tell_timeout();
@@ -318,7 +340,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         self.push_output();
         self.pull_input();
         self.tell_outputs();
-        self.settle(Meanwhile::default());
+        self.settle_from_outside();
     }
 
     fn push_output(&mut self) {
@@ -360,12 +382,22 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         }
     }
 
+    /// Moves the interrupt line after a call that was no access, with the edge that may be owed.
+    fn settle_from_outside(&mut self) {
+        let low = self.burst.take_owed_edge();
+        self.settle(Meanwhile {
+            low,
+            ..Meanwhile::default()
+        });
+    }
+
     /// Moves the interrupt line. No other method does.
     fn settle(&mut self, meanwhile: Meanwhile) {
         let now = self.uart.asserting();
         match (!self.told.is_empty(), !now.is_empty()) {
             (false, true) => self.interrupt.assert(),
             (true, false) => self.interrupt.deassert(),
+            (true, true) if meanwhile.spared => {}
             (true, true) if meanwhile.low => self.interrupt.pulse(),
             (true, true) if !meanwhile.served.is_empty() => self.interrupt.next_cause(),
             _ => {}
@@ -382,6 +414,8 @@ struct Meanwhile {
     served: Causes,
     /// The line was inactive at some time within the access.
     low: bool,
+    /// The edge that the access brought is spared.
+    spared: bool,
 }
 
 impl Meanwhile {

@@ -37,7 +37,7 @@
 //! | reads IIR bits 7:6 | always 11 | follow FCR bit 0: 00 until a driver turns the FIFO on |
 //! | writes FCR | ignored | FIFO mode, both resets, trigger level |
 //! | writes IER over a condition that has been told | triggers again | silent: the line is high already, or the THRE interrupt was acknowledged |
-//! | writes THR with IER bit 1 set | triggers once until IIR is read | each write takes the THRE interrupt away and brings it back: an edge each |
+//! | writes THR with IER bit 1 set | triggers once until IIR is read: a driver that never reads it stalls | each write takes the THRE interrupt away and brings it back: an edge each, but [for drivers that read IIR and fill the FIFO](crate::EdgeLine#why-no-interrupt-is-lost) |
 //! | sets loopback | holds 64 characters | holds 16, or 1 with the FIFO off, then LSR shows an overrun |
 //! | sets loopback with OUT2 low | interrupts still come | OUT2 low silences the line, in loopback too |
 //! | clears OUT2 (MCR bit 3) | nothing | no interrupt until it is set again; choose [`InterruptGate::None`](crate::InterruptGate::None) for a board without the gate |

@@ -768,7 +768,7 @@ impl Uart {
     }
 
     /// Depth of both FIFOs in the present mode, in characters.
-    const fn depth(&self) -> usize {
+    pub(crate) const fn depth(&self) -> usize {
         if self.fifo_enabled {
             self.config.fifo.characters()
         } else {

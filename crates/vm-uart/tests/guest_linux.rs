@@ -544,9 +544,12 @@ fn a_tty_write_is_finished_by_the_interrupt_handler_alone() {
     let mut linux = Linux::open(&mut pc);
     // The tty layer's whole buffer (UART_XMIT_SIZE).
     let text: Vec<u8> = (0..4096u32).map(|n| (n % 251) as u8).collect();
+    let before = pc.edges();
     linux.tty_write(&mut pc, &text);
     linux.interrupts(&mut pc);
     assert_eq!(pc.printed(), text);
+    let edges = pc.edges() - before;
+    assert!(edges <= 2 * 4096 / 16, "{edges} edges for 4096 bytes");
     assert_eq!(linux.ier & 0x02, 0, "__stop_tx");
     assert!(
         linux.most_passes <= 4096 / 16 + 1,

@@ -1,6 +1,6 @@
 //! Input that the owner pushes into the port. A [`Line`] that is asked needs none of this.
 
-use super::{Meanwhile, SerialPort};
+use super::SerialPort;
 use crate::fifo::Character;
 use crate::irq::InterruptLine;
 use crate::line::Line;
@@ -55,7 +55,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         self.room_wanted = taken < bytes.len();
         self.uart.receiver_idle();
         self.tell_outputs();
-        self.settle(Meanwhile::default());
+        self.settle_from_outside();
         taken
     }
 
@@ -69,7 +69,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         // If more characters follow, this is called again.
         self.uart.receiver_idle();
         self.tell_outputs();
-        self.settle(Meanwhile::default());
+        self.settle_from_outside();
         received
     }
 

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::{Meanwhile, SerialPort};
+use super::SerialPort;
 use crate::irq::InterruptLine;
 use crate::line::Line;
 
@@ -71,7 +71,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
     /// [`keep_time`](Self::keep_time).
     pub fn advance(&mut self, nanoseconds: u64) {
         self.uart.advance(nanoseconds);
-        self.settle(Meanwhile::default());
+        self.settle_from_outside();
     }
 
     /// Nanoseconds until [`advance`](Self::advance) would raise the character timeout; `None` if
