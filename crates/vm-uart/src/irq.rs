@@ -101,7 +101,7 @@ mod edge {
     /// MCR. Handlers that never read IIR get every edge. A handler that reads IIR at some interrupts
     /// and not at others may miss one if it fills the FIFO at times. It comes with the next call from
     /// outside, such as input or [`keep_time`](crate::SerialPort::keep_time); the console service of
-    /// the `vm-console` crate makes one within 8 ms of output that a client waits for.
+    /// the `vm-console` crate makes one within 50 ms of output that a client waits for.
     ///
     /// So a handler may serve one cause per interrupt, or loop until IIR says none. The controller,
     /// however, must latch an edge that comes while its input is masked. An 8259 does. An I/O APIC

@@ -26,7 +26,7 @@
 //!
 //! Should a driver read IIR at some interrupts and not at others, its edge comes with the next call
 //! from outside: [`pump`](super::SerialPort::pump), [`keep_time`](super::SerialPort::keep_time), or
-//! input. The console service of the `vm-console` crate makes such a call at the latest 8 ms after
+//! input. The console service of the `vm-console` crate makes such a call at the latest 50 ms after
 //! output that a client waits for.
 
 use crate::interrupt::Causes;

@@ -8,19 +8,35 @@ use std::time::Duration;
 
 use super::timed_port::TimedPort;
 
-/// Shorter than anybody sees. Each look at a busy console costs a write to its client, whatever it
-/// finds.
+/// From one look to the next while much flows, or somebody types and waits for the echo.
 const INTERVAL: Duration = Duration::from_millis(4);
+
+/// The same for a little output that nobody's key has caused, in a log that holds far more than
+/// comes in this time. It is one frame of a film. Each look costs a write to a client, whatever it
+/// finds, so a thousand slow consoles keep the thread busy by their looks.
+const SLOW_INTERVAL: Duration = Duration::from_millis(24);
+
+/// From this many bytes between two looks on, it is much.
+const MUCH: u64 = 4096;
+
+/// The smallest tail of a log that is looked at slowly: 10 MB/s fill it from one look to the next.
+const LARGE_TAIL: u64 = 256 << 10;
+
+/// How long after a key output may be the answer to it.
+const ANSWER: Duration = Duration::from_millis(100);
 
 /// How long a doorbell goes unheard that could not be watched.
 const RETRY: Duration = Duration::from_secs(1);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Flow {
     /// The doorbell will ring for the next output.
     bell_armed: bool,
-    /// Output has moved since the last time that all waited for more.
-    flows: bool,
+    /// Bytes of output that have moved since the last time that all waited for more; 0 if none.
+    moved: u64,
+    has_large_tail: bool,
+    /// Output may be the answer to a key until then.
+    answer_until: Duration,
     /// The next look, in place of the doorbell.
     look_again: Option<Duration>,
     /// When to try again to watch the doorbell, if that failed.
@@ -28,14 +44,33 @@ pub(super) struct Flow {
 }
 
 impl Flow {
+    /// Of the output of a log that keeps `tail` bytes.
+    pub(super) fn new(tail: u64) -> Self {
+        Self {
+            bell_armed: false,
+            moved: 0,
+            has_large_tail: tail >= LARGE_TAIL,
+            answer_until: Duration::ZERO,
+            look_again: None,
+            watch_at: None,
+        }
+    }
+
     /// The doorbell rang, and does not ring again by itself.
     pub(super) fn rang(&mut self) {
         self.bell_armed = false;
     }
 
-    /// Output was sent to somebody.
-    pub(super) fn moved(&mut self) {
-        self.flows = true;
+    /// `count` bytes of output were sent to somebody.
+    pub(super) fn moved(&mut self, count: u64) {
+        self.moved = self.moved.saturating_add(count);
+    }
+
+    /// Somebody types, and wants to see the answer.
+    pub(super) fn typed(&mut self, now: Duration) {
+        self.answer_until = now.saturating_add(ANSWER);
+        let soon = next_look(now, INTERVAL);
+        self.look_again = self.look_again.map(|at| at.min(soon));
     }
 
     /// Somebody has seen everything before `seen` and waits for more: sees to it that more is
@@ -47,14 +82,24 @@ impl Flow {
         now: Duration,
         port: &mut TimedPort,
     ) -> bool {
-        if std::mem::take(&mut self.flows) {
-            self.look_again = Some(next_look(now));
+        match std::mem::take(&mut self.moved) {
+            0 => {}
+            moved => self.look_again = Some(next_look(now, self.interval(now, moved))),
         }
         if self.look_again.is_some() || self.bell_armed && head == seen {
             return true;
         }
         self.bell_armed = port.line(now, |line| line.arm(seen));
         self.bell_armed
+    }
+
+    /// How long to wait for the next look, if `moved` bytes have moved since the last.
+    fn interval(&self, now: Duration, moved: u64) -> Duration {
+        if moved >= MUCH || now < self.answer_until || !self.has_large_tail {
+            INTERVAL
+        } else {
+            SLOW_INTERVAL
+        }
     }
 
     pub(super) fn on_time(&mut self, now: Duration) {
@@ -78,7 +123,49 @@ impl Flow {
 
 /// The end of the interval that `now` lies in: busy consoles look at the same instants, at one
 /// wakeup for all.
-fn next_look(now: Duration) -> Duration {
-    let interval = INTERVAL.as_nanos() as u64;
+fn next_look(now: Duration, interval: Duration) -> Duration {
+    let interval = interval.as_nanos() as u64;
     Duration::from_nanos((now.as_nanos() as u64 / interval + 1).saturating_mul(interval))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_slow_flow_is_looked_at_less_often_unless_somebody_types() {
+        let mut flow = Flow::new(LARGE_TAIL);
+        assert_eq!(flow.interval(NOW, 1), SLOW_INTERVAL);
+        assert_eq!(flow.interval(NOW, MUCH - 1), SLOW_INTERVAL);
+        assert_eq!(flow.interval(NOW, MUCH), INTERVAL);
+        flow.typed(NOW);
+        assert_eq!(flow.interval(NOW, 1), INTERVAL);
+        assert_eq!(flow.interval(NOW + ANSWER, 1), SLOW_INTERVAL);
+        let flow = Flow::new(LARGE_TAIL - 1);
+        assert_eq!(flow.interval(NOW, 1), INTERVAL);
+    }
+
+    #[test]
+    fn a_key_brings_the_next_look_forward_and_causes_none() {
+        let mut flow = Flow::new(LARGE_TAIL);
+        flow.typed(NOW);
+        assert_eq!(flow.next_deadline(), None);
+        let slow = next_look(NOW, SLOW_INTERVAL);
+        for ago in (0..6).map(|looks| looks * INTERVAL) {
+            flow.look_again = Some(slow);
+            flow.typed(slow.saturating_sub(ago + Duration::from_nanos(1)));
+            assert_eq!(flow.next_deadline(), Some(slow.saturating_sub(ago)));
+        }
+    }
+
+    #[test]
+    fn fast_and_slow_consoles_look_at_the_same_instants() {
+        for milliseconds in 0..100 {
+            let slow = next_look(Duration::from_millis(milliseconds), SLOW_INTERVAL);
+            let before = slow.saturating_sub(Duration::from_nanos(1));
+            assert_eq!(next_look(before, INTERVAL), slow);
+        }
+    }
 }

@@ -206,6 +206,7 @@ impl ServedConsole {
             counters.input_discarded.add(bytes.len() as u64);
             return false;
         }
+        self.flow.typed(turn.now());
         let mut taken = 0;
         if connection.inbox.is_empty() && self.carrier.lets_input_in() {
             taken = self.port.line(turn.now(), |line| {

@@ -100,7 +100,7 @@ impl ServedConsole {
             session,
             listeners: Listeners::new(id),
             connections: Connections::default(),
-            flow: Flow::default(),
+            flow: Flow::new(console.log.config().tail),
             lossless: Lossless::new(config, console.log.config().tail),
             carrier: Carrier::new(config),
             _claim: claim,

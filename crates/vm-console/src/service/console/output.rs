@@ -110,7 +110,7 @@ impl ServedConsole {
         let after = connection.outbox.resume_offset();
         let lease = connection.standing.lease();
         if after != before {
-            self.flow.moved();
+            self.flow.moved(after.abs_diff(before));
         }
         if let Some(lease) = lease {
             if after != before {
