@@ -219,3 +219,22 @@ fn it_is_hung_up_at_once_however_long_others_may_read() {
     // A terminal that has hung up fails the read, or ends it. What it was told may be lost.
     let _ = pty.read_to_end(&mut Vec::new());
 }
+
+#[test]
+fn who_was_turned_away_does_not_keep_the_next_one_out() {
+    let mut config = vm_console::ConsoleConfig::named("vm");
+    config.max_connections = 1;
+    let rig = Rig::with(config);
+    let link = rig.path("pty");
+    rig.console.listen(Listener::pty(Pty::open(&link).unwrap()));
+    let holder = rig.attach("raw");
+    let turned_away = open_terminal(&link);
+    wait_until("it is turned away", || {
+        rig.counters().connections_turned_away == 1
+    });
+    drop(turned_away);
+    drop(holder);
+    rig.wait_until_free();
+    let _pty = open_terminal(&link);
+    wait_until("the session is granted", || rig.counters().attaches == 2);
+}

@@ -13,7 +13,7 @@ use crate::service::kernel::{ConnectionId, Readiness};
 use crate::service::turn::Turn;
 use crate::session::{EndReason, Identity, Transport};
 use crate::transport::Kind;
-use crate::transport::accept::{Accepted, Came};
+use crate::transport::accept::{Accepted, Came, Release};
 use crate::transport::closer::{TOO_MANY, has_too_many};
 use crate::transport::stdio::FdClient;
 use crate::transport::stream::Stream;
@@ -89,20 +89,28 @@ impl ServedConsole {
             identity = identity.with_credentials(credentials);
         }
         let uid = credentials.map(|peer| peer.uid);
-        let id = if uid.is_some() && has_too_many(uid) {
+        let refusal = if uid.is_some() && has_too_many(uid) {
             if stream.has_unread() {
                 // It may hold descriptors, and then it is one more that does not close. This user
                 // could go on like that, but not faster than so.
                 self.listeners.pause(slot, turn);
             }
-            return self.turn_away(stream, &wire, TOO_MANY);
+            Some(TOO_MANY)
         } else if !admitted {
-            return self.turn_away(stream, &wire, "not permitted");
+            Some("not permitted")
         } else if !self.make_room(None, turn) {
-            return self.turn_away(stream, &wire, "too many connections");
+            Some("too many connections")
         } else {
-            self.add_connection(identity, stream, wire, turn)
+            None
         };
+        if let Some(why) = refusal {
+            self.turn_away(stream, &wire, why);
+            if exclusive {
+                self.listeners.release(slot, Release::LetGo, turn);
+            }
+            return;
+        }
+        let id = self.add_connection(identity, stream, wire, turn);
         let (name, log) = (&self.console.name, &self.console.log);
         if let Some(connection) = self.connections.get_mut(id) {
             connection.slot = exclusive.then_some(slot);
