@@ -47,7 +47,7 @@
 //! | [`log`] | the boot log, in memory or in a file that outlives the VMM |
 //! | [`session`] | who may type: a state machine without clock or socket |
 //! | [`service`] | one event loop for many consoles |
-//! | [`transport`] | unix sockets, pty, the owner's terminal |
+//! | [`transport`] | unix sockets, pty, TCP, the owner's terminal |
 //! | [`protocol`], [`client`] | the control socket's frames, and a client for them |
 //! | [`replay_guard`], [`escape`] | pure filters for clients |
 //! | [`audit`] | every transition, as an event |
@@ -135,6 +135,7 @@ pub mod service;
 mod serving;
 pub mod session;
 pub mod signals;
+mod timer;
 pub mod transport;
 mod when;
 

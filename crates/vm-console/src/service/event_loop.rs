@@ -2,21 +2,21 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::{Duration, Instant, SystemTime};
 
 use event_manager::{EventOps, EventSet, Events};
 use rustix::io::Errno;
-use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 
 use super::kernel::{Interest, Kernel, Readiness, Watched};
+use crate::timer::Timer;
 
 /// What is watched, and the timer.
 pub(super) struct EventLoop {
     /// With the last batch that told of it.
     watched: HashMap<RawFd, (Watched, u64)>,
     batch: u64,
-    timer: OwnedFd,
+    timer: Timer,
     origin: Instant,
 }
 
@@ -52,20 +52,16 @@ pub(super) struct RealKernel<'a> {
 
 impl EventLoop {
     pub(super) fn new() -> io::Result<Self> {
-        let timer = rustix::time::timerfd_create(
-            TimerfdClockId::Monotonic,
-            TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
-        )?;
         Ok(Self {
             watched: HashMap::new(),
             batch: 0,
-            timer,
+            timer: Timer::new()?,
             origin: Instant::now(),
         })
     }
 
     pub(super) fn timer(&self) -> RawFd {
-        self.timer.as_raw_fd()
+        self.timer.as_fd().as_raw_fd()
     }
 
     /// What an event is about. A descriptor that was removed earlier in the same batch is nobody's.
@@ -77,8 +73,7 @@ impl EventLoop {
         }
         *told = self.batch;
         if *watched == Watched::Alarm {
-            // How often it expired is of no interest, nor is an expiry that was taken back since.
-            let _ = rustix::io::read(&self.timer, &mut [0u8; 8]);
+            self.timer.clear();
         }
         Some(*watched)
     }
@@ -146,22 +141,7 @@ impl Kernel for RealKernel<'_> {
     }
 
     fn set_alarm(&mut self, at: Option<Duration>) -> io::Result<()> {
-        // Zero would disarm the timer.
-        let span = at.map_or(Duration::ZERO, |at| {
-            at.saturating_sub(self.now()).max(Duration::from_nanos(1))
-        });
-        let once = Itimerspec {
-            it_interval: Timespec {
-                tv_sec: 0,
-                tv_nsec: 0,
-            },
-            it_value: Timespec {
-                tv_sec: i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
-                tv_nsec: span.subsec_nanos().into(),
-            },
-        };
-        let flags = TimerfdTimerFlags::empty();
-        rustix::time::timerfd_settime(&self.events.timer, flags, &once)?;
-        Ok(())
+        let span = at.map(|at| at.saturating_sub(self.now()));
+        self.events.timer.set(span)
     }
 }
