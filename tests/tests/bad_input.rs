@@ -66,6 +66,13 @@ fn listing(directory: &Path) -> Vec<(std::path::PathBuf, u64)> {
 }
 
 #[test]
+fn a_tcp_address_that_cannot_be_had() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    refuses(|_| {}, &["--no-kvm", "--tcp", &address], &address);
+}
+
+#[test]
 fn an_unusable_socket_path() {
     refuses(
         |_| {},
@@ -171,6 +178,7 @@ fn arguments_that_do_not_exist_or_do_not_fit() {
     for memory in ["0", "-1", "many", "3073", "18446744073709551616"] {
         refuses(|_| {}, &["--memory", memory], memory);
     }
+    refuses(|_| {}, &["--tcp", "localhost"], "--tcp");
     refuses(|_| {}, &["--socket"], "--socket");
     refuses(|_| {}, &["stray"], "stray");
     refuses(|_| {}, &["--detached", "--exit-on-leave"], "--detached");

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -36,6 +37,14 @@ pub(crate) struct Arguments {
     /// Pseudo-terminal of the console, reached through this symlink: picocom --noreset PATH
     #[arg(long, value_name = "PATH")]
     pub(crate) pty: Option<PathBuf>,
+    /// Serve the console over TCP too. Whoever reaches the address has the console: there is no
+    /// password and no encryption
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) tcp: Option<SocketAddr>,
+
+    /// Connect the console to this address, and again whenever the connection is lost
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) tcp_connect: Option<SocketAddr>,
 
     /// Keep the boot log in this file, where it survives the VMM
     #[arg(long, value_name = "FILE")]

@@ -13,6 +13,7 @@ use vm_console::session::EndReason;
 use vm_console::transport::Listener;
 use vm_console::transport::pty::Pty;
 use vm_console::transport::stdio::FdClient;
+use vm_console::transport::tcp::{TcpConnector, TcpSocket};
 use vm_console::transport::terminal::{Terminal, TerminalRestorer};
 use vm_console::transport::unix::UnixSocket;
 use vm_console::{BootLog, Console as Parts, ConsoleConfig, ConsoleLine, GuestPort, LogConfig};
@@ -50,6 +51,21 @@ impl Outlets {
             // Its error names the link.
             let pty = Pty::open(link).map_err(|e| format!("--pty: {e}"))?;
             listeners.push(Listener::pty(pty));
+        }
+        if let Some(address) = arguments.tcp {
+            // The error names the address, the step and the reason.
+            let socket = TcpSocket::bind(address)
+                .map_err(|e| format!("--tcp {e}; choose another address"))?;
+            say(format_args!(
+                "console: socat -,raw,echo=0 TCP:{}",
+                socket.address()
+            ));
+            listeners.push(Listener::tcp(socket));
+        }
+        if let Some(address) = arguments.tcp_connect {
+            let connector =
+                TcpConnector::new(address).map_err(|e| format!("--tcp-connect: {e}"))?;
+            listeners.push(Listener::connecting(connector));
         }
         Ok(Self { listeners, socket })
     }

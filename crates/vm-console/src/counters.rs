@@ -114,6 +114,8 @@ counters! {
     connections_turned_away: "connections turned away",
     /// Times a listener was paused because descriptors or memory had run out.
     listener_pauses: "listener pauses",
+    /// Times a peer that the console connects to could not be reached.
+    unreachable_peers: "peers not reached",
     /// Sessions granted to holders, with and without force.
     attaches: "sessions granted",
     /// Sessions granted by force that ended another one.

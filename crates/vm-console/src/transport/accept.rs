@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
@@ -39,10 +40,21 @@ pub(crate) enum Came {
     Nobody,
     /// The one client of this way in has left.
     Left,
+    /// The peer to connect to does not answer. There will be another try.
+    Unreachable(Unreachable),
     /// A client waits, but descriptors or memory have run out.
     Exhausted(io::Error),
     /// No client can come in here any more.
     Dead(io::Error),
+}
+
+/// A peer that does not answer, and why.
+#[derive(Debug)]
+pub(crate) struct Unreachable {
+    pub(crate) address: SocketAddr,
+    pub(crate) error: io::Error,
+    /// Whether it answered the last time, or was never asked before.
+    pub(crate) is_first: bool,
 }
 
 /// How a way in has lost its client.
@@ -60,6 +72,8 @@ pub(crate) struct Accepted {
     pub(crate) stream: Box<dyn Stream>,
     pub(crate) transport: Transport,
     pub(crate) credentials: Option<Credentials>,
+    /// The address that it comes from, if its transport has addresses.
+    pub(crate) address: Option<SocketAddr>,
     /// Whether its user may connect here.
     pub(crate) admitted: bool,
     /// Whether this way in can have no other client while this one is there.

@@ -1,6 +1,7 @@
 //! A client's identity: the name that it gives, and the credentials that the kernel gives.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
 use super::Transport;
@@ -49,6 +50,7 @@ impl Credentials {
 pub struct Identity {
     name: String,
     credentials: Option<Credentials>,
+    address: Option<SocketAddr>,
     transport: Transport,
 }
 
@@ -64,6 +66,7 @@ impl Identity {
         Self {
             name: printable(name, NAME_LIMIT),
             credentials: None,
+            address: None,
             transport,
         }
     }
@@ -72,6 +75,13 @@ impl Identity {
     #[must_use]
     pub fn with_credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = Some(credentials);
+        self
+    }
+
+    /// The same identity with the address that the client comes from.
+    #[must_use]
+    pub fn with_address(mut self, address: SocketAddr) -> Self {
+        self.address = Some(address);
         self
     }
 
@@ -87,6 +97,13 @@ impl Identity {
         self.credentials
     }
 
+    /// The address that the client comes from, as the kernel says; `None` if its transport has no
+    /// addresses. Another host may forge it.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
     /// The client's way to the console.
     #[must_use]
     pub fn transport(&self) -> Transport {
@@ -96,15 +113,27 @@ impl Identity {
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.name.as_str(), self.credentials) {
-            ("", None) => write!(f, "{}", self.transport),
-            ("", Some(c)) => write!(f, "uid {} (pid {}, {})", c.uid, c.pid, self.transport),
-            (name, None) => write!(f, "{name} ({})", self.transport),
-            (name, Some(c)) => write!(
-                f,
-                "{name} (uid {}, pid {}, {})",
-                c.uid, c.pid, self.transport
-            ),
+        let Self {
+            name,
+            credentials,
+            address,
+            transport,
+        } = self;
+        let mut known = Vec::new();
+        known.extend(credentials.map(|c| format!("uid {}", c.uid)));
+        known.extend(address.map(|address| address.to_string()));
+        known.extend(credentials.map(|c| format!("pid {}", c.pid)));
+        known.push(transport.to_string());
+        // Without a name, the first thing that is known stands in its place.
+        let name = if name.is_empty() {
+            known.remove(0)
+        } else {
+            name.clone()
+        };
+        f.write_str(&name)?;
+        if known.is_empty() {
+            return Ok(());
         }
+        write!(f, " ({})", known.join(", "))
     }
 }

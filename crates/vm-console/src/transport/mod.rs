@@ -7,6 +7,7 @@
 //! | socket passed over that | bytes | of its sender, a name | yes | no |
 //! | attached by the owner ([stdio]) | bytes | of this process | if the owner says so | `~B` |
 //! | [pty] | bytes | none | no | no |
+//! | [TCP](tcp), listening or connecting | bytes | an address, not authenticated | if told so | no |
 //!
 //! A client that the owner attaches may have [escapes](crate::escape), `~B` among them, and another
 //! identity.
@@ -24,6 +25,7 @@ pub(crate) mod socket;
 pub mod stdio;
 pub(crate) mod stream;
 mod takeable;
+pub mod tcp;
 pub mod terminal;
 pub mod unix;
 
@@ -44,6 +46,8 @@ pub enum Transport {
     Pty,
     /// A pair of files that the owner attached, such as standard input and output.
     Stdio,
+    /// A TCP connection that carries raw bytes, accepted or made here.
+    Tcp,
     /// A connected socket that came as a descriptor: over a control socket, or from the owner.
     Passed,
 }
@@ -55,6 +59,7 @@ impl fmt::Display for Transport {
             Self::Control => "control socket",
             Self::Pty => "pty",
             Self::Stdio => "terminal",
+            Self::Tcp => "TCP",
             Self::Passed => "passed socket",
         })
     }
@@ -93,25 +98,13 @@ impl Listener {
     /// Raw bytes. Each connection takes the console from its holder by force.
     #[must_use]
     pub fn raw_forcing(socket: UnixSocket) -> Self {
-        Self::of(
-            Box::new(socket),
-            Kind::Raw {
-                force: true,
-                read_only: false,
-            },
-        )
+        Self::raw(socket).forcing()
     }
 
     /// Raw bytes, for observers: each connection only watches, and its input is dropped.
     #[must_use]
     pub fn observers(socket: UnixSocket) -> Self {
-        Self::of(
-            Box::new(socket),
-            Kind::Raw {
-                force: false,
-                read_only: true,
-            },
-        )
+        Self::raw(socket).read_only()
     }
 
     /// A control socket, which carries frames; see [`protocol`](crate::protocol).
@@ -124,6 +117,39 @@ impl Listener {
     #[must_use]
     pub fn pty(pty: pty::Pty) -> Self {
         Self::of(Box::new(pty), RAW)
+    }
+
+    /// Raw bytes over TCP, for `socat` and `nc` on other hosts. Each connection is an attach without
+    /// force, unless told [otherwise](Self::forcing). Nobody is [authenticated](tcp).
+    #[must_use]
+    pub fn tcp(socket: tcp::TcpSocket) -> Self {
+        Self::of(Box::new(socket), RAW)
+    }
+
+    /// Raw bytes over TCP, to a peer that waits for the connection. Nobody is
+    /// [authenticated](tcp).
+    #[must_use]
+    pub fn connecting(connector: tcp::TcpConnector) -> Self {
+        Self::of(Box::new(connector), RAW)
+    }
+
+    /// Each raw client takes the console from its holder by force. No change for a control socket,
+    /// whose clients ask for force themselves.
+    #[must_use]
+    pub fn forcing(mut self) -> Self {
+        if let Kind::Raw { force, .. } = &mut self.kind {
+            *force = true;
+        }
+        self
+    }
+
+    /// Each raw client only watches, and its input is dropped. No change for a control socket.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        if let Kind::Raw { read_only, .. } = &mut self.kind {
+            *read_only = true;
+        }
+        self
     }
 
     fn of(source: Box<dyn Accepts>, kind: Kind) -> Self {

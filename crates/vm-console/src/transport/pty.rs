@@ -159,6 +159,7 @@ impl Accepts for Pty {
                         stream: Box::new(File(master)),
                         transport: Transport::Pty,
                         credentials: None,
+                        address: None,
                         admitted: true,
                         exclusive: true,
                         settles: SETTLE,

@@ -264,6 +264,7 @@ impl Accepts for UnixSocket {
             stream: Box::new(Socket::accepted(connection, uid)),
             transport: Transport::Unix,
             credentials,
+            address: None,
             admitted: self.peers.admit(uid),
             exclusive: false,
             settles: Duration::ZERO,

@@ -20,6 +20,8 @@ pub mod watchdog;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -183,7 +185,7 @@ impl Rig {
     }
 
     /// Checks that the guest's output reaches the client, and the client's input the guest.
-    pub fn carries(&self, client: &mut Client, text: &str) {
+    pub fn carries(&self, client: &mut Client<impl Read + Write>, text: &str) {
         self.print(text.as_bytes());
         client.read_until(text);
         client.send(text.as_bytes());
@@ -259,9 +261,9 @@ pub fn newest_only(bytes: u64) -> LogConfig {
     }
 }
 
-/// A client of a raw socket.
-pub struct Client {
-    pub stream: UnixStream,
+/// A client of a raw socket, unix or TCP.
+pub struct Client<S = UnixStream> {
+    pub stream: S,
 }
 
 impl Client {
@@ -270,7 +272,17 @@ impl Client {
             stream: patient(stream),
         }
     }
+}
 
+impl Client<TcpStream> {
+    pub fn tcp(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Self { stream }
+    }
+}
+
+impl<S: Read + Write> Client<S> {
     pub fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
     }
@@ -307,6 +319,15 @@ impl Client {
         }
         String::from_utf8_lossy(&bytes).into_owned()
     }
+}
+
+/// A TCP port of this host that is taken, and on which nobody listens yet.
+pub fn silent_port() -> (OwnedFd, SocketAddr) {
+    use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
+    let taken = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&taken, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = getsockname(&taken).unwrap().try_into().unwrap();
+    (taken, address)
 }
 
 /// Sets time limits, so that no read or write can hang a test.

@@ -13,7 +13,7 @@ use crate::service::kernel::{ConnectionId, Readiness};
 use crate::service::turn::Turn;
 use crate::session::{EndReason, Identity, Transport};
 use crate::transport::Kind;
-use crate::transport::accept::{Accepted, Came, Release};
+use crate::transport::accept::{Accepted, Came, Release, Unreachable};
 use crate::transport::closer::{TOO_MANY, has_too_many};
 use crate::transport::stdio::FdClient;
 use crate::transport::stream::Stream;
@@ -41,6 +41,7 @@ impl ServedConsole {
                     }
                     return;
                 }
+                Came::Unreachable(peer) => return self.peer_is_unreachable(&peer, turn),
                 Came::Dead(error) => return self.close_listener(slot, &error, turn),
                 Came::Exhausted(error) => {
                     self.listeners.pause(slot, turn);
@@ -56,6 +57,22 @@ impl ServedConsole {
         }
     }
 
+    /// Told once, and not at each try: it may be for days that nobody listens there.
+    fn peer_is_unreachable(&mut self, peer: &Unreachable, turn: &mut Turn<'_>) {
+        self.console.counters.unreachable_peers.add(1);
+        let name = &self.console.name;
+        let Unreachable {
+            address,
+            error,
+            is_first,
+        } = peer;
+        if *is_first {
+            turn.warn(|| {
+                format!("console {name}: cannot connect to {address}: {error}; goes on trying")
+            });
+        }
+    }
+
     fn close_listener(&mut self, slot: usize, why: impl fmt::Display, turn: &mut Turn<'_>) {
         self.listeners.close(slot, turn);
         let name = &self.console.name;
@@ -67,6 +84,7 @@ impl ServedConsole {
             stream,
             transport,
             credentials,
+            address,
             admitted,
             exclusive,
             settles,
@@ -87,6 +105,9 @@ impl ServedConsole {
         let mut identity = Identity::new(transport, "");
         if let Some(credentials) = credentials {
             identity = identity.with_credentials(credentials);
+        }
+        if let Some(address) = address {
+            identity = identity.with_address(address);
         }
         let uid = credentials.map(|peer| peer.uid);
         let refusal = if uid.is_some() && has_too_many(uid) {
