@@ -143,6 +143,7 @@ mod image;
 mod image_format;
 mod layout;
 mod line_counts;
+pub(crate) mod line_text;
 mod lines;
 mod log_file;
 mod mark_table;
@@ -150,6 +151,7 @@ mod marks;
 mod memory;
 #[cfg(test)]
 mod model;
+pub(crate) mod numbered_files;
 mod protocol;
 mod reader;
 mod start;

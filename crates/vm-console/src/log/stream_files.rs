@@ -1,19 +1,19 @@
 //! The complete output in files of bounded size, for owners who keep more than a log can.
 
-use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::cursor::{Cursor, GapPolicy, Read};
 use super::error::LogError;
 use super::id::LogId;
+use super::numbered_files::{is_same, numbered, open_append, shift, with_suffix};
 use super::reader::BootLog;
 use super::start::Start;
 use super::writer::WriterLock;
 
-/// Bounds of [`StreamFiles`].
+/// Bounds of [`StreamFiles`], and of a rotating [text log](crate::text_log).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamLimits {
     /// Most bytes in one file; at least 1, 16 MiB by default.
@@ -21,6 +21,20 @@ pub struct StreamLimits {
     /// How many full files are kept beside the one being written, 9 by default: `NAME.1`, the
     /// newest, to `NAME.9`. With 0, a full file is deleted.
     pub full_files: u32,
+}
+
+impl StreamLimits {
+    pub(crate) fn check(self) -> Result<(), LogError> {
+        if self.file_bytes == 0 {
+            return Err(LogError::Size {
+                field: "file_bytes",
+                given: 0,
+                min: 1,
+                max: u64::MAX,
+            });
+        }
+        Ok(())
+    }
 }
 
 impl Default for StreamLimits {
@@ -97,14 +111,7 @@ impl StreamFiles {
         log: &BootLog,
     ) -> Result<Self, LogError> {
         let name = name.as_ref().to_path_buf();
-        if limits.file_bytes == 0 {
-            return Err(LogError::Size {
-                field: "file_bytes",
-                given: 0,
-                min: 1,
-                max: u64::MAX,
-            });
-        }
+        limits.check()?;
         let lock = try_lock(&name)?;
         let cursor = cursor_after(&name, log);
         let file = open_append(&name)?;
@@ -213,29 +220,14 @@ impl StreamFiles {
     /// Begins a new file. After each step, the whole can be done again.
     fn rotate(&mut self) -> Result<(), LogError> {
         if is_same(&self.name, &self.file) {
-            self.shift().map_err(|error| self.failed("rotate", error))?;
+            shift(&self.name, self.limits.full_files)
+                .map_err(|error| self.failed("rotate", error))?;
         }
         let file = open_append(&self.name)?;
         let len = self.note_offset(&file)?;
         self.file = file;
         self.len = len;
         Ok(())
-    }
-
-    /// Renames the full files up to the first free number, then `NAME` to `NAME.1`.
-    fn shift(&self) -> io::Result<()> {
-        if self.limits.full_files == 0 {
-            return fs::remove_file(&self.name);
-        }
-        let free =
-            (1..self.limits.full_files).find(|&number| !numbered(&self.name, number).exists());
-        for number in (1..free.unwrap_or(self.limits.full_files)).rev() {
-            fs::rename(
-                numbered(&self.name, number),
-                numbered(&self.name, number + 1),
-            )?;
-        }
-        fs::rename(&self.name, numbered(&self.name, 1))
     }
 
     /// Notes the offset at which the newest file would have begun if it had no gaps: this plus its
@@ -297,14 +289,6 @@ fn cursor_after(name: &Path, log: &BootLog) -> Cursor {
         .with_gap_policy(GapPolicy::Note)
 }
 
-fn open_append(name: &Path) -> Result<File, LogError> {
-    let mut options = OpenOptions::new();
-    options.append(true).create(true).mode(0o600);
-    options
-        .open(name)
-        .map_err(|error| LogError::io("open", error).at(name))
-}
-
 /// The offset up to which an earlier process copied this log, by its note; `None` if it copied
 /// another.
 fn written_until(name: &Path, id: Option<LogId>) -> Option<u64> {
@@ -326,19 +310,4 @@ fn written_until(name: &Path, id: Option<LogId>) -> Option<u64> {
         .filter_map(|name| fs::metadata(name).ok());
     let noted = files.into_iter().find(|meta| meta.ino() == inode)?;
     Some(begin.wrapping_add(noted.len()))
-}
-
-fn is_same(name: &Path, file: &File) -> bool {
-    let inode = |meta: io::Result<fs::Metadata>| meta.ok().map(|meta| (meta.dev(), meta.ino()));
-    inode(fs::metadata(name)) == inode(file.metadata())
-}
-
-fn with_suffix(name: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(name);
-    name.push(suffix);
-    name.into()
-}
-
-fn numbered(name: &Path, number: u32) -> PathBuf {
-    with_suffix(name, &format!(".{number}"))
 }

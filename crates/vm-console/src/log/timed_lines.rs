@@ -2,6 +2,7 @@
 
 use super::cursor::{Cursor, Read};
 use super::layout::LINE_TIME_RECORDS;
+use super::line_text::{LineText, Times};
 use super::reader::BootLog;
 use super::time::UnixTime;
 
@@ -35,12 +36,8 @@ use super::time::UnixTime;
 /// ```
 #[derive(Clone, Debug)]
 pub struct TimedLines {
-    cursor: Cursor,
-    within_line: bool,
+    text: LineText,
 }
-
-/// Raw bytes read at a time.
-const CHUNK: usize = 4096;
 
 impl TimedLines {
     /// A view of all that this cursor will read. It takes the cursor's place for the beginning of a
@@ -48,57 +45,20 @@ impl TimedLines {
     #[must_use]
     pub fn new(cursor: Cursor) -> Self {
         Self {
-            cursor,
-            within_line: false,
+            text: LineText::new(cursor, Times::Kept),
         }
     }
 
     /// Adds the next part to `out`, and returns the cursor's result. It counts bytes of the log, at
     /// most 4096; `out` may grow by 28 times as many if each is a line of its own.
     pub fn read(&mut self, out: &mut Vec<u8>) -> Read {
-        let mut chunk = [0; CHUNK];
-        let mut offset = self.cursor.offset();
-        let lost = self.cursor.lost();
-        let read = self.cursor.read(&mut chunk);
-        match read {
-            Read::Bytes(count) => {
-                if self.cursor.lost() != lost {
-                    // After a gap that the cursor did not report, a new line begins.
-                    self.break_line(out);
-                    offset = self.cursor.offset() - count as u64;
-                }
-                for line in chunk[..count].split_inclusive(|&byte| byte == b'\n') {
-                    offset += line.len() as u64;
-                    if !self.within_line {
-                        out.extend(prefix(self.cursor.log().time_at(offset)).into_bytes());
-                    }
-                    out.extend(line);
-                    self.within_line = line.last() != Some(&b'\n');
-                }
-            }
-            Read::Gap { .. } => self.break_line(out),
-            Read::UpToDate | Read::Ended(_) => {}
-        }
-        read
+        self.text.read(out)
     }
 
     /// The cursor behind the view.
     #[must_use]
     pub fn cursor(&self) -> &Cursor {
-        &self.cursor
-    }
-
-    fn break_line(&mut self, out: &mut Vec<u8>) {
-        if std::mem::take(&mut self.within_line) {
-            out.push(b'\n');
-        }
-    }
-}
-
-fn prefix(time: Option<UnixTime>) -> String {
-    match time {
-        Some(time) => format!("[{time}] "),
-        None => format!("[{:24}] ", "time unknown"),
+        self.text.cursor()
     }
 }
 
