@@ -66,6 +66,12 @@ fn listing(directory: &Path) -> Vec<(std::path::PathBuf, u64)> {
 }
 
 #[test]
+fn a_text_log_that_cannot_be_opened() {
+    let file = ["--no-kvm", "--text-log", "missing/text"];
+    refuses(|_| {}, &file, "--text-log missing/text");
+}
+
+#[test]
 fn a_tcp_address_that_cannot_be_had() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

@@ -50,6 +50,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) log_file: Option<PathBuf>,
 
+    /// Append the output to this file as text, with the time before each line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) text_log: Option<PathBuf>,
+
     /// How much of the newest output a new boot log keeps [default: 1048576]
     #[arg(long, value_name = "BYTES", value_parser = bytes, allow_negative_numbers = true)]
     pub(crate) log_size: Option<u64>,

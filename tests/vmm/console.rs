@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 use vm_console::service::{ConsoleHandle, Outcome, Service, ServiceHandle};
 use vm_console::session::EndReason;
+use vm_console::text_log::{TextLog, TextLogHandle};
 use vm_console::transport::Listener;
 use vm_console::transport::pty::Pty;
 use vm_console::transport::stdio::FdClient;
@@ -29,10 +30,11 @@ use crate::sandbox::Entry;
 /// outside: whoever sends SIGTERM waits too, and sends SIGKILL at last.
 const HURRY: Duration = Duration::from_secs(1);
 
-/// The sockets, bound before anything else so that a bad path is known at once. Their files go with
-/// them.
+/// The sockets and the text log, opened before anything else so that a bad path is known at once.
+/// The sockets' files go with them.
 pub(crate) struct Outlets {
     listeners: Vec<Listener>,
+    text_log: Option<TextLog>,
     socket: PathBuf,
 }
 
@@ -67,7 +69,22 @@ impl Outlets {
                 TcpConnector::new(address).map_err(|e| format!("--tcp-connect: {e}"))?;
             listeners.push(Listener::connecting(connector));
         }
-        Ok(Self { listeners, socket })
+        let text_log = match &arguments.text_log {
+            Some(path) => {
+                let opened = TextLog::append_to(path);
+                Some(
+                    opened
+                        .map_err(|e| refusal::text_log(path, &e))?
+                        .with_times(),
+                )
+            }
+            None => None,
+        };
+        Ok(Self {
+            listeners,
+            text_log,
+            socket,
+        })
     }
 }
 
@@ -86,6 +103,7 @@ pub(crate) struct Console {
     thread: Option<JoinHandle<()>>,
     handle: ConsoleHandle,
     log: BootLog,
+    text_log: Option<TextLogHandle>,
     socket: PathBuf,
     /// Held for its `Drop`: gives the terminal back on every return.
     terminal: Option<Terminal>,
@@ -134,9 +152,14 @@ impl Prepared {
             thread: Some(thread),
             handle,
             log,
+            text_log: None,
             socket: outlets.socket,
             terminal: None,
         };
+        if let Some(text) = outlets.text_log {
+            let begun = console.handle.log_text(text);
+            console.text_log = Some(begun.map_err(|e| format!("--text-log: {e}"))?);
+        }
         if !arguments.detached {
             console.attach_terminal(events)?;
         }
@@ -230,6 +253,10 @@ impl Console {
             say("a client does not read its last output; not waiting for it");
         }
         self.give_terminal_back();
+        let text_log = self.text_log.as_ref();
+        if text_log.is_some_and(|text| !text.wait_finished(HURRY)) {
+            say("the disk of the text log is slow; its last lines are missing");
+        }
         self.say_accounting();
     }
 }

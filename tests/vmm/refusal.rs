@@ -48,3 +48,21 @@ pub(crate) fn log(file: Option<&Path>, error: &LogError) -> String {
         (other, None) => format!("{other}; a smaller --log-size may do"),
     }
 }
+
+/// A text log that cannot be had.
+pub(crate) fn text_log(file: &Path, error: &LogError) -> String {
+    match error {
+        LogError::Io { doing, source, .. } => step("--text-log", file, doing, source),
+        other => format!("--text-log {}: {other}", file.display()),
+    }
+}
+
+/// A step on a file that the system refuses.
+fn step(option: &str, file: &Path, doing: &str, source: &std::io::Error) -> String {
+    of(
+        option,
+        file,
+        format_args!("cannot {doing} it: {source}"),
+        ANOTHER,
+    )
+}

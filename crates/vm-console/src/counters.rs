@@ -152,6 +152,11 @@ counters! {
     /// Times lossless mode let the guest go on, because the holder did not read before the
     /// deadline.
     output_holds_expired: "times holding output was given up",
+    /// Output bytes that text logs miss, because they were overwritten first, or because writing
+    /// failed at the end.
+    text_lost: "output bytes lost to text logs",
+    /// Failed writes of text logs.
+    text_failures: "failed writes of text logs",
     /// Reads of the log over a control socket.
     log_reads: "log reads",
     /// Frames that were malformed or of an unknown type.

@@ -50,6 +50,7 @@
 //! | [`transport`] | unix sockets, pty, TCP, the owner's terminal |
 //! | [`protocol`], [`client`] | the control socket's frames, and a client for them |
 //! | [`replay_guard`], [`escape`] | pure filters for clients |
+//! | [`text_log`] | the output as a text file |
 //! | [`audit`] | every transition, as an event |
 //! | [`sandbox`] | system calls and file rights, to write a seccomp filter from |
 //!
@@ -78,6 +79,7 @@
 //! | what | when | told by |
 //! |---|---|---|
 //! | output to a client | it is overwritten first | [`gaps`]; [`output_lost`], [`observed_lost`] |
+//! | output to a text log | it is overwritten first, or the disk fails at the end | a line in the file; [`text_lost`] |
 //! | output to all clients | the log has no room for it | [`overwritten`]; each log read's start |
 //! | input | its session is ended, or the next begins, before it is taken | [`input_discarded`] |
 //! | input | it does not fit into the line when the console [moves](ConsoleImage) | [`input_discarded`] |
@@ -89,6 +91,7 @@
 //! [`output_lost`]: CounterValues::output_lost
 //! [`observed_lost`]: CounterValues::observed_lost
 //! [`input_discarded`]: CounterValues::input_discarded
+//! [`text_lost`]: CounterValues::text_lost
 //! [`guarded`]: CounterValues::guarded
 //! [`audit_lost`]: CounterValues::audit_lost
 //!
@@ -135,6 +138,7 @@ pub mod service;
 mod serving;
 pub mod session;
 pub mod signals;
+pub mod text_log;
 mod timer;
 pub mod transport;
 mod when;

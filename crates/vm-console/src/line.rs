@@ -311,6 +311,6 @@ impl ConsoleLine {
     }
 }
 
-fn now() -> UnixTime {
+pub(crate) fn now() -> UnixTime {
     UnixTime::from(SystemTime::now())
 }

@@ -79,7 +79,7 @@ pub enum LogError {
 }
 
 impl LogError {
-    pub(super) fn io(doing: &'static str, source: impl Into<io::Error>) -> Self {
+    pub(crate) fn io(doing: &'static str, source: impl Into<io::Error>) -> Self {
         Self::Io {
             doing,
             path: None,
@@ -106,7 +106,7 @@ impl LogError {
     }
 
     /// The same error, naming the file it happened on.
-    pub(super) fn at(self, name: &std::path::Path) -> Self {
+    pub(crate) fn at(self, name: &std::path::Path) -> Self {
         match self {
             Self::Io {
                 doing,

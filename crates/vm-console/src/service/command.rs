@@ -9,6 +9,7 @@ use super::kernel::ConsoleId;
 use crate::console::Console;
 use crate::protocol::Status;
 use crate::session::{EndReason, Refused};
+use crate::text_log::Waker;
 use crate::transport::Listener;
 use crate::transport::stdio::FdClient;
 
@@ -16,6 +17,7 @@ pub(super) enum Command {
     Add(ConsoleId, Box<Added>),
     Remove(ConsoleId),
     Listen(ConsoleId, Listener),
+    TextLog(ConsoleId, Waker),
     Attach(ConsoleId, Box<FdClient>, Caller),
     Disconnect(ConsoleId, EndReason),
     BootLog(ConsoleId, bool),
@@ -37,6 +39,7 @@ impl Command {
             Self::Add(..) | Self::ShutDown => None,
             Self::Remove(id)
             | Self::Listen(id, _)
+            | Self::TextLog(id, _)
             | Self::Attach(id, ..)
             | Self::Disconnect(id, _)
             | Self::BootLog(id, _)

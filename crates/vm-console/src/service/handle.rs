@@ -19,6 +19,7 @@ use crate::line::ConsoleLine;
 use crate::port::GuestPort;
 use crate::protocol::Status;
 use crate::session::EndReason;
+use crate::text_log::{TextLog, TextLogHandle};
 use crate::transport::Listener;
 use crate::transport::stdio::FdClient;
 
@@ -226,6 +227,17 @@ impl ConsoleHandle {
     /// Adds a listener, through which further clients come in.
     pub fn listen(&self, listener: Listener) {
         self.service.send(Command::Listen(self.id, listener));
+    }
+
+    /// Writes the output to a text file too, from now on and for as long as the service serves the
+    /// console; see [`text_log`](crate::text_log).
+    ///
+    /// # Errors
+    /// Threads have run out.
+    pub fn log_text(&self, text: TextLog) -> io::Result<TextLogHandle> {
+        let (waker, handle) = text.start(&self.console)?;
+        self.service.send(Command::TextLog(self.id, waker));
+        Ok(handle)
     }
 
     /// Attaches a client that is a pair of descriptors or a socket. It is let in whatever

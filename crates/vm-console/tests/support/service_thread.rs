@@ -3,13 +3,18 @@
 /// The number of times that it has gone to sleep, and the time for which it has run, in ticks of 10
 /// ms. A thread that never sleeps moves only the latter.
 pub fn activity() -> (u64, u64) {
+    activity_of("vm-console")
+}
+
+/// The same of the thread with this name.
+pub fn activity_of(thread: &str) -> (u64, u64) {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
     let task = tasks
         .map(|task| task.path())
         .find(|task| {
-            std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == "vm-console")
+            std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == thread)
         })
-        .expect("the service's thread");
+        .expect("a thread of this name");
     let switches = field(
         &std::fs::read_to_string(task.join("status")).unwrap(),
         "voluntary_ctxt_switches:",

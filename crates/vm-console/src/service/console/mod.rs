@@ -12,6 +12,7 @@
 //! | `requests`, `attaching`, `log_read` | what clients of a control socket ask for |
 //! | `asked`, `place` | how they asked, and what they are answered; where they want to begin |
 //! | `input`, `output` | bytes on their way to the guest, and from it |
+//! | `text_logs` | readers of the output on threads of their own |
 //! | `flow` | how later output is noticed: doorbell or another look |
 //! | `lossless`, `carrier` | the two options that touch the guest |
 //! | `time` | what comes with time, and when that is |
@@ -36,6 +37,7 @@ mod output;
 mod place;
 mod requests;
 mod sessions;
+mod text_logs;
 mod time;
 mod timed_port;
 
@@ -49,6 +51,7 @@ use self::listeners::Listeners;
 use self::lossless::Lossless;
 use self::machine::Machine;
 use self::timed_port::TimedPort;
+use self::text_logs::TextLogs;
 use super::command::Added;
 use super::connection::Role;
 use super::kernel::{ConnectionId, ConsoleId, Interest, Part, Readiness, Watched};
@@ -70,6 +73,7 @@ pub(super) struct ServedConsole {
     flow: Flow,
     lossless: Lossless,
     carrier: Carrier,
+    text_logs: TextLogs,
     /// Last, so that the line is let go of when another service may take it.
     _claim: Claim,
 }
@@ -103,6 +107,7 @@ impl ServedConsole {
             flow: Flow::new(console.log.config().tail),
             lossless: Lossless::new(config, console.log.config().tail),
             carrier: Carrier::new(config),
+            text_logs: TextLogs::default(),
             _claim: claim,
             console,
             port,

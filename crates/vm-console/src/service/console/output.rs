@@ -11,12 +11,12 @@ use crate::session::EndReason;
 const ROUNDS_A_TURN: usize = 4;
 
 impl ServedConsole {
-    /// Sends to every connection what it can take. If some have seen everything then, sees to it
-    /// that more is noticed.
+    /// Sends to every connection what it can take, and wakes text logs. If some have seen everything
+    /// then, sees to it that more is noticed.
     pub(super) fn send(&mut self, turn: &mut Turn<'_>) {
         let mut at_least_one = false;
         for _ in 0..ROUNDS_A_TURN {
-            let mut seen: Option<u64> = None;
+            let mut seen = self.wake_text_logs();
             let mut way_round = self.connections.way_round();
             while let Some(id) = self.connections.next_on(&mut way_round) {
                 let Some(connection) = self.connections.get_mut(id) else {
@@ -55,6 +55,15 @@ impl ServedConsole {
                 connection.outbox.pace.wait_for_room();
             }
         }
+    }
+
+    /// The offset up to which text logs see everything by themselves, if there are any.
+    fn wake_text_logs(&mut self) -> Option<u64> {
+        let (seen, has_moved) = self.text_logs.wake(self.console.log.head())?;
+        if has_moved {
+            self.flow.moved();
+        }
+        Some(seen)
     }
 
     /// The offset that a connection has seen, if it has seen everything and waits for more.

@@ -37,6 +37,9 @@ impl Desk {
                     console.listen(listener, turn);
                 });
             }
+            Command::TextLog(id, waker) => {
+                self.with(id, started, kernel, |console, _| console.log_text(waker));
+            }
             Command::Attach(id, client, caller) => {
                 self.with(id, started, kernel, |console, turn| {
                     console.attach_files(*client, caller, turn);
