@@ -128,6 +128,7 @@ mod doorbell_model;
 pub mod escape;
 mod line;
 pub mod log;
+mod lone_newline;
 mod migration;
 mod port;
 pub mod protocol;

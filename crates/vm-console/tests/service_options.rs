@@ -561,3 +561,30 @@ fn a_console_moves_with_its_guest_and_its_client_resumes_where_it_stopped() {
     }
     assert!(received == all);
 }
+
+#[test]
+fn a_lone_newline_is_typed_as_a_return_only_where_that_is_wanted() {
+    let rig = Rig::new();
+    let typed = b"dir\ncd\r\n\n";
+    let mut plain = rig.attach("raw");
+    plain.send(typed);
+    assert_eq!(rig.read_input(typed.len()), typed);
+    drop(plain);
+    rig.wait_until_free();
+
+    let mapped = b"dir\rcd\r\n\r";
+    let socket = UnixSocket::bind(rig.path("sac")).unwrap();
+    rig.console
+        .listen(Listener::raw(socket).newline_as_return());
+    let mut client = rig.attach("sac");
+    client.send(typed);
+    assert_eq!(rig.read_input(typed.len()), mapped);
+    drop(client);
+    rig.wait_until_free();
+
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    rig.console
+        .attach(FdClient::from_socket(theirs.into()).newline_as_return());
+    Client::new(ours).send(typed);
+    assert_eq!(rig.read_input(typed.len()), mapped);
+}

@@ -31,6 +31,7 @@ pub mod unix;
 
 use std::fmt;
 
+use crate::lone_newline::LoneNewlines;
 use accept::Accepts;
 use unix::UnixSocket;
 
@@ -77,7 +78,12 @@ pub struct Listener {
 /// How connections of a listener are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    Raw { force: bool, read_only: bool },
+    Raw {
+        force: bool,
+        read_only: bool,
+        /// What makes carriage returns of newlines, if wanted.
+        newlines: Option<LoneNewlines>,
+    },
     Control,
 }
 
@@ -85,6 +91,7 @@ pub(crate) enum Kind {
 const RAW: Kind = Kind::Raw {
     force: false,
     read_only: false,
+    newlines: None,
 };
 
 impl Listener {
@@ -148,6 +155,16 @@ impl Listener {
     pub fn read_only(mut self) -> Self {
         if let Kind::Raw { read_only, .. } = &mut self.kind {
             *read_only = true;
+        }
+        self
+    }
+
+    /// Types a carriage return for each newline of a raw client that follows none, for guests that
+    /// take only that for Enter (Windows SAC). No change for a control socket.
+    #[must_use]
+    pub fn newline_as_return(mut self) -> Self {
+        if let Kind::Raw { newlines, .. } = &mut self.kind {
+            *newlines = Some(LoneNewlines::default());
         }
         self
     }

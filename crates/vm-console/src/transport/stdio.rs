@@ -12,6 +12,7 @@ use super::socket::Socket;
 use super::stream::{Files, Stream};
 use crate::escape::Escape;
 use crate::log::Start;
+use crate::lone_newline::LoneNewlines;
 
 pub use super::terminal::{Terminal, TerminalRestorer};
 
@@ -30,6 +31,7 @@ pub struct FdClient {
     pub(crate) read_only: bool,
     pub(crate) replay: Option<Start>,
     pub(crate) has_limits: bool,
+    pub(crate) newlines: Option<LoneNewlines>,
 }
 
 impl FdClient {
@@ -94,6 +96,7 @@ impl FdClient {
             read_only: false,
             replay: None,
             has_limits: transport == Transport::Passed,
+            newlines: None,
         }
     }
 
@@ -132,6 +135,14 @@ impl FdClient {
     #[must_use]
     pub fn read_only(mut self) -> Self {
         self.read_only = true;
+        self
+    }
+
+    /// Types a carriage return for each newline that follows none, for guests that take only that
+    /// for Enter (Windows SAC).
+    #[must_use]
+    pub fn newline_as_return(mut self) -> Self {
+        self.newlines = Some(LoneNewlines::default());
         self
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::escape::Escape;
+use crate::lone_newline::LoneNewlines;
 use crate::protocol::{
     AttachRequest, ClientFrame, Decoder, EndCode, ErrorCode, FrameError, Refusal, ServerFrame,
     SessionEnd, VERSION, Warning, output_frame,
@@ -17,6 +18,8 @@ pub(in crate::service) enum Wire {
     Raw {
         /// What finds escapes in them, if wanted.
         escape: Option<Escape>,
+        /// What makes carriage returns of newlines, if wanted.
+        newlines: Option<LoneNewlines>,
         /// Whether it is told in words what happens to its session.
         notices: bool,
         /// The attach that coming in stands for, until it is carried out.
@@ -52,6 +55,14 @@ impl Wire {
             version: 1,
             searching: None,
         }
+    }
+
+    /// The same with this filter of typed newlines, if it carries bytes.
+    pub(in crate::service) fn with_newlines(mut self, filter: Option<LoneNewlines>) -> Self {
+        if let Self::Raw { newlines, .. } = &mut self {
+            *newlines = filter;
+        }
+        self
     }
 
     pub(in crate::service) fn framing(&self) -> Framing {

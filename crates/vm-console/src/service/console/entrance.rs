@@ -91,14 +91,19 @@ impl ServedConsole {
         } = accepted;
         self.console.counters.connections.add(1);
         let (transport, wire) = match kind {
-            Kind::Raw { force, read_only } => {
+            Kind::Raw {
+                force,
+                read_only,
+                newlines,
+            } => {
                 let request = AttachRequest {
                     force,
                     read_only,
                     replay: self.console.config.replay,
                     ..AttachRequest::default()
                 };
-                (transport, self.raw(None, Some(request)))
+                let wire = self.raw(None, Some(request)).with_newlines(newlines);
+                (transport, wire)
             }
             Kind::Control => (Transport::Control, Wire::control()),
         };
@@ -216,6 +221,7 @@ impl ServedConsole {
             read_only,
             replay,
             has_limits,
+            newlines,
         } = files;
         let request = AttachRequest {
             force,
@@ -223,7 +229,7 @@ impl ServedConsole {
             replay: replay.unwrap_or(self.console.config.replay),
             ..AttachRequest::default()
         };
-        let wire = self.raw(escape, Some(request));
+        let wire = self.raw(escape, Some(request)).with_newlines(newlines);
         let id = self.add_connection(identity, stream, wire, turn);
         if let Some(connection) = self.connections.get_mut(id) {
             connection.report_to(caller);
@@ -249,6 +255,7 @@ impl ServedConsole {
     pub(super) fn raw(&self, escape: Option<Escape>, attach: Option<AttachRequest>) -> Wire {
         Wire::Raw {
             escape,
+            newlines: None,
             notices: self.console.config.notices,
             attach,
         }

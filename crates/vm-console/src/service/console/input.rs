@@ -75,7 +75,7 @@ impl ServedConsole {
                 return;
             }
             match connection.stream().read(&mut buffer) {
-                Ok(Arrived::Bytes(n)) => self.arrived(id, &buffer[..n], turn),
+                Ok(Arrived::Bytes(n)) => self.arrived(id, &mut buffer[..n], turn),
                 Ok(Arrived::Nothing) => {
                     if connection.standing.has_hung_up() {
                         // After a hang-up, nothing now is nothing ever.
@@ -128,10 +128,17 @@ impl ServedConsole {
         }
     }
 
-    fn arrived(&mut self, id: ConnectionId, bytes: &[u8], turn: &mut Turn<'_>) {
+    fn arrived(&mut self, id: ConnectionId, bytes: &mut [u8], turn: &mut Turn<'_>) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
+        if let Wire::Raw {
+            newlines: Some(newlines),
+            ..
+        } = &mut connection.wire
+        {
+            newlines.replace(bytes);
+        }
         match &mut connection.wire {
             Wire::Control { decoder, .. } => {
                 decoder.feed(bytes);

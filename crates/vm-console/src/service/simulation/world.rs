@@ -193,7 +193,11 @@ impl World {
         let mut doors = Vec::new();
         let mut listeners = Vec::new();
         for way in Way::ALL {
-            let raw = |force, read_only| Kind::Raw { force, read_only };
+            let raw = |force, read_only| Kind::Raw {
+                force,
+                read_only,
+                newlines: None,
+            };
             let kind = match way {
                 Way::Raw | Way::Pty => raw(false, false),
                 Way::Forcing => raw(true, false),
@@ -432,6 +436,7 @@ impl World {
             read_only,
             replay: None,
             has_limits: true,
+            newlines: None,
         };
         self.attachments.push(guest.handle.attach(files));
         seat(&mut self.clients, client);
