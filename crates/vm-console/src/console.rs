@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 use crate::counters::{CounterValues, Counters};
+use crate::drop_limit::DropLimit;
 use crate::line::ConsoleLine;
 use crate::log::{BootLog, GapPolicy, LogWriter, MarkKind, Start};
 use crate::rate::RateLimit;
@@ -71,8 +72,11 @@ pub struct ConsoleConfig {
     /// oldest that has no session; if all have one, it is turned away. Clients that the owner
     /// [attaches](crate::service::ConsoleHandle::attach) are let in all the same. Default: 64.
     pub max_connections: usize,
-    /// Limits the output sent to each client. Default: no limit.
+    /// Delays output to each client that is over a limit. Default: no limit.
     pub rate_limit: Option<RateLimit>,
+    /// Drops output to each client that is over a limit, and tells it how much, as
+    /// [`gaps`](Self::gaps) says of overwritten output; this ends no session. Default: no limit.
+    pub drop_limit: Option<DropLimit>,
     /// Ends the session of a holder or an observer that is more than this many bytes behind. Output
     /// from before it attached does not count. Default: no limit.
     pub max_behind: Option<u64>,
@@ -123,6 +127,7 @@ impl ConsoleConfig {
             max_observers: 16,
             max_connections: 64,
             rate_limit: None,
+            drop_limit: None,
             max_behind: None,
             lossless: None,
             lossless_window: 64 << 10,

@@ -129,6 +129,9 @@ counters! {
     /// Output bytes that holders missed, because they were overwritten first. Each holder was told
     /// as [`gaps`](crate::ConsoleConfig::gaps) says.
     output_lost: "output bytes lost to holders",
+    /// Output bytes that a limit dropped, for holders and observers. They are among those that these
+    /// missed.
+    output_dropped: "output bytes dropped by a limit",
     /// Output bytes handed to observers, including those that the replay guard took out.
     observed: "output bytes delivered to observers",
     /// Output bytes that observers missed.

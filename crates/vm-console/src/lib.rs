@@ -79,6 +79,7 @@
 //! | what | when | told by |
 //! |---|---|---|
 //! | output to a client | it is overwritten first | [`gaps`]; [`output_lost`], [`observed_lost`] |
+//! | output to a client | it is over a limit that drops | [`gaps`]; [`output_dropped`], and as above |
 //! | output to a text log | it is overwritten first, or the disk fails at the end | a line in the file; [`text_lost`] |
 //! | output to all clients | the log has no room for it | [`overwritten`]; each log read's start |
 //! | input | its session is ended, or the next begins, before it is taken | [`input_discarded`] |
@@ -91,6 +92,7 @@
 //! [`output_lost`]: CounterValues::output_lost
 //! [`observed_lost`]: CounterValues::observed_lost
 //! [`input_discarded`]: CounterValues::input_discarded
+//! [`output_dropped`]: CounterValues::output_dropped
 //! [`text_lost`]: CounterValues::text_lost
 //! [`guarded`]: CounterValues::guarded
 //! [`audit_lost`]: CounterValues::audit_lost
@@ -125,6 +127,7 @@ mod console;
 mod counters;
 #[cfg(test)]
 mod doorbell_model;
+mod drop_limit;
 pub mod escape;
 mod line;
 pub mod log;
@@ -158,6 +161,7 @@ pub use crate::log::{
 };
 pub use console::{Console, ConsoleConfig, PowerControl};
 pub use counters::CounterValues;
+pub use drop_limit::DropLimit;
 pub use line::{ConsoleLine, INPUT_LIMIT, Input};
 pub use migration::{ConsoleImage, ImageError};
 #[cfg(feature = "vm-uart")]

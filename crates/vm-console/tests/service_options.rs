@@ -9,7 +9,9 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
-use support::{Client, PATIENCE, Rig, control_client, join, newest_only, pattern, wait_until};
+use support::{
+    Client, PATIENCE, Rig, control_client, join, newest_only, pattern, received_and_lost, wait_until,
+};
 use vm_console::Start;
 use vm_console::audit::Audited;
 use vm_console::service::Outcome;
@@ -17,7 +19,7 @@ use vm_console::session::{EndReason, Refused};
 use vm_console::transport::Listener;
 use vm_console::transport::stdio::FdClient;
 use vm_console::transport::unix::{Peers, UnixSocket};
-use vm_console::{ConsoleConfig, GapPolicy, LogConfig, RateLimit};
+use vm_console::{ConsoleConfig, DropLimit, GapPolicy, LogConfig, RateLimit};
 use vm_uart::registers::{LSR, Lsr, MSR, Msr, THR};
 
 fn rate(bytes_per_second: u32, burst: u32) -> RateLimit {
@@ -587,4 +589,42 @@ fn a_lone_newline_is_typed_as_a_return_only_where_that_is_wanted() {
         .attach(FdClient::from_socket(theirs.into()).newline_as_return());
     Client::new(ours).send(typed);
     assert_eq!(rig.read_input(typed.len()), mapped);
+}
+
+#[test]
+fn a_limit_that_drops_tells_and_counts_it_and_shows_the_newest() {
+    let mut config = ConsoleConfig::named("vm");
+    config.drop_limit = Some(DropLimit {
+        rate: rate(5000, 1000),
+        one_time_burst: 2000,
+    });
+    let rig = Rig::with(config);
+    // The replay does not count.
+    let replay = pattern(0, 50_000);
+    rig.print(&replay);
+    let begin = Instant::now();
+    let mut client = rig.attach("raw");
+    assert!(client.read(replay.len()) == replay);
+    let flood = pattern(50_000, 100_000);
+    for part in flood.chunks(10_000) {
+        rig.print(part);
+    }
+    rig.print(b"login:");
+    let live = client.read_until("login:");
+    let (received, dropped) = {
+        let text = String::from_utf8(live).unwrap();
+        let told = text.replace("bytes of output dropped", "bytes of output lost");
+        received_and_lost(told.as_bytes())
+    };
+    assert_eq!(received + dropped, flood.len() + 6);
+    assert!(dropped > 0);
+    let earned = begin.elapsed().as_nanos() * 5000 / 1_000_000_000;
+    assert!(received as u128 <= 3000 + earned, "{received} {earned}");
+    let counters = rig.counters();
+    assert_eq!(counters.output_dropped, dropped as u64);
+    assert_eq!(counters.output_lost, dropped as u64);
+    wait_until("every byte is accounted for", || {
+        let counters = rig.counters();
+        counters.output_delivered + counters.output_lost == rig.log.head()
+    });
 }

@@ -125,6 +125,13 @@ impl Cursor {
         }
     }
 
+    /// Jumps over so many bytes, at most those that were written. They count as lost.
+    pub(crate) fn skip(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.behind());
+        self.offset += bytes;
+        self.lost += bytes;
+    }
+
     /// The offset of the next byte to read.
     #[must_use]
     pub fn offset(&self) -> u64 {

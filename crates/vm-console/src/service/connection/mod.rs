@@ -30,6 +30,7 @@ use self::outbox::Outbox;
 use self::pace::Pace;
 use self::standing::Standing;
 use self::watch::{Watch, Watching};
+use crate::drop_limit::Dropper;
 use crate::rate::TokenBucket;
 use crate::session::{EndReason, Identity};
 use crate::transport::stream::Stream;
@@ -70,6 +71,7 @@ impl Connection {
         stream: Box<dyn Stream>,
         wire: Wire,
         bucket: Option<TokenBucket>,
+        dropper: Option<Dropper>,
     ) -> Self {
         Self {
             identity,
@@ -77,7 +79,7 @@ impl Connection {
             wire,
             standing: Standing::default(),
             inbox: Inbox::new(),
-            outbox: Outbox::new(Pace::new(bucket)),
+            outbox: Outbox::new(Pace::new(bucket), dropper),
             watch: Watch::default(),
             outcome: None,
             slot: None,

@@ -7,6 +7,7 @@ use super::pace::Pace;
 use super::view::{Next, Show, View};
 use super::wire::Framing;
 use crate::counters::Counters;
+use crate::drop_limit::{Dropper, Verdict};
 use crate::log::{BootLog, End};
 use crate::service::turn::CHUNK;
 use crate::session::EndReason;
@@ -48,16 +49,18 @@ pub(in crate::service) struct Outbox {
     /// reset in a loop.
     boot: Option<(u64, u64)>,
     pub(in crate::service) pace: Pace,
+    dropper: Option<Dropper>,
 }
 
 impl Outbox {
-    pub(super) fn new(pace: Pace) -> Self {
+    pub(super) fn new(pace: Pace, dropper: Option<Dropper>) -> Self {
         Self {
             pending: Vec::new(),
             sent: 0,
             view: None,
             boot: None,
             pace,
+            dropper,
         }
     }
 
@@ -194,15 +197,38 @@ impl Outbox {
             pass.counters.throttled.add(1);
             return Some(Sent::Throttled);
         };
-        let want = pass.scratch.len().min(*turn).min(allowance);
-        match view.read(until, &mut pass.scratch[..want]) {
+        let mut want = pass.scratch.len().min(*turn).min(allowance);
+        let next = match verdict(self.dropper.as_mut(), view, until, pass.now) {
+            Verdict::Wait(at) => {
+                self.pace.be_quiet_until(at);
+                pass.counters.throttled.add(1);
+                return Some(Sent::Throttled);
+            }
+            Verdict::Drop(bytes) => view.skip(bytes),
+            Verdict::Send(most) => {
+                want = want.min(most);
+                view.read(until, &mut pass.scratch[..want])
+            }
+        };
+        match next {
             Next::Output { offset, len } => {
+                if let Some(dropper) = &mut self.dropper
+                    && !view.is_replay(offset)
+                {
+                    dropper.spend(len);
+                }
                 *turn = turn.saturating_sub(len);
                 self.forward(to, framing, offset, &pass.scratch[..len])
             }
             Next::Gap { from, to } => {
                 let is_noted = view.notes_gaps();
                 framing.gap(from, to, "lost", is_noted, &mut self.pending);
+                None
+            }
+            Next::Dropped { from, to } => {
+                pass.counters.output_dropped.add(to - from);
+                let is_noted = view.notes_gaps();
+                framing.gap(from, to, "dropped", is_noted, &mut self.pending);
                 None
             }
             Next::Withheld { from, to } => {
@@ -315,6 +341,16 @@ impl Outbox {
     #[cfg(any(test, fuzzing))]
     pub(super) fn shown_from(&self) -> Option<u64> {
         self.view.as_ref().and_then(View::started_at)
+    }
+}
+
+/// What a limit that drops says of live output that waits.
+fn verdict(dropper: Option<&mut Dropper>, view: &View, until: u64, now: Duration) -> Verdict {
+    match (dropper, view.waiting(until)) {
+        (Some(dropper), waiting @ 1..) if !view.is_replay(view.offset()) => {
+            dropper.judge(now, waiting)
+        }
+        _ => Verdict::Send(usize::MAX),
     }
 }
 

@@ -41,6 +41,11 @@ pub(super) enum Next {
         from: u64,
         to: u64,
     },
+    /// Output that is over a limit.
+    Dropped {
+        from: u64,
+        to: u64,
+    },
     /// Output that may not be seen any more.
     Withheld {
         from: u64,
@@ -151,6 +156,20 @@ impl View {
             Read::UpToDate => Next::UpToDate,
             Read::Ended(end) => Next::Ended(end),
         }
+    }
+
+    /// Jumps over output, which counts as missed. Returns what that is.
+    pub(super) fn skip(&mut self, bytes: u64) -> Next {
+        let from = self.cursor.offset();
+        self.cursor.skip(bytes);
+        let to = self.cursor.offset();
+        Next::Dropped { from, to }
+    }
+
+    /// Bytes before `until` that wait to be read.
+    pub(super) fn waiting(&self, until: u64) -> u64 {
+        let end = until.min(self.cursor.log().head());
+        end.saturating_sub(self.cursor.offset())
     }
 
     /// What takes out of a replay what may not be shown, while there is one.

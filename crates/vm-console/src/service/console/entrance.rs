@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::ServedConsole;
 use crate::audit::Audited;
+use crate::drop_limit::Dropper;
 use crate::escape::Escape;
 use crate::protocol::AttachRequest;
 use crate::rate::TokenBucket;
@@ -245,9 +246,10 @@ impl ServedConsole {
         wire: Wire,
         turn: &Turn<'_>,
     ) -> ConnectionId {
-        let limit = self.console.config.rate_limit;
-        let bucket = limit.map(|limit| TokenBucket::new(limit, turn.now()));
-        let connection = Connection::new(identity, stream, wire, bucket);
+        let (config, now) = (&self.console.config, turn.now());
+        let bucket = config.rate_limit.map(|limit| TokenBucket::new(limit, now));
+        let dropper = config.drop_limit.map(|limit| Dropper::new(limit, now));
+        let connection = Connection::new(identity, stream, wire, bucket, dropper);
         self.connections.add(connection)
     }
 
