@@ -135,11 +135,8 @@ impl Accepts for TcpSocket {
             Err(error @ (Errno::INVAL | Errno::NOTSOCK | Errno::BADF)) => {
                 return Came::Dead(error.into());
             }
-            Err(error @ (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) => {
-                return Came::Exhausted(error.into());
-            }
-            // An error of the network, which the one that came has met (accept(2)).
-            Err(_) => return Came::Lost,
+            Err(error) if is_of_connection(error) => return Came::Lost,
+            Err(error) => return Came::Exhausted(error.into()),
         };
         match connected(connection, self.peer_limit) {
             Ok(client) => Came::Client(client),
@@ -154,6 +151,25 @@ impl Accepts for TcpSocket {
     fn release(&mut self, _how: Release) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Whether an error of accept is the connection's, which is gone then, and not the listener's: those
+/// that accept(2) names.
+fn is_of_connection(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::INTR
+            | Errno::CONNABORTED
+            | Errno::NETDOWN
+            | Errno::PROTO
+            | Errno::NOPROTOOPT
+            | Errno::HOSTDOWN
+            | Errno::NONET
+            | Errno::HOSTUNREACH
+            | Errno::OPNOTSUPP
+            | Errno::NETUNREACH
+            | Errno::TIMEDOUT
+    )
 }
 
 fn socket_for(address: SocketAddr) -> Result<OwnedFd, Errno> {
