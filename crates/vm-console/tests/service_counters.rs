@@ -3,6 +3,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Write;
 use std::net::Shutdown;
 use std::num::NonZeroU32;
@@ -10,14 +11,17 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use support::{Client, PATIENCE, Rig, newest_only, pattern, wait_until};
+use support::{Client, PATIENCE, Rig, newest_only, pattern, silent_port, wait_until};
 use vm_console::Start;
 use vm_console::audit::AUDIT_LIMIT;
 use vm_console::protocol::{AttachRequest, PowerAction};
 use vm_console::service::Outcome;
 use vm_console::session::{EndReason, Refused};
+use vm_console::text_log::TextLog;
+use vm_console::transport::Listener;
 use vm_console::transport::stdio::FdClient;
-use vm_console::{ConsoleConfig, CounterValues, GapPolicy, PowerControl, RateLimit};
+use vm_console::transport::tcp::TcpConnector;
+use vm_console::{ConsoleConfig, CounterValues, DropLimit, GapPolicy, PowerControl, RateLimit};
 
 /// Runs `play` with a console, and returns the console's counters.
 fn counted(change: impl FnOnce(&mut ConsoleConfig), play: impl FnOnce(&Rig)) -> CounterValues {
@@ -182,6 +186,24 @@ fn slow_clients() -> Vec<CounterValues> {
             rig.attach("raw").read(6);
         },
     );
+    let dropped = counted(
+        |config| {
+            let one = NonZeroU32::MIN;
+            let rate = RateLimit {
+                bytes_per_second: one,
+                burst: one,
+            };
+            config.drop_limit = Some(DropLimit {
+                rate,
+                one_time_burst: 0,
+            });
+        },
+        |rig| {
+            let mut client = rig.attach("raw");
+            rig.print(b"first of many");
+            client.read_until("dropped]");
+        },
+    );
     let held = counted(
         |config| {
             config.lossless = Some(Duration::from_millis(5));
@@ -198,7 +220,25 @@ fn slow_clients() -> Vec<CounterValues> {
             });
         },
     );
-    vec![lost, cut, throttled, held]
+    vec![lost, cut, throttled, dropped, held]
+}
+
+fn a_full_disk_and_a_peer_that_does_not_answer() -> Vec<CounterValues> {
+    vec![counted(
+        |_| {},
+        |rig| {
+            let full = File::options().write(true).open("/dev/full").unwrap();
+            let text = TextLog::in_file(full.into()).unwrap();
+            let text = rig.console.log_text(text).unwrap();
+            rig.print(b"output");
+            let (_socket, nobody) = silent_port();
+            let connector = TcpConnector::new(nobody).unwrap();
+            rig.console.listen(Listener::connecting(connector));
+            wait_until("it was called", || rig.counters().unreachable_peers > 0);
+            rig.console.remove();
+            assert!(text.wait_finished(PATIENCE));
+        },
+    )]
 }
 
 #[test]
@@ -209,6 +249,7 @@ fn every_counter_moves() {
         limits(),
         gates(),
         slow_clients(),
+        a_full_disk_and_a_peer_that_does_not_answer(),
     ]
     .concat()
     {

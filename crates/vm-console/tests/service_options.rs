@@ -10,7 +10,8 @@ use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
 use support::{
-    Client, PATIENCE, Rig, control_client, join, newest_only, pattern, received_and_lost, wait_until,
+    Client, PATIENCE, Rig, control_client, join, newest_only, pattern, received_and_lost,
+    wait_until,
 };
 use vm_console::Start;
 use vm_console::audit::Audited;

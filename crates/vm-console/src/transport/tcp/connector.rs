@@ -94,7 +94,7 @@ impl TcpConnector {
         self
     }
 
-    /// Gives up a vanished peer after this time, from one second to one day, instead of
+    /// Gives up a vanished peer after this time, from one second to twelve hours, instead of
     /// [`PEER_LIMIT`]. A try to connect that nobody answers ends after the same time.
     #[must_use]
     pub fn peer_limit(mut self, limit: Duration) -> Self {

@@ -98,7 +98,7 @@ impl TcpSocket {
         self.address
     }
 
-    /// Gives up a vanished peer after this time, from one second to one day, instead of
+    /// Gives up a vanished peer after this time, from one second to twelve hours, instead of
     /// [`PEER_LIMIT`].
     #[must_use]
     pub fn peer_limit(mut self, limit: Duration) -> Self {
@@ -203,7 +203,7 @@ fn connected(connection: OwnedFd, peer_limit: Duration) -> Result<Accepted, Errn
 /// and while none do.
 fn give_up_after(connection: impl AsFd, limit: Duration) -> Result<(), Errno> {
     let connection = connection.as_fd();
-    let limit = limit.clamp(Duration::from_secs(1), Duration::from_secs(86_400));
+    let limit = limit.clamp(Duration::from_secs(1), Duration::from_secs(43_200));
     // With a user timeout, that ends the asking in place of a count of questions.
     sockopt::set_tcp_user_timeout(connection, limit.as_millis() as u32)?;
     let second = Duration::from_secs(1);
@@ -236,6 +236,6 @@ mod tests {
         give_up_after(&asked, Duration::ZERO).unwrap();
         assert_eq!(sockopt::tcp_keepidle(&asked), Ok(Duration::from_secs(1)));
         give_up_after(&asked, Duration::MAX).unwrap();
-        assert_eq!(sockopt::tcp_user_timeout(&asked), Ok(86_400_000));
+        assert_eq!(sockopt::tcp_user_timeout(&asked), Ok(43_200_000));
     }
 }
