@@ -157,6 +157,10 @@ impl Arguments {
             (Transport::Passed, self.control_socket.is_some()),
             (Transport::Pty, self.pty.is_some()),
             (Transport::Stdio, !self.detached),
+            (
+                Transport::Tcp,
+                self.tcp.is_some() || self.tcp_connect.is_some(),
+            ),
         ];
         ways.into_iter()
             .filter(|way| way.1)

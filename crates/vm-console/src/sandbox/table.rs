@@ -8,12 +8,13 @@ const CONTROL: Part = Part::Transport(Transport::Control);
 const PASSED: Part = Part::Transport(Transport::Passed);
 const PTY: Part = Part::Transport(Transport::Pty);
 const STDIO: Part = Part::Transport(Transport::Stdio);
+const TCP: Part = Part::Transport(Transport::Tcp);
 
 const ALWAYS: &[Part] = &[Part::Core];
 const PASSING: &[Part] = &[Part::HelperThreads];
 const STARTING_THREADS: &[Part] = &[Part::HelperThreads, PASSED];
-const CLIENTS: &[Part] = &[UNIX, CONTROL, PASSED, PTY, STDIO];
-const SOCKETS: &[Part] = &[UNIX, CONTROL, PASSED];
+const CLIENTS: &[Part] = &[UNIX, CONTROL, PASSED, PTY, STDIO, TCP];
+const SOCKETS: &[Part] = &[UNIX, CONTROL, PASSED, TCP];
 const LISTENERS: &[Part] = &[UNIX, CONTROL];
 const PTYS: &[Part] = &[PTY];
 
@@ -45,7 +46,7 @@ pub const SYSTEM_CALLS: &[SystemCall] = &[
     on_service("madvise", ALWAYS, "the end of the thread; the heap").with_gnu(),
     on_service("exit", ALWAYS, "the end of the thread"),
     on_service("timerfd_settime", CLIENTS, "the alarm for all time limits"),
-    on_service("accept4", LISTENERS, "accepts clients"),
+    on_service("accept4", &[UNIX, CONTROL, TCP], "accepts clients"),
     on_service("recvmsg", SOCKETS, "bytes, and descriptors that come along"),
     on_service("sendto", SOCKETS, "bytes"),
     on_service("shutdown", SOCKETS, "ends an output; closes a listener"),
@@ -83,7 +84,19 @@ pub const SYSTEM_CALLS: &[SystemCall] = &[
     ),
     on_service("inotify_init1", PTYS, "watches the next pty's slave"),
     on_service("inotify_add_watch", PTYS, "watches the next pty's slave"),
-    on_service("ppoll", &[STDIO, PTY], "whether the other end is closed"),
+    on_service(
+        "ppoll",
+        &[STDIO, PTY, TCP],
+        "whether the other end is closed, or has answered",
+    ),
+    on_service("socket", &[TCP], "connects out"),
+    on_service("connect", &[TCP], "connects out"),
+    on_service(
+        "getsockname",
+        &[TCP],
+        "whether a socket is connected to itself",
+    ),
+    on_service("getpeername", &[TCP], "the client's address"),
     on_service("statx", PTYS, "whether the symlink may be replaced").or(&["lstat", "newfstatat"]),
     on_service("getpid", PTYS, "the new symlink's name until it is renamed"),
     on_service("symlink", PTYS, "leads to the next pty").or(&["symlinkat"]),

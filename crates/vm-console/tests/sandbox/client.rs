@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -13,8 +14,8 @@ use vm_console::protocol::{AttachRequest, ServerFrame};
 use crate::support::{open_terminal, wait_until};
 
 pub struct Client {
-    /// What hangs up when the service lets go of it.
-    hangs_up: OwnedFd,
+    /// What hangs up when the service lets go of it. A TCP socket sees only the end of its input.
+    hangs_up: Option<OwnedFd>,
     kind: Kind,
 }
 
@@ -26,7 +27,7 @@ enum Kind {
 impl Client {
     fn of_files(from: File, to: File) -> Self {
         Self {
-            hangs_up: from.try_clone().unwrap().into(),
+            hangs_up: Some(from.try_clone().unwrap().into()),
             kind: Kind::Bytes { from, to },
         }
     }
@@ -40,6 +41,14 @@ impl Client {
         Self::of_socket(&UnixStream::connect(path).unwrap())
     }
 
+    pub fn of_tcp(stream: &TcpStream) -> Self {
+        let half = || File::from(OwnedFd::from(stream.try_clone().unwrap()));
+        Self {
+            hangs_up: None,
+            ..Self::of_files(half(), half())
+        }
+    }
+
     pub fn of_pair() -> (Self, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         (Self::of_socket(&ours), theirs)
@@ -47,7 +56,7 @@ impl Client {
 
     pub fn of_control(path: &Path, force: bool) -> Self {
         let stream = UnixStream::connect(path).unwrap();
-        let hangs_up = stream.try_clone().unwrap().into();
+        let hangs_up = Some(stream.try_clone().unwrap().into());
         let mut client = ControlClient::from_stream(stream).unwrap();
         let request = AttachRequest {
             force,
@@ -97,10 +106,17 @@ impl Client {
         }
     }
 
-    /// Waits until the service has let go of it, without reading.
-    pub fn is_let_go(&self) {
+    /// Waits until the service has let go of it. Only a TCP client reads meanwhile.
+    pub fn is_let_go(&mut self) {
+        let Some(hangs_up) = &self.hangs_up else {
+            if let Kind::Bytes { from, .. } = &mut self.kind {
+                // A reset is an end too.
+                let _ = from.read_to_end(&mut Vec::new());
+            }
+            return;
+        };
         wait_until("the service lets go of its client", || {
-            let mut poll = [PollFd::new(&self.hangs_up, PollFlags::empty())];
+            let mut poll = [PollFd::new(hangs_up, PollFlags::empty())];
             rustix::event::poll(&mut poll, Some(&Timespec::default())).unwrap();
             poll[0].revents().contains(PollFlags::HUP)
         });

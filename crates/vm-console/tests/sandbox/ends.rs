@@ -78,7 +78,7 @@ pub fn all(stage: &Stage, transport: Transport) {
                 // Its connection outlives the session.
                 served.console.remove();
             }
-            if let Some(client) = client {
+            if let Some(mut client) = client {
                 client.is_let_go();
             }
             drop(taker);

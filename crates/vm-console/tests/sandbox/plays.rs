@@ -9,6 +9,7 @@ use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rustix::pty::OpenptFlags;
 use vm_console::audit::Audited;
@@ -17,6 +18,7 @@ use vm_console::protocol::{AttachRequest, PowerAction};
 use vm_console::session::{EndReason, Transport};
 use vm_console::transport::Listener;
 use vm_console::transport::stdio::{FdClient, Terminal};
+use vm_console::transport::tcp::TcpConnector;
 use vm_console::transport::unix::{Peers, UnixSocket};
 use vm_console::{ConsoleConfig, PowerControl, Start};
 use vm_uart::registers::RBR;
@@ -24,7 +26,7 @@ use vm_uart::registers::RBR;
 use super::stage::{Stage, state_of};
 use super::{ends, guest};
 use crate::support::control::pass;
-use crate::support::{open_terminal, wait_until};
+use crate::support::{open_terminal, silent_port, wait_until};
 
 pub fn nobody(stage: &Stage) {
     let served = stage.add(ConsoleConfig::named("vm"));
@@ -48,6 +50,7 @@ pub fn clients(stage: &Stage, transport: Transport) {
         Transport::Control => control(stage),
         Transport::Stdio => terminal(stage),
         Transport::Passed => tcp(stage),
+        Transport::Tcp => calling(stage),
         // A second client cannot come in.
         _ => {}
     }
@@ -155,6 +158,23 @@ fn tcp(stage: &Stage) {
         .attach(FdClient::from_socket(OwnedFd::from(ours)));
     stage.audited(&served, |what| matches!(what, Audited::Attached { .. }));
     drop(client);
+    stage.ended(&served, |why| *why == EndReason::ClientClosed);
+}
+
+/// A console that calls a peer: one that is not there yet, that answers, and that closes.
+fn calling(stage: &Stage) {
+    let served = stage.add(ConsoleConfig::named("calling"));
+    let (socket, address) = silent_port();
+    let connector = TcpConnector::new(address).unwrap();
+    let often = connector.retry_after(Duration::from_millis(20));
+    served.console.listen(Listener::connecting(often));
+    wait_until("it has called twice", || {
+        served.console.console().counters().unreachable_peers > 1
+    });
+    rustix::net::listen(&socket, 8).unwrap();
+    let (peer, _) = TcpListener::from(socket).accept().unwrap();
+    stage.audited(&served, |what| matches!(what, Audited::Attached { .. }));
+    drop(peer);
     stage.ended(&served, |why| *why == EndReason::ClientClosed);
 }
 

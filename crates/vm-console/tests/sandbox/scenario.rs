@@ -23,13 +23,14 @@ pub enum Scenario {
 }
 
 impl Scenario {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Nobody,
         Self::Clients(Transport::Unix),
         Self::Clients(Transport::Control),
         Self::Clients(Transport::Pty),
         Self::Clients(Transport::Stdio),
         Self::Clients(Transport::Passed),
+        Self::Clients(Transport::Tcp),
         Self::Helpers,
         Self::Passing,
     ];
@@ -48,8 +49,9 @@ impl Scenario {
         let transport = Part::Transport;
         match self {
             Self::Nobody => vec![Part::Core],
-            // Its sockets are closed elsewhere, since their clients share them.
-            Self::Clients(by @ Transport::Passed) => {
+            // Passed sockets are closed elsewhere, since their clients share them. A peer that does
+            // not answer is warned of.
+            Self::Clients(by @ (Transport::Passed | Transport::Tcp)) => {
                 vec![Part::Core, transport(by), Part::HelperThreads]
             }
             Self::Clients(by) => vec![Part::Core, transport(by)],

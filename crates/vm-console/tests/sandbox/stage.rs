@@ -1,5 +1,6 @@
 //! A service whose thread is marked, and consoles in it.
 
+use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -12,6 +13,7 @@ use vm_console::session::{EndReason, Transport};
 use vm_console::transport::Listener;
 use vm_console::transport::pty::Pty;
 use vm_console::transport::stdio::FdClient;
+use vm_console::transport::tcp::TcpSocket;
 use vm_console::transport::unix::UnixSocket;
 use vm_console::{BootLog, Console, ConsoleConfig, ConsoleLine, GuestPort, LogConfig};
 use vm_uart::registers::{FCR, Fcr, IER, Ier};
@@ -151,7 +153,8 @@ impl Served {
             Transport::Unix => Listener::raw(bind()),
             Transport::Control => Listener::control(bind()),
             Transport::Pty => Listener::pty(Pty::open(&path).unwrap()),
-            Transport::Stdio | Transport::Passed => return,
+            // A TCP client brings its listener.
+            Transport::Stdio | Transport::Passed | Transport::Tcp => return,
             other => panic!("no scenario for {other}: write one"),
         };
         self.console.listen(listener);
@@ -179,10 +182,19 @@ impl Served {
                     .attach(FdClient::from_socket(OwnedFd::from(theirs)));
                 client
             }
+            Transport::Tcp => self.serve_tcp(Listener::tcp),
             other => panic!("no scenario for {other}: write one"),
         };
         stage.audited(self, |what| matches!(what, Audited::Attached { .. }));
         client
+    }
+
+    /// A client of a TCP listener of its own.
+    fn serve_tcp(&self, listener: impl FnOnce(TcpSocket) -> Listener) -> Client {
+        let socket = TcpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.address();
+        self.console.listen(listener(socket));
+        Client::of_tcp(&TcpStream::connect(address).unwrap())
     }
 
     /// A client that takes the console by force, by the same transport if that can.
@@ -196,6 +208,7 @@ impl Served {
                 Client::of_unix(&force)
             }
             Transport::Control => Client::of_control(&path, true),
+            Transport::Tcp => self.serve_tcp(|socket| Listener::tcp(socket).forcing()),
             Transport::Passed => {
                 let (client, theirs) = Client::of_pair();
                 let theirs = FdClient::from_socket(OwnedFd::from(theirs));
