@@ -55,15 +55,19 @@ impl ServedConsole {
                 connection.outbox.pace.wait_for_room();
             }
         }
+        if !self.text_logs.is_empty() {
+            turn.want_another(self.id);
+        }
     }
 
     /// The offset up to which text logs see everything by themselves, if there are any.
     fn wake_text_logs(&mut self) -> Option<u64> {
-        let (seen, has_moved) = self.text_logs.wake(self.console.log.head())?;
-        if has_moved {
-            self.flow.moved();
+        if self.text_logs.is_empty() {
+            return None;
         }
-        Some(seen)
+        let head = self.console.log.head();
+        self.flow.moved(self.text_logs.wake(head));
+        Some(head)
     }
 
     /// The offset that a connection has seen, if it has seen everything and waits for more.

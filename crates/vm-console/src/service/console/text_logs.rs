@@ -12,17 +12,17 @@ pub(super) struct TextLogs {
 }
 
 impl TextLogs {
-    /// Wakes them if the log has grown. Returns the offset up to which they see everything, if
-    /// there are any, and whether it has moved.
-    pub(super) fn wake(&mut self, head: u64) -> Option<(u64, bool)> {
-        if self.wakers.is_empty() {
-            return None;
-        }
-        let has_moved = head != std::mem::replace(&mut self.woken_at, head);
-        if has_moved {
+    pub(super) fn is_empty(&self) -> bool {
+        self.wakers.is_empty()
+    }
+
+    /// Wakes them if the log has grown, and returns by how much since they were woken last.
+    pub(super) fn wake(&mut self, head: u64) -> u64 {
+        let grown = head.abs_diff(std::mem::replace(&mut self.woken_at, head));
+        if grown > 0 {
             self.wakers.iter().for_each(Waker::wake);
         }
-        Some((head, has_moved))
+        grown
     }
 }
 
