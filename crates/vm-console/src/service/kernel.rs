@@ -64,6 +64,14 @@ pub(super) struct Readiness {
     pub(super) hung_up: bool,
 }
 
+impl Readiness {
+    pub(super) fn add(&mut self, more: Self) {
+        self.readable |= more.readable;
+        self.writable |= more.writable;
+        self.hung_up |= more.hung_up;
+    }
+}
+
 /// The rest of the service's surroundings.
 pub(super) trait Kernel {
     /// Time since the service was made; it never goes back.

@@ -38,11 +38,12 @@ impl Share {
         self.spent = self.spent.saturating_add(time);
     }
 
-    /// Lets an event wait. It is told again while it waits, and then waits once.
+    /// Lets an event wait. It is told again while it waits, and then waits once. A part may have
+    /// two descriptors, each of which tells its own side, so what was told before stays.
     pub(super) fn put_off(&mut self, part: Part, ready: Readiness) {
         let mut waiting = self.waiting.iter_mut();
         match waiting.find(|(waits, _)| *waits == part) {
-            Some((_, known)) => *known = ready,
+            Some((_, known)) => known.add(ready),
             None => self.waiting.push_back((part, ready)),
         }
     }
@@ -93,6 +94,27 @@ mod tests {
             taken.collect::<Vec<_>>(),
             parts.map(|part| (part, READABLE))
         );
+        assert!(!share.has_waiting());
+    }
+
+    /// A terminal's two descriptors are one part, and each tells only its own side.
+    #[test]
+    fn a_part_that_is_told_again_keeps_what_it_was_told_before() {
+        let mut share = Share::default();
+        let told = |at| Readiness {
+            readable: at == 0,
+            writable: at == 1,
+            hung_up: at == 2,
+        };
+        for at in 0..3 {
+            share.put_off(Part::Bell, told(at));
+        }
+        let all = Readiness {
+            readable: true,
+            writable: true,
+            hung_up: true,
+        };
+        assert_eq!(share.next(), Some((Part::Bell, all)));
         assert!(!share.has_waiting());
     }
 }
