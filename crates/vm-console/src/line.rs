@@ -214,7 +214,12 @@ impl ConsoleLine {
     /// Call it under the port's lock, after the last output of the old boot and before the first of
     /// the new one. The service tells the clients. The first boot begins by itself when the console
     /// is made, and a later one with [`set_power`](Self::set_power).
+    ///
+    /// No effect while the machine is off: its next boot begins when it is powered on.
     pub fn begin_boot(&mut self, kind: MarkKind) -> u64 {
+        if !self.power.on {
+            return self.writer.epoch();
+        }
         let epoch = self.writer.begin_boot(kind, now());
         self.ring();
         epoch

@@ -9,7 +9,7 @@ use support::{PATIENCE, Rig};
 use vm_console::service::Service;
 use vm_console::{BootLog, Console, ConsoleConfig, LogConfig, MarkKind};
 use vm_uart::SerialPort;
-use vm_uart::registers::THR;
+use vm_uart::registers::{IER, THR};
 
 /// A VMM from its start to its end, as the README has it.
 fn run_vmm(path: &Path, output: &str) {
@@ -62,4 +62,21 @@ fn a_machine_that_starts_off_boots_first_when_it_is_powered_on() {
     }
     rig.print(b"login: ");
     assert_eq!(rig.attach("raw").read(7), b"login: ");
+}
+
+/// As a VMM does that resets all its devices before it starts the machine.
+#[test]
+fn a_reset_of_a_machine_that_is_off_begins_no_boot() {
+    let mut config = ConsoleConfig::named("vm");
+    config.starts_off = true;
+    let rig = Rig::with(config);
+    rig.port.lock().unwrap().write(IER, 1);
+    rig.console.reset();
+    let is_reset = rig.port.lock().unwrap().read(IER) == 0;
+    assert!(is_reset, "the chip is reset all the same");
+    assert_eq!(rig.log.epoch(), 0);
+    rig.console.power_on();
+    assert_eq!(rig.log.epoch(), 1);
+    rig.console.reset();
+    assert_eq!(rig.log.epoch(), 2);
 }

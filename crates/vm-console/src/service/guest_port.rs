@@ -66,9 +66,7 @@ impl Port {
         current.port.with_line(&mut |old| {
             next.with_line(&mut |new| {
                 std::mem::swap(old, new);
-                if new.power().on {
-                    new.begin_boot(MarkKind::Reset);
-                }
+                new.begin_boot(MarkKind::Reset);
             });
         });
         if let Some(present) = current.carrier {

@@ -162,8 +162,8 @@ impl ConsoleHandle {
     }
 
     /// Carries out a reset of the machine at its port, and records it: first the chip gets a master
-    /// reset, then a new boot begins in the log, both under one lock. The session goes on. Takes the
-    /// port's lock.
+    /// reset, then a new boot begins in the log, both under one lock. The session goes on. While the
+    /// machine is off only the chip is reset. Takes the port's lock.
     ///
     /// Call it while the machine's processors stand still. If the chip is to stay as it is, or was
     /// reset already, call [`ConsoleLine::begin_boot`](crate::ConsoleLine::begin_boot) instead.
