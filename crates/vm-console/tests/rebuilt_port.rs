@@ -177,3 +177,14 @@ fn a_port_that_is_kept_gets_another_interrupt() {
     assert_eq!(old.count(), raised);
     assert!(rig.console.status(PATIENCE).unwrap().holder.is_some());
 }
+
+#[test]
+fn a_port_is_not_rebuilt_as_itself() {
+    let rig = Rig::new();
+    let mut client = rig.attach("raw");
+    let same = rig.port.clone();
+    let error = rig.console.rebuild_port(|_line| same).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    assert_eq!(rig.log.epoch(), 1, "nothing has changed");
+    rig.carries(&mut client, "as before");
+}

@@ -63,6 +63,13 @@ impl Port {
         // Without any lock, since building is the owner's code.
         let next = build(ConsoleLine::unplugged()?);
         let mut current = self.current();
+        // Its lock would be taken twice, and the service would wait for that for ever.
+        if std::ptr::addr_eq(Arc::as_ptr(&next), Arc::as_ptr(&current.port)) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the rebuilt port is the old one: build another, or reset the old one",
+            ));
+        }
         current.port.with_line(&mut |old| {
             next.with_line(&mut |new| {
                 std::mem::swap(old, new);

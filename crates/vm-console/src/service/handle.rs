@@ -206,8 +206,8 @@ impl ConsoleHandle {
     /// `SerialPort::interrupt_mut`, and calls [`reset`](Self::reset) afterwards.
     ///
     /// # Errors
-    /// No descriptor or no memory is left for the line that `build` is given. Nothing has changed
-    /// then.
+    /// No descriptor or no memory is left for the line that `build` is given; `InvalidInput` if
+    /// `build` returns the old port. Nothing has changed then.
     pub fn rebuild_port<P: GuestPort + 'static>(
         &self,
         build: impl FnOnce(ConsoleLine) -> Arc<P>,
