@@ -18,8 +18,8 @@
 //! - `vm-console-log` writes warnings to the `log` crate. Each service starts it with its first
 //!   warning, and it ends with the service.
 //! - `vm-console-close` closes descriptors that clients have passed, and adopted listeners, since
-//!   closing them may wait. There are at most 16 for the whole process, and each ends after a
-//!   second without work.
+//!   closing them may wait. There are at most 4 for each user that descriptors came from, and each
+//!   ends when nothing is left to close.
 //! - `vm-console-text` writes a [text log](crate::text_log). There is one for each, and it ends once
 //!   the service has let go of the console and what is left is written.
 //!
