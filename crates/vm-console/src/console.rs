@@ -5,11 +5,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
+use vmm_sys_util::eventfd::EventFd;
 
 use crate::counters::{CounterValues, Counters};
 use crate::drop_limit::DropLimit;
-use crate::line::ConsoleLine;
+use crate::line::{ConsoleLine, doorbell};
 use crate::log::{BootLog, GapPolicy, LogWriter, MarkKind, Start};
 use crate::rate::RateLimit;
 use crate::serving::Serving;
@@ -180,24 +180,26 @@ impl Console {
     /// [`power_on`](crate::service::ConsoleHandle::power_on).
     ///
     /// # Errors
-    /// The doorbell's eventfd cannot be made, since no descriptor is left (`EMFILE`, `ENFILE`).
+    /// The doorbell's eventfd cannot be made, since no descriptor is left (`EMFILE`, `ENFILE`). The
+    /// log has not changed then.
     pub fn new(config: ConsoleConfig, mut writer: LogWriter) -> io::Result<(ConsoleLine, Self)> {
+        let bell = doorbell()?;
         let powered = !config.starts_off;
         if powered {
             writer.begin_boot(MarkKind::PowerOn, SystemTime::now().into());
         }
-        Self::assemble(config, writer, powered)
+        Ok(Self::assemble(config, writer, bell, powered))
     }
 
     /// A console on the log as it is.
     pub(crate) fn assemble(
         mut config: ConsoleConfig,
         mut writer: LogWriter,
+        bell: Arc<EventFd>,
         powered: bool,
-    ) -> io::Result<(ConsoleLine, Self)> {
+    ) -> (ConsoleLine, Self) {
         // The field is public, so the name may not have come through `named`.
         config.name = printable(&config.name, NAME_LIMIT);
-        let bell = Arc::new(EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?);
         writer.set_doorbell(Arc::clone(&bell));
         let counters = Arc::new(Counters::default());
         let log = writer.log();
@@ -208,7 +210,7 @@ impl Console {
             config.line_times,
             powered,
         );
-        Ok((
+        (
             line,
             Self {
                 name: config.name.as_str().into(),
@@ -218,7 +220,7 @@ impl Console {
                 counters,
                 serving: Arc::default(),
             },
-        ))
+        )
     }
 
     /// The rules it was made with.

@@ -101,7 +101,7 @@ impl ConsoleLine {
             boots: 1,
         };
         let (writer, _) = BootLog::in_memory(sizes).map_err(io::Error::other)?;
-        let bell = Arc::new(EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?);
+        let bell = doorbell()?;
         Ok(Self::new(writer, bell, Arc::default(), false, true))
     }
 
@@ -314,6 +314,12 @@ impl ConsoleLine {
         // The only possible error is a full counter, and that wakes the service just as well.
         let _ = self.bell.write(1);
     }
+}
+
+/// What wakes the service. No other part of a console takes a descriptor, so it is made before the
+/// log is touched.
+pub(crate) fn doorbell() -> io::Result<Arc<EventFd>> {
+    Ok(Arc::new(EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?))
 }
 
 pub(crate) fn now() -> UnixTime {

@@ -6,7 +6,7 @@ mod format;
 use self::error::rule_holds;
 use crate::console::{Console, ConsoleConfig};
 use crate::counters::CounterValues;
-use crate::line::{ConsoleLine, INPUT_LIMIT, Input};
+use crate::line::{ConsoleLine, INPUT_LIMIT, Input, doorbell};
 use crate::log::{LogImage, LogWriter};
 
 pub use self::error::ImageError;
@@ -105,9 +105,9 @@ impl Console {
             "at most 4096 characters of input wait",
             waiting as u64,
         )?;
+        let bell = doorbell().map_err(ImageError::Io)?;
         writer.restore(&image.log).map_err(ImageError::Log)?;
-        let (mut line, console) =
-            Self::assemble(config, writer, image.powered).map_err(ImageError::Io)?;
+        let (mut line, console) = Self::assemble(config, writer, bell, image.powered);
         line.restore_input(&image.input);
         console.restore_counters(&image.counters.with_input_waiting(waiting as u64));
         Ok((line, console))
