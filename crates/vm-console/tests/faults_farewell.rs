@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use support::control::{Control, named};
-use support::{Client, Rig, pattern};
+use support::{Client, PATIENCE, Rig, pattern};
 use vm_console::ConsoleConfig;
 use vm_console::protocol::{EndCode, ServerFrame};
 use vm_console::session::EndReason;
@@ -105,4 +105,17 @@ fn so_is_one_when_the_service_shuts_down() {
     is_told(&mut holder, "shutting down");
     let ended = support::join("the service ends", rig.take_thread());
     ended.expect("in time").expect("in order");
+}
+
+/// So many that a turn is over before it has come to all.
+#[test]
+fn a_console_is_removed_at_once_however_many_clients_have_no_session() {
+    let mut config = ConsoleConfig::named("vm");
+    config.linger = Duration::from_secs(600);
+    config.max_connections = 200;
+    let rig = Rig::with(config);
+    let clients: Vec<_> = (0..200).map(|_| rig.control()).collect();
+    rig.console.remove();
+    assert!(rig.console.wait_removed(PATIENCE), "nobody is waited for");
+    drop(clients);
 }

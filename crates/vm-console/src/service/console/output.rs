@@ -15,6 +15,7 @@ impl ServedConsole {
     /// then, sees to it that more is noticed.
     pub(super) fn send(&mut self, turn: &mut Turn<'_>) {
         let mut at_least_one = false;
+        let is_open = self.session.is_open();
         for _ in 0..ROUNDS_A_TURN {
             let mut seen = self.wake_text_logs();
             let mut way_round = self.connections.way_round();
@@ -32,6 +33,8 @@ impl ServedConsole {
                         let offset = connection.outbox.read_to();
                         seen = Some(seen.map_or(offset, |seen| seen.min(offset)));
                     }
+                    // One that is to close has nothing to send either, so no other turn comes.
+                    connection.finish_output(is_open);
                     continue;
                 }
                 at_least_one = true;
