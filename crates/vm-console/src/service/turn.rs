@@ -40,6 +40,8 @@ pub(super) struct Turn<'a> {
     pub(super) shared: &'a mut Shared,
     /// When it began.
     started: Duration,
+    /// Requests that were carried out in it.
+    requests: u32,
 }
 
 impl Shared {
@@ -90,12 +92,27 @@ impl<'a> Turn<'a> {
             kernel,
             shared,
             started,
+            requests: 0,
         }
     }
 
     /// Whether it has taken so long that what is left has to wait for the next one.
     pub(super) fn is_over(&self) -> bool {
         self.now().saturating_sub(self.started) >= LENGTH
+    }
+
+    /// Whether it carries out no further request. It carries out one in any case: it may be over
+    /// before it has come to a connection that has one.
+    pub(super) fn is_over_for_requests(&self) -> bool {
+        self.requests > 0 && self.is_over()
+    }
+
+    pub(super) fn carries_out_request(&mut self) {
+        self.requests += 1;
+    }
+
+    pub(super) fn requests(&self) -> u32 {
+        self.requests
     }
 
     pub(super) fn now(&self) -> Duration {

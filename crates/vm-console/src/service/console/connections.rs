@@ -13,14 +13,26 @@ pub(super) struct Connections {
     next: u64,
     /// The one that was sent to last.
     last: Option<ConnectionId>,
+    /// The one whose request was carried out last in a turn for all of them.
+    last_asked: Option<ConnectionId>,
 }
 
-/// A way through all connections that begins behind the one that was sent to last: if a turn is over
-/// before it has come to all, it comes to the others first in the next one.
+/// A way through all connections that begins behind the one that had its turn last: if a turn is
+/// over before it has come to all, it comes to the others first in the next one.
 pub(super) struct WayRound {
     start: Option<ConnectionId>,
     at: Option<ConnectionId>,
     is_behind_start: bool,
+}
+
+impl WayRound {
+    fn behind(start: Option<ConnectionId>) -> Self {
+        Self {
+            start,
+            at: start,
+            is_behind_start: true,
+        }
+    }
 }
 
 impl Connections {
@@ -51,12 +63,14 @@ impl Connections {
         rest.next().map(|(id, _)| *id)
     }
 
+    /// To send to them.
     pub(super) fn way_round(&self) -> WayRound {
-        WayRound {
-            start: self.last,
-            at: self.last,
-            is_behind_start: true,
-        }
+        WayRound::behind(self.last)
+    }
+
+    /// To carry out their requests.
+    pub(super) fn way_round_requests(&self) -> WayRound {
+        WayRound::behind(self.last_asked)
     }
 
     /// The next one on the way: connections may come and go between two calls.
@@ -72,6 +86,10 @@ impl Connections {
 
     pub(super) fn had_its_turn(&mut self, id: ConnectionId) {
         self.last = Some(id);
+    }
+
+    pub(super) fn had_its_request(&mut self, id: ConnectionId) {
+        self.last_asked = Some(id);
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (ConnectionId, &Connection)> {

@@ -219,16 +219,21 @@ impl ServedConsole {
     /// Another turn for whatever nothing will wake: descriptors that are always ready, and gone
     /// peers that sent a lot.
     pub(super) fn take_another_turn(&mut self, turn: &mut Turn<'_>) {
-        self.each_connection(turn, |served, id, turn| {
-            let Some(connection) = served.connections.get_mut(id) else {
-                return;
+        let mut way_round = self.connections.way_round_requests();
+        while let Some(id) = self.connections.next_on(&mut way_round) {
+            let Some(connection) = self.connections.get_mut(id) else {
+                continue;
             };
+            let before = turn.requests();
             if connection.is_always_ready() {
                 connection.outbox.pace.room_came();
-                served.read(id, turn);
+                self.read(id, turn);
             }
-            served.input_may_move(id, turn);
-        });
+            self.input_may_move(id, turn);
+            if turn.requests() > before {
+                self.connections.had_its_request(id);
+            }
+        }
     }
 
     /// Draws all consequences: time, output, farewells, what is watched, the next alarm.

@@ -26,8 +26,10 @@ impl ServedConsole {
                 if !connection.outbox.pace.is_ready() {
                     continue;
                 }
-                if at_least_one && turn.is_over() {
-                    if !connection.is_idle() {
+                let is_idle = connection.is_idle();
+                // The one that is sent to in any case is one with something to do.
+                if (at_least_one || is_idle) && turn.is_over() {
+                    if !is_idle {
                         connection.outbox.pace.wait_for_room();
                     } else if connection.standing.has_session() {
                         let offset = connection.outbox.read_to();

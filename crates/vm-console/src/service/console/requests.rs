@@ -22,14 +22,18 @@ impl ServedConsole {
             let Some(connection) = self.connections.get_mut(id) else {
                 return;
             };
-            if !connection.has_request_to_do() || turn.is_over() {
+            if !connection.has_request_to_do() || turn.is_over_for_requests() {
                 connection.wire.give_back();
                 return;
             }
             let frame = match connection.wire.next_request() {
                 None => return,
-                Some(Ok(frame)) => frame,
+                Some(Ok(frame)) => {
+                    turn.carries_out_request();
+                    frame
+                }
                 Some(Err(error)) => {
+                    turn.carries_out_request();
                     self.bad_request(id, &error, turn);
                     continue;
                 }
