@@ -241,6 +241,9 @@ impl ServedConsole {
         self.on_time(turn);
         while let Some(slot) = self.listeners.take_unseen() {
             self.on_listener(slot, Readiness::default(), turn);
+            if turn.is_over() {
+                break;
+            }
         }
         self.send(turn);
         self.reap(turn);
