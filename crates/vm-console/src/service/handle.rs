@@ -1,4 +1,4 @@
-//! The owner's handles: to a service, to a console in it, and to a client that it attached.
+//! The owner's handles to a service, and to a console in it.
 
 use std::io;
 use std::sync::Arc;
@@ -8,7 +8,8 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use vmm_sys_util::eventfd::EventFd;
 
-use super::command::{Added, Caller, Command, Outcome, ServiceEnded};
+use super::attachment::Attachment;
+use super::command::{Added, Caller, Command, ServiceEnded};
 use super::guest_port::Port;
 use super::kernel::ConsoleId;
 use super::progress::Progress;
@@ -92,8 +93,7 @@ impl ServiceHandle {
         self.send(Command::ShutDown);
     }
 
-    /// Whether the service has finished: it serves nothing, all its sockets are closed, and their
-    /// files are gone.
+    /// Whether the service has finished: its sockets are closed, and their files are gone.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.progress.is_finished()
@@ -296,27 +296,5 @@ impl ConsoleHandle {
     #[must_use]
     pub fn wait_removed(&self, patience: Duration) -> bool {
         self.console.serving.wait_released(patience)
-    }
-}
-
-/// A client that the owner has attached. Dropping it changes nothing for the client.
-#[derive(Clone, Debug)]
-pub struct Attachment {
-    outcome: Receiver<Outcome>,
-}
-
-impl Attachment {
-    /// Waits until the attach was refused or the session has ended. `None` if the service ended out
-    /// of order in the midst of the session: its thread panicked, or was stopped.
-    #[must_use]
-    pub fn wait(&self) -> Option<Outcome> {
-        self.outcome.recv().ok()
-    }
-
-    /// The channel on which the outcome arrives, once; use it to wait for several channels
-    /// together.
-    #[must_use]
-    pub fn outcome(&self) -> &Receiver<Outcome> {
-        &self.outcome
     }
 }

@@ -56,6 +56,7 @@
 //! ```
 
 mod agenda;
+mod attachment;
 mod audit_trail;
 mod command;
 mod connection;
@@ -88,8 +89,9 @@ use self::event_loop::{EventLoop, RealKernel, Watching, readiness};
 use self::progress::Progress;
 use crate::audit::AUDIT_LIMIT;
 
+pub use self::attachment::Attachment;
 pub use self::command::{Outcome, ServiceEnded};
-pub use self::handle::{Attachment, ConsoleHandle, ServiceHandle};
+pub use self::handle::{ConsoleHandle, ServiceHandle};
 pub use self::polled::PolledService;
 #[cfg(fuzzing)]
 pub use self::simulation::run as simulate;

@@ -2,7 +2,7 @@
 
 use super::ServedConsole;
 use super::asked::{Asked, Failure, GONE, Reply, fail};
-use super::sessions::refusal;
+use super::refusal::refusal;
 use crate::log::Start;
 use crate::protocol::{AttachRequest, ErrorCode, ServerFrame};
 use crate::service::connection::{Connection, Role};

@@ -82,4 +82,15 @@ impl ServedConsole {
             counters,
         }
     }
+
+    pub(in crate::service) fn set_boot_log(&mut self, on: bool, turn: &mut Turn<'_>) {
+        let ended = self.session.set_boot_log(turn.now(), on);
+        self.session_over(ended, turn);
+        if !on {
+            // What was printed before is nobody's to see any more.
+            for (_, connection) in self.connections.iter_mut() {
+                connection.outbox.stop_replay();
+            }
+        }
+    }
 }

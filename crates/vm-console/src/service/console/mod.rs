@@ -35,6 +35,7 @@ mod lossless;
 mod machine;
 mod output;
 mod place;
+mod refusal;
 mod requests;
 mod sessions;
 mod text_logs;
@@ -202,17 +203,6 @@ impl ServedConsole {
         }
         if ready.readable {
             self.read(id, turn);
-        }
-    }
-
-    pub(super) fn set_boot_log(&mut self, on: bool, turn: &mut Turn<'_>) {
-        let ended = self.session.set_boot_log(turn.now(), on);
-        self.session_over(ended, turn);
-        if !on {
-            // What was printed before is nobody's to see any more.
-            for (_, connection) in self.connections.iter_mut() {
-                connection.outbox.stop_replay();
-            }
         }
     }
 

@@ -1,18 +1,16 @@
 //! How sessions begin and end, and what follows from it.
 
-use std::time::SystemTime;
-
 use super::ServedConsole;
 use super::admission::{Admission, Grant};
+use super::refusal::refusal;
 use crate::audit::Audited;
-use crate::log::{MarkKind, Start, UnixTime};
-use crate::protocol::{AttachRequest, Attached, Held, Refusal, RefusalCode};
+use crate::log::{MarkKind, Start};
+use crate::protocol::{AttachRequest, Attached, Held};
 use crate::service::command::Outcome;
 use crate::service::connection::{Role, Show};
 use crate::service::kernel::ConnectionId;
 use crate::service::turn::Turn;
 use crate::session::{EndReason, Ended, Limit, Refused};
-use crate::when::{LastInput, Span};
 
 impl ServedConsole {
     /// Lets a client in as it asks, or tells it why not. `may_read` says whether it
@@ -260,42 +258,5 @@ impl ServedConsole {
             held_for: now.saturating_sub(holder.since()),
             idle_for: holder.idle_for(now),
         })
-    }
-}
-
-/// What a refused client is told.
-pub(super) fn refusal(why: &Refused, time_of_day: SystemTime) -> Refusal {
-    let (holder, text) = match why {
-        Refused::Busy {
-            holder,
-            held_for,
-            idle_for,
-        } => {
-            let since = time_of_day
-                .checked_sub(*held_for)
-                .unwrap_or(SystemTime::UNIX_EPOCH);
-            let text = format!(
-                "in use by {holder} since {} ({}), {}",
-                UnixTime::from(since),
-                Span(*held_for),
-                LastInput(*idle_for)
-            );
-            let holder = Held {
-                by: holder.to_string(),
-                held_for: *held_for,
-                idle_for: *idle_for,
-            };
-            (Some(holder), text)
-        }
-        Refused::PoweredOff
-        | Refused::BootLogOff
-        | Refused::NotPermitted
-        | Refused::TooManyObservers
-        | Refused::ShuttingDown => (None, why.to_string()),
-    };
-    Refusal {
-        reason: RefusalCode::from(why),
-        holder,
-        text,
     }
 }
