@@ -16,7 +16,15 @@ pub(crate) struct Serving {
 #[derive(Debug, Default)]
 struct State {
     is_claimed: bool,
+    /// Services that were told to serve it and have not claimed it yet.
+    promised: usize,
     waiting: Vec<Arc<EventFd>>,
+}
+
+impl State {
+    fn is_wanted(&self) -> bool {
+        self.is_claimed || self.promised > 0
+    }
 }
 
 /// The right to serve the console, given back when it is dropped: also when the service panics before
@@ -30,7 +38,23 @@ impl Drop for Claim {
     }
 }
 
+/// A service was told to serve the console. Dropped once it has claimed the console, or never will.
+#[derive(Debug)]
+pub(crate) struct Promise(Arc<Serving>);
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        self.0.state().promised -= 1;
+        self.0.released.notify_all();
+    }
+}
+
 impl Serving {
+    pub(crate) fn promise(self: &Arc<Self>) -> Promise {
+        self.state().promised += 1;
+        Promise(Arc::clone(self))
+    }
+
     /// Claims the console, or has `kick` written when it is free.
     pub(crate) fn claim(self: &Arc<Self>, kick: &Arc<EventFd>) -> Option<Claim> {
         let mut state = self.state();
@@ -55,14 +79,15 @@ impl Serving {
         self.released.notify_all();
     }
 
-    /// Waits until no service serves the console. False if one still does after `patience`.
+    /// Waits until no service serves the console or is about to. False if one still does after
+    /// `patience`.
     pub(crate) fn wait_released(&self, patience: Duration) -> bool {
         let state = self.state();
         let (state, _) = self
             .released
-            .wait_timeout_while(state, patience, |state| state.is_claimed)
+            .wait_timeout_while(state, patience, |state| state.is_wanted())
             .unwrap_or_else(PoisonError::into_inner);
-        !state.is_claimed
+        !state.is_wanted()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -5,7 +5,8 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use support::{Client, Port, Rig, wait_until};
+use support::gate::Gate;
+use support::{Client, PATIENCE, Port, Rig, wait_until};
 use vm_console::ConsoleConfig;
 use vm_console::service::{ConsoleHandle, Service, ServiceHandle};
 use vm_console::transport::{Listener, unix::UnixSocket};
@@ -110,4 +111,18 @@ fn a_console_added_after_shut_down_is_an_error_and_can_go_to_another_service() {
     late.remove();
     service.shut_down();
     thread.join().unwrap();
+}
+
+#[test]
+fn a_console_is_not_removed_before_the_service_has_come_to_it() {
+    let gate = Gate::default();
+    let rig = Rig::with(gate.config());
+    let added = gate.while_shut(&rig, || {
+        let added = rig.beside(ConsoleConfig::named("added"));
+        added.console.remove();
+        assert!(!added.console.wait_removed(Duration::ZERO));
+        added
+    });
+    assert!(added.console.wait_removed(PATIENCE));
+    assert!(!added.path("raw").exists());
 }

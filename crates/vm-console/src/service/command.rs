@@ -8,6 +8,7 @@ use super::guest_port::Port;
 use super::kernel::ConsoleId;
 use crate::console::Console;
 use crate::protocol::Status;
+use crate::serving::Promise;
 use crate::session::{EndReason, Refused};
 use crate::text_log::Waker;
 use crate::transport::Listener;
@@ -28,6 +29,7 @@ pub(super) enum Command {
 /// A console to serve.
 pub(super) struct Added {
     pub(super) console: Console,
+    pub(super) promise: Promise,
     pub(super) port: Port,
     pub(super) listeners: Vec<Listener>,
 }

@@ -73,6 +73,7 @@ impl ServiceHandle {
         let port = Port::new(port);
         let added = Added {
             console: console.clone(),
+            promise: console.serving.promise(),
             port: port.clone(),
             listeners,
         };
@@ -288,8 +289,8 @@ impl ConsoleHandle {
         self.service.send(Command::Remove(self.id));
     }
 
-    /// Waits until no service serves the console, for at most `patience`. Returns whether that is
-    /// so.
+    /// Waits until no service serves the console, nor was told to, for at most `patience`. Returns
+    /// whether that is so.
     ///
     /// After [`remove`](Self::remove) its clients have read the rest of their output by then, or
     /// their time for it was over. Do not call it on the service's own thread.

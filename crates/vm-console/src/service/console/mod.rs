@@ -86,6 +86,8 @@ impl ServedConsole {
             console,
             port,
             listeners,
+            // Kept: the console is claimed.
+            promise: _promise,
         } = added;
         let mut port = TimedPort::new(port);
         let config = &console.config;
