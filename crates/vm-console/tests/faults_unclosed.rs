@@ -7,8 +7,9 @@ use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
-use support::clinging::clinging;
+use support::clinging::pass_clinging;
 use support::control::{pass, try_pass};
+use support::gate::Gate;
 use support::{Client, Rig, wait_until};
 use vm_console::client::ControlClient;
 use vm_console::transport::stdio::FdClient;
@@ -17,6 +18,8 @@ use vm_console::transport::stdio::FdClient;
 const LIMIT: usize = 512;
 /// What they may come to: the limit, and one message.
 const MOST: usize = LIMIT + 253;
+/// Sockets whose close waits for that of a socket in them.
+const STUCK: usize = 20;
 /// For what the test and the service open besides, with some to spare.
 const BESIDES: usize = 100;
 
@@ -26,7 +29,8 @@ fn descriptors() -> usize {
 
 #[test]
 fn a_client_whose_descriptors_do_not_close_opens_a_bounded_number() {
-    let rig = Rig::new();
+    let gate = Gate::default();
+    let rig = Rig::with(gate.config());
     let (ours, theirs) = UnixStream::pair().unwrap();
     let _attachment = rig.console.attach(FdClient::from_socket(theirs.into()));
     let mut owner = Client::new(ours);
@@ -34,25 +38,21 @@ fn a_client_whose_descriptors_do_not_close_opens_a_bounded_number() {
     let null = File::open("/dev/null").unwrap();
     let before = descriptors();
 
-    // Closing one of these closes the last descriptor of a socket that clings.
-    let mut peers = Vec::new();
-    let full_of_clinging = || {
-        let (one, other) = UnixStream::pair().unwrap();
-        let (socket, peer) = clinging();
-        pass(&one, b"never read", &[socket.as_fd()]);
-        peers.push(peer);
-        other
-    };
-    let stuck: Vec<_> = std::iter::repeat_with(full_of_clinging).take(20).collect();
-    let stuck_peers = peers.len();
-    let mut along: Vec<BorrowedFd<'_>> = stuck.iter().map(AsFd::as_fd).collect();
-    // The first socket may be wanted, and is then closed with the connection.
-    along.insert(0, owner.stream.as_fd());
     let mut hostile = rig.control_stream();
-    pass(&hostile, &[9], &along);
-    drop(along);
-    // Elsewhere: if the service has closed its own already, these are the last.
-    let stuck = std::thread::spawn(move || drop(stuck));
+    // While the service cannot close its own yet, so that it is left with the last ones.
+    let peers = gate.while_shut(&rig, || {
+        let full_of_clinging = || {
+            let (one, other) = UnixStream::pair().unwrap();
+            (other, pass_clinging(&one, b"never read", 1))
+        };
+        let stuck = std::iter::repeat_with(full_of_clinging).take(STUCK);
+        let (stuck, peers): (Vec<_>, Vec<_>) = stuck.unzip();
+        let mut along: Vec<BorrowedFd<'_>> = stuck.iter().map(AsFd::as_fd).collect();
+        // The first socket may be wanted, and is then closed with the connection.
+        along.insert(0, owner.stream.as_fd());
+        pass(&hostile, &[9], &along);
+        peers
+    });
 
     let many: Vec<BorrowedFd<'_>> = vec![null.as_fd(); 250];
     let mut most = 0;
@@ -60,7 +60,7 @@ fn a_client_whose_descriptors_do_not_close_opens_a_bounded_number() {
         rig.prompt_status();
         let open = descriptors();
         assert!(
-            open < before + stuck_peers + MOST + BESIDES,
+            open < before + STUCK + MOST + BESIDES,
             "{before} and {open}"
         );
         most = most.max(open);
@@ -83,7 +83,6 @@ fn a_client_whose_descriptors_do_not_close_opens_a_bounded_number() {
     rig.carries(&mut owner, "undisturbed");
     // Once they close, the user is served again: after those that came before.
     drop(peers);
-    stuck.join().unwrap();
     wait_until("they are closed", || descriptors() < before + BESIDES);
     let serves = || {
         let mut client = ControlClient::from_stream(rig.control_stream())?;
