@@ -196,6 +196,19 @@ impl Connection {
             && !self.standing.is_gone()
     }
 
+    /// Its turn is over before it has begun. If it has something to do it has the next one;
+    /// otherwise returns the offset that it has seen, if it waits for more output.
+    pub(super) fn pass_over(&mut self, waits_for_peer: bool) -> Option<u64> {
+        let is_idle = self.is_idle();
+        if !is_idle {
+            self.outbox.pace.wait_for_room();
+        }
+        let waits = is_idle && self.standing.has_session();
+        // One that is to close has nothing to send either, so no other turn comes.
+        self.finish_output(waits_for_peer);
+        waits.then(|| self.outbox.read_to())
+    }
+
     /// Its time to read is over: shows it nothing more, and makes room for the reason.
     pub(super) fn prepare_last_words(&mut self) {
         self.standing.stop_draining();

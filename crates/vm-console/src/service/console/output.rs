@@ -26,24 +26,15 @@ impl ServedConsole {
                 if !connection.outbox.pace.is_ready() {
                     continue;
                 }
-                let is_idle = connection.is_idle();
                 // The one that is sent to in any case is one with something to do.
-                if (at_least_one || is_idle) && turn.is_over() {
-                    if !is_idle {
-                        connection.outbox.pace.wait_for_room();
-                    } else if connection.standing.has_session() {
-                        let offset = connection.outbox.read_to();
-                        seen = Some(seen.map_or(offset, |seen| seen.min(offset)));
-                    }
-                    // One that is to close has nothing to send either, so no other turn comes.
-                    connection.finish_output(is_open);
-                    continue;
-                }
-                at_least_one = true;
-                self.connections.had_its_turn(id);
-                if let Some(offset) = self.send_to(id, turn) {
-                    seen = Some(seen.map_or(offset, |seen| seen.min(offset)));
-                }
+                let offset = if (at_least_one || connection.is_idle()) && turn.is_over() {
+                    connection.pass_over(is_open)
+                } else {
+                    at_least_one = true;
+                    self.connections.had_its_turn(id);
+                    self.send_to(id, turn)
+                };
+                seen = seen.into_iter().chain(offset).min();
             }
             let head = self.console.log.head();
             match seen {

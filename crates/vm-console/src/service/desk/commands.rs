@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Desk;
+use super::{Desk, Seat};
 use crate::service::command::{Added, Command};
 use crate::service::console::ServedConsole;
 use crate::service::kernel::{ConsoleId, Kernel};
@@ -62,7 +62,7 @@ impl Desk {
             Command::ShutDown => {
                 self.shutting_down = true;
                 self.waiting.clear();
-                for id in self.consoles.keys().copied().collect::<Vec<_>>() {
+                for id in self.seats.keys().copied().collect::<Vec<_>>() {
                     self.with(id, started, kernel, ServedConsole::shut_down);
                 }
             }
@@ -79,8 +79,8 @@ impl Desk {
         };
         let mut turn = self.turn(started, kernel);
         let console = ServedConsole::start(id, added, claim, &mut turn);
-        self.consoles.insert(id, console);
-        self.shares.insert(id, Share::default());
+        let share = Share::default();
+        self.seats.insert(id, Seat { console, share });
         self.with(id, started, kernel, |_, _| {});
     }
 

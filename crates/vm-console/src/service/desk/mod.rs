@@ -22,8 +22,7 @@ use crate::audit::AuditEvent;
 
 pub(super) struct Desk {
     shared: Shared,
-    consoles: BTreeMap<ConsoleId, ServedConsole>,
-    shares: BTreeMap<ConsoleId, Share>,
+    seats: BTreeMap<ConsoleId, Seat>,
     /// Consoles that are still served elsewhere, and the commands for them, in their order.
     waiting: BTreeMap<ConsoleId, (Added, Vec<Command>)>,
     commands: Receiver<Command>,
@@ -36,6 +35,12 @@ pub(super) struct Desk {
     alarm: Option<Duration>,
 }
 
+/// A console at the desk, and its share of the time.
+struct Seat {
+    console: ServedConsole,
+    share: Share,
+}
+
 impl Desk {
     pub(super) fn new(
         audit: Sender<AuditEvent>,
@@ -45,8 +50,7 @@ impl Desk {
     ) -> Self {
         Self {
             shared: Shared::new(audit),
-            consoles: BTreeMap::new(),
-            shares: BTreeMap::new(),
+            seats: BTreeMap::new(),
             waiting: BTreeMap::new(),
             commands,
             kick,
@@ -58,12 +62,17 @@ impl Desk {
     }
 
     pub(super) fn consoles(&self) -> usize {
-        self.consoles.len()
+        self.seats.len()
     }
 
     #[cfg(any(test, fuzzing))]
-    pub(super) fn served(&self) -> &BTreeMap<ConsoleId, ServedConsole> {
-        &self.consoles
+    pub(super) fn served(&self, id: ConsoleId) -> Option<&ServedConsole> {
+        self.seats.get(&id).map(|seat| &seat.console)
+    }
+
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn all_served(&self) -> impl Iterator<Item = &ServedConsole> {
+        self.seats.values().map(|seat| &seat.console)
     }
 
     /// Starts to watch the service's own descriptors.
@@ -100,18 +109,13 @@ impl Desk {
                 }
             }
             Watched::Console(id, part) => {
-                let batch = kernel.batch();
-                let share = self.shares.get_mut(&id);
-                if let Some(share) = share.filter(|share| share.is_used_up(batch)) {
+                let share = self.share(id);
+                if let Some(share) = share.filter(|share| share.is_used_up(kernel.batch())) {
                     share.put_off(part, ready);
                     self.shared.want_another(id);
                     return self.kick();
                 }
                 self.on_event(id, part, ready, started, kernel);
-                let took = kernel.now().saturating_sub(started);
-                if let Some(share) = self.shares.get_mut(&id) {
-                    share.spend(batch, took);
-                }
             }
         }
         if self.shared.another_is_wanted() {
@@ -120,11 +124,16 @@ impl Desk {
         self.set_alarm(started, kernel);
         let took = kernel.now().saturating_sub(started);
         self.progress.turns.record(took);
+        if let Watched::Console(id, _) = what
+            && let Some(share) = self.share(id)
+        {
+            share.spend(kernel.batch(), took);
+        }
     }
 
     /// Whether it was told to shut down, and all is done.
     pub(super) fn has_nothing_left(&self) -> bool {
-        self.shutting_down && self.consoles.is_empty() && !self.progress.is_finished()
+        self.shutting_down && self.seats.is_empty() && !self.progress.is_finished()
     }
 
     pub(super) fn is_finished(&self) -> bool {
@@ -144,7 +153,7 @@ impl Desk {
     /// Serves nothing any more. Whoever waits for the outcome of a command learns that there is
     /// none.
     pub(super) fn close(&mut self) {
-        self.consoles.clear();
+        self.seats.clear();
         self.waiting.clear();
         // First, so that a command that is sent from now on is dropped by its sender.
         self.progress.finish();
@@ -184,13 +193,13 @@ impl Desk {
             let Some(id) = self.shared.take_waiting_for_turn() else {
                 return;
             };
-            while let Some((part, ready)) = self.shares.get_mut(&id).and_then(Share::next) {
+            while let Some((part, ready)) = self.share(id).and_then(Share::next) {
                 self.on_event(id, part, ready, started, kernel);
                 if self.turn(started, kernel).is_over() {
                     break;
                 }
             }
-            if self.shares.get(&id).is_some_and(Share::has_waiting) {
+            if self.share(id).is_some_and(|share| share.has_waiting()) {
                 self.shared.want_another(id);
             }
             self.with(id, started, kernel, ServedConsole::take_another_turn);
@@ -198,6 +207,10 @@ impl Desk {
                 return;
             }
         }
+    }
+
+    fn share(&mut self, id: ConsoleId) -> Option<&mut Share> {
+        self.seats.get_mut(&id).map(|seat| &mut seat.share)
     }
 
     fn on_event(
@@ -221,7 +234,7 @@ impl Desk {
         kernel: &mut dyn Kernel,
         act: impl FnOnce(&mut ServedConsole, &mut Turn<'_>),
     ) {
-        let Some(console) = self.consoles.get_mut(&id) else {
+        let Some(Seat { console, .. }) = self.seats.get_mut(&id) else {
             return;
         };
         let mut turn = Turn::new(kernel, &mut self.shared, started);
@@ -229,8 +242,7 @@ impl Desk {
         console.settle(&mut turn);
         if console.is_done() {
             console.stop(&mut turn);
-            self.consoles.remove(&id);
-            self.shares.remove(&id);
+            self.seats.remove(&id);
         }
     }
 }

@@ -94,7 +94,7 @@ impl World {
             if *served != console {
                 continue;
             }
-            let Some(served) = self.desk.served().get(&ConsoleId(id as u64)) else {
+            let Some(served) = self.desk.served(ConsoleId(id as u64)) else {
                 continue;
             };
             held += u64::from(served.is_held());

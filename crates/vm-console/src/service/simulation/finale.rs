@@ -119,8 +119,7 @@ impl World {
             *served == console
                 && self
                     .desk
-                    .served()
-                    .get(&ConsoleId(id as u64))
+                    .served(ConsoleId(id as u64))
                     .is_some_and(crate::service::console::ServedConsole::is_held)
         })
     }
@@ -144,7 +143,7 @@ impl World {
     /// Whether the connection of a client is there, and whether it has a session.
     fn standing(&self, duct: usize) -> Option<bool> {
         let net = lock(&self.net);
-        let consoles = self.desk.served().values();
+        let consoles = self.desk.all_served();
         let mut states =
             consoles.flat_map(crate::service::console::ServedConsole::connection_states);
         let leads_here = |descriptor| match net.node(descriptor) {
@@ -243,7 +242,7 @@ impl World {
                 break;
             }
         }
-        if !self.desk.served().is_empty() || !self.service.is_finished() {
+        if self.desk.consoles() > 0 || !self.service.is_finished() {
             return Err("it does not finish".into());
         }
         if clients_act && !self.has_rate() {
