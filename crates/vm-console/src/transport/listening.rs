@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{Shutdown, SocketFlags};
 
+use super::accept::Came;
 use super::closer::close_elsewhere;
 use super::identity::Credentials;
 use super::socket::Socket;
@@ -37,6 +38,21 @@ impl ListeningSocket {
     }
 }
 
+/// Accepts a connection without waiting, or says what came in its place. `of_family` knows the
+/// errors that mean something else, or only exist, in the socket's address family.
+pub(super) fn accept(
+    fd: impl AsFd,
+    of_family: impl FnOnce(Errno) -> Option<Came>,
+) -> Result<OwnedFd, Came> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    rustix::net::accept_with(fd, flags).map_err(|error| match error {
+        Errno::AGAIN => Came::Nobody,
+        Errno::INTR | Errno::CONNABORTED => Came::Lost,
+        Errno::INVAL | Errno::NOTSOCK | Errno::BADF => Came::Dead(error.into()),
+        _ => of_family(error).unwrap_or_else(|| Came::Exhausted(error.into())),
+    })
+}
+
 impl AsFd for ListeningSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
@@ -52,15 +68,14 @@ impl Drop for ListeningSocket {
         }
         // No further client can connect after this, and the number of those that wait is bounded.
         let _ = rustix::net::shutdown(&fd, Shutdown::Both);
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         loop {
-            match rustix::net::accept_with(&fd, flags) {
+            match accept(&fd, |_| None) {
                 // Its drop takes passed descriptors out, as for any other client.
                 Ok(connection) => {
                     let uid = Credentials::of_peer(&connection).map(|peer| peer.uid);
                     drop(Socket::accepted(connection, uid));
                 }
-                Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(Came::Lost) => {}
                 Err(_) => return,
             }
         }

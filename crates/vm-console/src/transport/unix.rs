@@ -19,7 +19,7 @@ use super::Transport;
 use super::accept::{Accepted, Accepts, Came, Release};
 use super::directory::Directory;
 use super::identity::Credentials;
-use super::listening::ListeningSocket;
+use super::listening::{ListeningSocket, accept};
 use super::socket::Socket;
 
 pub use super::bind_error::BindError;
@@ -248,15 +248,12 @@ impl Accepts for UnixSocket {
     }
 
     fn accept(&mut self) -> Came {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let connection = match rustix::net::accept_with(self.socket.as_fd(), flags) {
+        // Of another kind, if it was adopted.
+        let not_a_stream =
+            |error| (error == Errno::OPNOTSUPP).then(|| Came::Dead(Errno::OPNOTSUPP.into()));
+        let connection = match accept(self.socket.as_fd(), not_a_stream) {
             Ok(connection) => connection,
-            Err(Errno::AGAIN) => return Came::Nobody,
-            Err(Errno::INTR | Errno::CONNABORTED) => return Came::Lost,
-            Err(error @ (Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP | Errno::BADF)) => {
-                return Came::Dead(error.into());
-            }
-            Err(error) => return Came::Exhausted(error.into()),
+            Err(came) => return came,
         };
         let credentials = Credentials::of_peer(&connection);
         let uid = credentials.map(|peer| peer.uid);

@@ -32,6 +32,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
 
 use super::Transport;
 use super::accept::{Accepted, Accepts, Came, Release};
+use super::listening::accept;
 use super::socket::Socket;
 use super::unix::BindError;
 
@@ -128,15 +129,10 @@ impl Accepts for TcpSocket {
     }
 
     fn accept(&mut self) -> Came {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let connection = match rustix::net::accept_with(&self.socket, flags) {
+        let lost = |error| is_of_connection(error).then_some(Came::Lost);
+        let connection = match accept(&self.socket, lost) {
             Ok(connection) => connection,
-            Err(Errno::AGAIN) => return Came::Nobody,
-            Err(error @ (Errno::INVAL | Errno::NOTSOCK | Errno::BADF)) => {
-                return Came::Dead(error.into());
-            }
-            Err(error) if is_of_connection(error) => return Came::Lost,
-            Err(error) => return Came::Exhausted(error.into()),
+            Err(came) => return came,
         };
         match connected(connection, self.peer_limit) {
             Ok(client) => Came::Client(client),
@@ -154,13 +150,11 @@ impl Accepts for TcpSocket {
 }
 
 /// Whether an error of accept is the connection's, which is gone then, and not the listener's: those
-/// that accept(2) names.
+/// that accept(2) names of TCP.
 fn is_of_connection(error: Errno) -> bool {
     matches!(
         error,
-        Errno::INTR
-            | Errno::CONNABORTED
-            | Errno::NETDOWN
+        Errno::NETDOWN
             | Errno::PROTO
             | Errno::NOPROTOOPT
             | Errno::HOSTDOWN
