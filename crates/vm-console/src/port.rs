@@ -66,9 +66,7 @@ pub trait GuestPort: Send + Sync {
 /// Any [`ConsoleDevice`] behind a `Mutex`.
 impl<D: ConsoleDevice + ?Sized> GuestPort for Mutex<D> {
     fn with_line(&self, visit: &mut dyn FnMut(&mut ConsoleLine)) {
-        let mut device = locked(self);
-        visit(device.line());
-        device.visited();
+        drop(visited(self, visit));
     }
 
     fn reset(&self) {
@@ -88,10 +86,7 @@ impl<D: ConsoleDevice + ?Sized> GuestPort for Mutex<D> {
         now: Duration,
         visit: &mut dyn FnMut(&mut ConsoleLine),
     ) -> Option<Duration> {
-        let mut device = locked(self);
-        visit(device.line());
-        device.visited();
-        device.keep_time(now)
+        visited(self, visit).keep_time(now)
     }
 }
 
@@ -120,6 +115,17 @@ impl<P: GuestPort + ?Sized> GuestPort for Arc<P> {
     ) -> Option<Duration> {
         (**self).with_line_at(now, visit)
     }
+}
+
+/// The device, after a visit at its line.
+fn visited<'a, D: ConsoleDevice + ?Sized>(
+    device: &'a Mutex<D>,
+    visit: &mut dyn FnMut(&mut ConsoleLine),
+) -> MutexGuard<'a, D> {
+    let mut device = locked(device);
+    visit(device.line());
+    device.visited();
+    device
 }
 
 /// After a panic elsewhere a device is still usable, because each method of line and port leaves it
