@@ -33,6 +33,18 @@ fn accept(listener: &TcpListener) -> Client<TcpStream> {
     Client::tcp(stream)
 }
 
+/// Connects out while somebody else holds the console, which the peer is told in these words.
+fn comes_in_after_the_holder(rig: &Rig, words: &str) {
+    let holder = rig.attach("raw");
+    let listener = listener();
+    connect_out(rig, listener.local_addr().unwrap());
+    let told = accept(&listener).read_to_end();
+    assert!(told.contains(words), "{told}");
+    drop(holder);
+    rig.wait_until_free();
+    rig.carries(&mut accept_holder(rig, &listener), "in turn");
+}
+
 /// Waits until a connection is a session: one that is refused is told so first.
 fn accept_holder(rig: &Rig, listener: &TcpListener) -> Client<TcpStream> {
     rig.print(b"#");
@@ -102,30 +114,14 @@ fn a_peer_that_closes_at_once_is_not_called_in_a_loop() {
 
 #[test]
 fn while_another_holds_the_console_the_peer_is_told_and_comes_in_afterwards() {
-    let rig = Rig::new();
-    let holder = rig.attach("raw");
-    let listener = listener();
-    connect_out(&rig, listener.local_addr().unwrap());
-    let refused = accept(&listener).read_to_end();
-    assert!(refused.contains("in use by uid "), "{refused}");
-    drop(holder);
-    rig.wait_until_free();
-    rig.carries(&mut accept_holder(&rig, &listener), "in turn");
+    comes_in_after_the_holder(&Rig::new(), "in use by uid ");
 }
 
 #[test]
 fn a_peer_that_is_turned_away_is_called_again() {
     let mut config = vm_console::ConsoleConfig::named("vm");
     config.max_connections = 1;
-    let rig = Rig::with(config);
-    let holder = rig.attach("raw");
-    let listener = listener();
-    connect_out(&rig, listener.local_addr().unwrap());
-    let told = accept(&listener).read_to_end();
-    assert!(told.contains("too many connections"), "{told}");
-    drop(holder);
-    rig.wait_until_free();
-    rig.carries(&mut accept_holder(&rig, &listener), "in turn");
+    comes_in_after_the_holder(&Rig::with(config), "too many connections");
 }
 
 #[test]
