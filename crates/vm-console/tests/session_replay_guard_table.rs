@@ -120,6 +120,14 @@ fn numbers_are_read_as_terminals_may_read_them() {
 
 /// Terminals read these in different ways: some go on with parameters, some stop.
 #[test]
+fn further_intermediate_bytes_hide_no_escape_sequence() {
+    assert_eq!(guarded(b"\x1b% @"), b"");
+    assert_eq!(guarded(b"\x1b%  /@"), b"");
+    // A character set is chosen, whatever it is.
+    assert_eq!(guarded(b"\x1b( @"), b"\x1b( @");
+}
+
+#[test]
 fn a_malformed_control_sequence_is_taken_out() {
     for sequence in [
         &b"\x1b[6?n"[..],

@@ -3,12 +3,14 @@
 use super::form::{Form, Intermediates, Private, number};
 use super::sequences::SEQUENCES;
 
-/// Whether a terminal answers the escape sequence, ESC included.
+/// Whether a terminal answers the escape sequence, ESC included. One that keeps only the first
+/// intermediate byte leaves further ones out of account.
 pub(super) fn is_answered_escape(sequence: &[u8]) -> bool {
     let rest = sequence.get(1..).unwrap_or_default();
-    SEQUENCES
-        .iter()
-        .any(|row| matches!(row.form, Form::Escape(begin) if rest.starts_with(begin)))
+    let ends = |bytes: &[u8]| (bytes.first().copied(), bytes.last().copied());
+    SEQUENCES.iter().any(|row| {
+        matches!(row.form, Form::Escape(begin) if rest.starts_with(begin) || ends(rest) == ends(begin))
+    })
 }
 
 /// Whether a terminal answers the control sequence, given without its introducer, or whether it is
