@@ -281,6 +281,8 @@ fn nothing_grows_together_across_what_was_taken_out() {
     // C2, a query, 9B: together C2 9B is CSI.
     assert_eq!(guarded(&[b"\xc2\x1b[6n\x9b6n"]), b"");
     assert_eq!(guarded(&[b"\xc2\x05\x9b6n"]), b"");
+    // At the end too: live output could make the C2 of a string that is none a control.
+    assert_eq!(guarded(&[b"\x9d\xc2\x1b"]), b"\x1b");
 }
 
 proptest! {

@@ -148,7 +148,9 @@ impl ReplayGuard {
                 self.drop_held();
             }
         }
-        self.release_held(shown);
+        if !(escape && self.state == State::C2) {
+            self.release_held(shown);
+        }
         if escape {
             self.step(ESC, shown);
             self.release_held(shown);
