@@ -28,7 +28,13 @@ impl ServedConsole {
                 }
                 // The one that is sent to in any case is one with something to do.
                 let offset = if (at_least_one || connection.is_idle()) && turn.is_over() {
-                    connection.pass_over(is_open)
+                    let offset = connection.pass_over(is_open);
+                    let holds = connection.standing.lease().is_some();
+                    if let Some(offset) = offset.filter(|_| holds) {
+                        let now = turn.now();
+                        self.lossless.holder_took(now, offset, true, &mut self.port);
+                    }
+                    offset
                 } else {
                     at_least_one = true;
                     self.connections.had_its_turn(id);

@@ -18,6 +18,7 @@ use super::shrink::shrink;
 use super::watchdog::Watchdog;
 use super::world::{Broken, Tally, World};
 use crate::log::{GapPolicy, Start};
+use crate::port::GuestPort;
 
 /// Follows a script, which ends in time or fails the test.
 fn follow(script: &Script) -> Result<Tally, Broken> {
@@ -361,5 +362,30 @@ fn who_waits_for_a_descriptor_gets_one_that_is_freed_at_once() {
     world.step(Step::Close(0)).unwrap();
     world.step(ALL).unwrap();
     assert_eq!((connections(&world), lock(&world.net).now), (2, now));
+    world.finale(true).unwrap();
+}
+
+#[test]
+fn output_is_held_for_a_holder_whose_turn_was_over_when_it_came() {
+    let rules = Rules {
+        notices: false,
+        lossless: Some(300),
+        ..Rules::PLAIN
+    };
+    let script = Script {
+        consoles: vec![rules],
+        steps: Vec::new(),
+    };
+    let mut world = World::new(&script).unwrap();
+    world.step(Step::Slow(255)).unwrap();
+    world.step(comes(Way::Forcing)).unwrap();
+    world.step(Step::HandleAll(255)).unwrap();
+    world.print(0, 1000);
+    let mut is_held = false;
+    world.consoles[0]
+        .port
+        .with_line(&mut |line| is_held = line.output_is_held());
+    assert!(is_held);
+    world.step(Step::Slow(0)).unwrap();
     world.finale(true).unwrap();
 }
