@@ -168,3 +168,4 @@ pub use migration::{ConsoleImage, ImageError};
 pub use port::ConsolePort;
 pub use port::{ConsoleDevice, GuestPort};
 pub use rate::RateLimit;
+pub use transport::identity::printable;

@@ -2,15 +2,17 @@
 
 mod support;
 
-use std::io::PipeWriter;
+use std::io::{PipeWriter, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use support::{PATIENCE, Rig};
-use vm_console::ConsoleConfig;
+use support::{PATIENCE, Rig, wait_until};
 use vm_console::service::Outcome;
 use vm_console::session::EndReason;
 use vm_console::transport::stdio::FdClient;
+use vm_console::{ConsoleConfig, PowerControl};
 
 const LIMIT: Duration = Duration::from_millis(100);
 
@@ -53,4 +55,42 @@ fn it_has_limits_if_they_are_asked_for_and_on_a_socket() {
     ended(&rig, client.with_limits());
     let (_client, served) = UnixStream::pair().unwrap();
     ended(&rig, FdClient::from_socket(served.into()));
+}
+
+#[derive(Default)]
+struct Restarts(AtomicU32);
+
+impl PowerControl for Restarts {
+    fn stop(&self) {}
+    fn start(&self) {}
+    fn restart(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn an_escape_resets_the_machine_if_it_can_be_reset_from_here() {
+    let restarts = Arc::new(Restarts::default());
+    let mut config = ConsoleConfig::named("vm");
+    config.power = Some(restarts.clone());
+    let can = Rig::with(config);
+    let (mut keyboard, served) = UnixStream::pair().unwrap();
+    can.console
+        .attach(FdClient::from_socket(served.into()).with_escapes());
+    keyboard.write_all(b"~R").unwrap();
+    wait_until("the machine restarts", || {
+        restarts.0.load(Ordering::Relaxed) == 1
+    });
+
+    let cannot = Rig::new();
+    let (mut keyboard, served) = UnixStream::pair().unwrap();
+    keyboard.set_read_timeout(Some(PATIENCE)).unwrap();
+    cannot
+        .console
+        .attach(FdClient::from_socket(served.into()).with_escapes());
+    keyboard.write_all(b"~R").unwrap();
+    let told = b"\r\n[the machine cannot be stopped or started from here]\r\n";
+    let mut shown = vec![0; told.len()];
+    keyboard.read_exact(&mut shown).unwrap();
+    assert_eq!(shown, told);
 }

@@ -112,6 +112,7 @@ impl Keyboard {
                 self.pass(Input::Bytes(std::mem::take(&mut bytes)));
                 match key {
                     Typed::Byte(_) => {}
+                    Typed::Reset => notice("\r\n[not built into this example]\r\n"),
                     Typed::Break => self.pass(Input::Break),
                     Typed::Help => notice("\r\n~. leave   ~B send BREAK   ~~ a tilde\r\n"),
                     Typed::Leave => return self.leave_in_time(),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
 use super::Transport;
-pub(crate) use super::printable::printable;
+pub use super::printable::printable;
 
 /// Longest name of a client, in bytes. A longer one is cut at a character border.
 pub const NAME_LIMIT: usize = 128;

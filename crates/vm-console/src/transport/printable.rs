@@ -17,7 +17,12 @@ const MARKS_LIMIT: usize = 4;
 ///
 /// Spaces of other widths become plain spaces. Letters of all scripts stay. Zero-width joiners are
 /// lost to the scripts that use them: a name is still read without.
-pub(crate) fn printable(text: &str, limit: usize) -> String {
+///
+/// ```
+/// assert_eq!(vm_console::printable("ada\u{202e}\x1b[2J", 128), "ada??[2J");
+/// ```
+#[must_use]
+pub fn printable(text: &str, limit: usize) -> String {
     let mut clean = String::new();
     // The start of the text is no place for a mark.
     let mut marks = MARKS_LIMIT;

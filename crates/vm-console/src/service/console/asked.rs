@@ -16,7 +16,7 @@ pub(super) type Reply = Result<Option<ServerFrame>, Failure>;
 #[derive(Debug)]
 pub(super) struct Failure {
     code: ErrorCode,
-    text: &'static str,
+    pub(super) text: &'static str,
 }
 
 /// Whoever asked is not there any more, and nobody reads this.

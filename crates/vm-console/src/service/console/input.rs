@@ -5,6 +5,7 @@ use std::io;
 use super::ServedConsole;
 use crate::audit::Audited;
 use crate::escape::Typed;
+use crate::protocol::PowerAction;
 use crate::service::connection::Wire;
 use crate::service::kernel::ConnectionId;
 use crate::service::turn::Turn;
@@ -18,7 +19,7 @@ const READ: usize = 4096;
 /// Turns of reading that a connection whose peer is gone gets at once.
 const LAST_READS: usize = 16;
 
-const HELP: &str = "\r\n~. leave   ~B send BREAK   ~~ a tilde   ~? this\r\n";
+const HELP: &str = "\r\n~. leave   ~B send BREAK   ~R reset   ~~ a tilde   ~? this\r\n";
 
 impl ServedConsole {
     /// The peer is gone. What it sent before is still carried out, in bounded time; what it was to
@@ -171,6 +172,14 @@ impl ServedConsole {
             }
             Typed::Break => {
                 self.type_break(id, turn);
+            }
+            Typed::Reset => {
+                if let Err(failure) = self.power(id, PowerAction::Restart, turn)
+                    && let Some(connection) = self.connections.get_mut(id)
+                {
+                    let text = format!("\r\n[{}]\r\n", failure.text);
+                    connection.outbox.queue(|out| out.extend(text.as_bytes()));
+                }
             }
             Typed::Help => {
                 if let Some(connection) = self.connections.get_mut(id) {

@@ -172,7 +172,12 @@ impl ServedConsole {
         }
     }
 
-    fn power(&mut self, id: ConnectionId, action: PowerAction, turn: &mut Turn<'_>) -> Reply {
+    pub(super) fn power(
+        &mut self,
+        id: ConnectionId,
+        action: PowerAction,
+        turn: &mut Turn<'_>,
+    ) -> Reply {
         let Some(power) = self.console.config.power.clone() else {
             let text = "the machine cannot be stopped or started from here";
             return fail(ErrorCode::NotSupported, text);
