@@ -52,6 +52,10 @@
 //! | [`replay_guard`], [`escape`] | pure filters for clients |
 //! | [`text_log`] | the output as a text file |
 //! | [`audit`] | every transition, as an event |
+#![cfg_attr(
+    feature = "instance",
+    doc = "| [`instance`] | where consoles are found on a host |"
+)]
 //! | [`sandbox`] | system calls and file rights, to write a seccomp filter from |
 //!
 //! # Words
@@ -129,6 +133,8 @@ mod counters;
 mod doorbell_model;
 mod drop_limit;
 pub mod escape;
+#[cfg(feature = "instance")]
+pub mod instance;
 mod line;
 pub mod log;
 mod lone_newline;

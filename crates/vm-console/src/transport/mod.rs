@@ -19,7 +19,7 @@ pub(crate) mod closer;
 mod directory;
 pub(crate) mod identity;
 mod listening;
-mod printable;
+pub(crate) mod printable;
 pub mod pty;
 pub(crate) mod socket;
 pub mod stdio;
