@@ -11,6 +11,7 @@ use landlock::{
     RulesetAttr, RulesetCreatedAttr,
 };
 use support::{PATIENCE, Rig, open_terminal};
+use vm_console::instance::{Description, Directory, Entry, InstanceId};
 use vm_console::sandbox::{FILE_RIGHTS, FileRights, Moment};
 use vm_console::service::Service;
 use vm_console::session::EndReason;
@@ -24,9 +25,12 @@ const SHORTLY: Duration = Duration::from_millis(300);
 
 fn access(right: &str) -> AccessFs {
     match right {
+        "read_dir" => AccessFs::ReadDir,
         "read_file" => AccessFs::ReadFile,
         "write_file" => AccessFs::WriteFile,
         "remove_file" => AccessFs::RemoveFile,
+        "remove_dir" => AccessFs::RemoveDir,
+        "make_dir" => AccessFs::MakeDir,
         "make_reg" => AccessFs::MakeReg,
         "make_sock" => AccessFs::MakeSock,
         "make_sym" => AccessFs::MakeSym,
@@ -90,6 +94,16 @@ fn attempt(needed: &FileRights) -> Attempt {
             on_a_thread(rules, || BootLog::open_read_only(&log).is_ok())
         },
         ("`StreamFiles`", Moment::Making) => stream_is_whole,
+        ("`instance::Entry`", Moment::Making) => entry_comes_and_goes,
+        ("`instance::Directory::list`", Moment::Making) => |dir, rules, _| {
+            let directory = Directory::new(dir);
+            let id = "vm-7".parse().unwrap();
+            drop(Entry::claim(&directory, &id, Description::default()).unwrap());
+            on_a_thread(rules, || {
+                let listed = directory.list().unwrap_or_default();
+                listed.len() == 1 && listed[0].is_ok()
+            })
+        },
         (what, moment) => panic!("nothing tries {what} while {moment}"),
     }
 }
@@ -102,6 +116,21 @@ fn on_a_thread(rules: &Rules, act: impl FnOnce() -> bool + Send) -> bool {
         });
         thread.join().unwrap()
     })
+}
+
+/// An entry is made, rewritten, taken over, and removed.
+fn entry_comes_and_goes(dir: &Path, rules: &Rules, _: Duration) -> bool {
+    let directory = Directory::new(dir);
+    let id: InstanceId = "vm-7".parse().unwrap();
+    on_a_thread(rules, || {
+        let claim = || Entry::claim(&directory, &id, Description::default());
+        let Ok(mut entry) = claim() else {
+            return false;
+        };
+        let updated = entry.update(Description::named("renamed")).is_ok();
+        drop(entry);
+        updated && claim().is_ok_and(|entry| entry.retire().is_ok())
+    }) && std::fs::read_dir(dir).unwrap().next().is_none()
 }
 
 /// Two owners of the files, one after the other, copy all of the output once.

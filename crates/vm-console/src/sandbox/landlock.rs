@@ -53,6 +53,8 @@ const PTY: &str = "`Pty::open`";
 const LOG: &str = "`BootLog::open_or_create_file`";
 const READER: &str = "`BootLog::open_read_only`";
 const STREAM: &str = "`StreamFiles`";
+const ENTRY: &str = "`instance::Entry`";
+const LISTING: &str = "`instance::Directory::list`";
 
 const DIRECTORY: &str = "its directory";
 const PTMX: &str = "`/dev/ptmx`";
@@ -98,5 +100,24 @@ pub const FILE_RIGHTS: &[FileRights] = &[
         Moment::Making,
         DIRECTORY,
         &["make_reg", "read_file", "write_file", "remove_file"],
+    ),
+    rights(
+        ENTRY,
+        Moment::Making,
+        DIRECTORY,
+        &[
+            "make_dir",
+            "make_reg",
+            "read_file",
+            "write_file",
+            "remove_file",
+            "remove_dir",
+        ],
+    ),
+    rights(
+        LISTING,
+        Moment::Making,
+        DIRECTORY,
+        &["read_dir", "read_file"],
     ),
 ];
