@@ -4,6 +4,7 @@ use std::panic;
 
 use crossbeam_channel::Sender;
 
+use vm_console::protocol::PowerAction;
 use vm_console::session::EndReason;
 
 use crate::guest::Ending;
@@ -15,6 +16,8 @@ pub(crate) enum Event {
     Guest(Ending),
     /// Standard input has left the console.
     TerminalLeft(EndReason),
+    /// Somebody has pressed a button at the control socket.
+    Power(PowerAction),
     /// One of [`DEADLY`](vm_console::signals::DEADLY).
     Signal(i32),
     /// A thread has panicked.

@@ -9,6 +9,10 @@ pub(crate) trait SerialIo: Send + Sync {
     fn write(&self, offset: u8, data: &[u8]);
     /// Resets the chip with the rest of the machine; the log notes that a new boot begins here.
     fn reset(&self);
+    /// The machine is on: if it was off, with its chip as after a reset and a new boot in the log.
+    fn power_on(&self);
+    /// The machine is off: the log notes it, and nobody has the console.
+    fn power_off(&self);
     /// Brings to the port what the guest has written and nobody has fetched yet; before the guest
     /// is held or ends.
     fn settle(&self) {}

@@ -47,6 +47,16 @@ impl<I: InterruptLine + Send> SerialIo for Port<I> {
     fn reset(&self) {
         GuestPort::reset(self);
     }
+
+    fn power_on(&self) {
+        self.with_line(&mut |line| line.set_power(true));
+    }
+
+    fn power_off(&self) {
+        self.with_line(&mut |line| line.set_power(false));
+        // While the machine is off only the chip is reset. The next boot finds it so.
+        GuestPort::reset(self);
+    }
 }
 
 /// IRQ 4 of a machine in KVM.

@@ -7,6 +7,8 @@ use std::path::Path;
 use vm_console::LogError;
 use vm_console::transport::unix::BindError;
 
+use crate::arguments::LogArguments;
+
 const ANOTHER: &str = "choose another path";
 
 /// One line about `path`, given with `option`.
@@ -28,15 +30,26 @@ pub(crate) fn socket(option: &str, path: &Path, error: &BindError) -> String {
     of(option, path, wrong, remedy)
 }
 
-/// A boot log that cannot be had, in `file` or in memory.
-pub(crate) fn log(file: Option<&Path>, error: &LogError) -> String {
-    match (error.cause(), file) {
+/// A boot log that cannot be had: in memory, in the file that was given, or in the machine's entry.
+pub(crate) fn log(arguments: &LogArguments, is_published: bool, error: &LogError) -> String {
+    let (cause, file) = (error.cause(), arguments.log_file.as_deref());
+    match (cause, file) {
         (
             LogError::Size {
-                given, min, max, ..
+                field,
+                given,
+                min,
+                max,
             },
             _,
-        ) => format!("--log-size {given}: too small or too large; give {min} to {max} bytes"),
+        ) => {
+            let (option, unit) = match *field {
+                "head" => ("--log-head", "bytes"),
+                "boots" => ("--log-boots", "boots"),
+                _ => ("--log-size", "bytes"),
+            };
+            format!("{option} {given}: too small or too large; give {min} to {max} {unit}")
+        }
         (LogError::Io { doing, source, .. }, Some(file)) => of(
             "--log-file",
             file,
@@ -45,6 +58,8 @@ pub(crate) fn log(file: Option<&Path>, error: &LogError) -> String {
         ),
         // The others say what to do.
         (other, Some(file)) => format!("--log-file {}: {other}", file.display()),
+        // It names the file.
+        (_, None) if is_published => format!("--name: {error}; choose another id"),
         (other, None) => format!("{other}; a smaller --log-size may do"),
     }
 }
@@ -53,6 +68,9 @@ pub(crate) fn log(file: Option<&Path>, error: &LogError) -> String {
 pub(crate) fn text_log(file: &Path, error: &LogError) -> String {
     match error {
         LogError::Io { doing, source, .. } => step("--text-log", file, doing, source),
+        LogError::Size {
+            given, min, max, ..
+        } => format!("--text-log-size {given}: too small or too large; give {min} to {max} bytes"),
         other => format!("--text-log {}: {other}", file.display()),
     }
 }

@@ -44,7 +44,7 @@ impl Confined {
         let mut calls = ON_SIGNALS.to_vec();
         if self == Self::Guest {
             calls.extend(GUEST);
-            if arguments.kernel.is_some() {
+            if arguments.guest.kernel.is_some() {
                 calls.extend(LOADING);
             }
         }
@@ -81,14 +81,16 @@ pub(crate) struct Entry {
 impl Entry {
     /// The entry of `whose` thread.
     pub(crate) fn prepare(whose: Confined, arguments: &Arguments) -> Result<Self, String> {
+        let is_published = arguments.machine.name.is_some();
+        let transports = arguments.sockets.transports(is_published);
         let compile = |violation| {
-            let mut names = system_calls(whose.thread(), &arguments.transports());
+            let mut names = system_calls(whose.thread(), &transports);
             names.extend(whose.own_calls(arguments));
             compile(&names, violation).map_err(|e| format!("--sandbox: {e}"))
         };
         Ok(Self {
-            filter: arguments.sandbox.map(compile).transpose()?,
-            trespasses: arguments.trespass == Some(whose),
+            filter: arguments.machine.sandbox.map(compile).transpose()?,
+            trespasses: arguments.machine.trespass == Some(whose),
         })
     }
 

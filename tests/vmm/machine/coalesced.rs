@@ -58,6 +58,15 @@ impl<P: SerialIo> SerialIo for Coalesced<P> {
         self.port.reset();
     }
 
+    fn power_on(&self) {
+        self.port.power_on();
+    }
+
+    fn power_off(&self) {
+        self.settle();
+        self.port.power_off();
+    }
+
     fn settle(&self) {
         self.ring.drain();
     }

@@ -7,9 +7,7 @@ mod real_mode;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use kvm_bindings::{
     KVM_IRQCHIP_IOAPIC, KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE, KVM_PIT_SPEAKER_DUMMY,
@@ -26,6 +24,7 @@ pub(crate) use memory::{MAX_MIB, Ram, allocate};
 use self::coalesced::Coalesced;
 use crate::guest::{Ending, SerialIo};
 use crate::messages::say;
+use crate::power::{self, Halt, PowerSwitch, Request};
 
 const COM1: u16 = 0x3f8;
 const COM1_LAST: u16 = 0x3ff;
@@ -78,23 +77,21 @@ impl Machine {
         Ok(Self { vcpu, vm, kvm, ram })
     }
 
-    /// Starts the vCPU on its own thread, which calls `enter` first. `reload` puts the guest into RAM, now and at each reset;
-    /// `ended` is told why the vCPU no longer runs. With `coalesce`, THR writes go by way of KVM's
-    /// ring where the host has one.
+    /// Starts the vCPU on its own thread, which calls `enter` first. `reload` puts the guest into RAM
+    /// at each boot; `ended` is told why the vCPU no longer runs.
     pub(crate) fn start<P: SerialIo + DataRegister + 'static>(
-        self,
+        mut self,
         port: Arc<P>,
-        coalesce: bool,
+        rules: Rules,
         enter: impl FnOnce() -> Result<(), String> + Send + 'static,
         reload: impl Fn(&Ram) -> Result<Boot, String> + Send + 'static,
         ended: impl FnOnce(Ending) + Send + 'static,
     ) -> io::Result<RunningVcpu> {
-        let stop = Arc::new(AtomicBool::new(false));
-        // KVM_RUN returns at any signal that has a handler; this one says what for as well.
-        signal_hook::flag::register(SIGRTMIN(), stop.clone())?;
-        let stopped = stop.clone();
+        // KVM_RUN returns at any signal that has a handler. The flag itself says nothing: what for
+        // is known by the switch.
+        signal_hook::flag::register(SIGRTMIN(), Arc::default())?;
         let port: Arc<dyn SerialIo> =
-            match coalesce.then(|| Coalesced::new(&self.vm, &self.vcpu, port.clone())) {
+            match (rules.coalesce).then(|| Coalesced::new(&self.vm, &self.vcpu, port.clone())) {
                 Some(Ok(coalesced)) => Arc::new(coalesced),
                 Some(Err(why)) => {
                     say(format_args!("without coalesced port I/O: {why}"));
@@ -102,39 +99,37 @@ impl Machine {
                 }
                 None => port,
             };
+        let switch = rules.switch.clone();
         let thread = thread::Builder::new()
             .name("vcpu0".to_owned())
             .spawn(move || {
-                ended(match enter() {
-                    Ok(()) => self.run(&*port, &reload, &stopped),
+                let power_on =
+                    enter().and_then(|()| PowerOnState::save(&self).map_err(|e| e.to_string()));
+                ended(match power_on {
+                    Ok(power_on) => power::live(
+                        || self.boot(&power_on, &reload, &*port, &rules.switch),
+                        &*port,
+                        &rules.switch,
+                        rules.stays,
+                    ),
                     Err(why) => Ending::Failed(why),
                 });
             })?;
-        Ok(RunningVcpu { thread, stop })
+        Ok(RunningVcpu { thread, switch })
     }
 
-    fn run(
-        mut self,
-        port: &dyn SerialIo,
+    /// From power-on until the vCPU stands still.
+    fn boot(
+        &mut self,
+        power_on: &PowerOnState,
         reload: &dyn Fn(&Ram) -> Result<Boot, String>,
-        stop: &AtomicBool,
-    ) -> Ending {
-        let result = PowerOnState::save(&self)
-            .map_err(|e| e.to_string())
-            .and_then(|power_on| {
-                loop {
-                    let boot = reload(&self.ram)?;
-                    power_on.restore(&self).map_err(|e| e.to_string())?;
-                    self.enter(boot).map_err(|e| e.to_string())?;
-                    match run_vcpu(&mut self.vcpu, port, stop)? {
-                        Exit::Reset => port.reset(),
-                        Exit::PowerOff => return Ok(Ending::PoweredOff),
-                        Exit::Stop => return Ok(Ending::Stopped),
-                    }
-                }
-            });
-        port.settle();
-        result.unwrap_or_else(Ending::Failed)
+        port: &dyn SerialIo,
+        switch: &PowerSwitch,
+    ) -> Result<Halt, String> {
+        let boot = reload(&self.ram)?;
+        power_on.restore(self).map_err(|e| e.to_string())?;
+        self.enter(boot).map_err(|e| e.to_string())?;
+        run_vcpu(&mut self.vcpu, port, switch)
     }
 
     fn enter(&self, boot: Boot) -> Result<(), kvm_ioctls::Error> {
@@ -145,6 +140,15 @@ impl Machine {
     }
 }
 
+/// How a machine is run.
+pub(crate) struct Rules {
+    /// THR writes go by way of KVM's ring where the host has one.
+    pub(crate) coalesce: bool,
+    /// A guest that switches the machine off can be started again.
+    pub(crate) stays: bool,
+    pub(crate) switch: Arc<PowerSwitch>,
+}
+
 /// Loads the guest that comes with this VMM.
 pub(crate) fn load_real_mode(ram: &Ram) -> Result<Boot, String> {
     real_mode::load(ram).map(|()| Boot::RealMode)
@@ -153,33 +157,26 @@ pub(crate) fn load_real_mode(ram: &Ram) -> Result<Boot, String> {
 /// A vCPU's thread.
 pub(crate) struct RunningVcpu {
     thread: JoinHandle<()>,
-    stop: Arc<AtomicBool>,
+    switch: Arc<PowerSwitch>,
 }
 
 impl RunningVcpu {
+    /// Asks the vCPU for something, wherever it is.
+    pub(crate) fn ask(&self, request: Request) {
+        self.switch.ask(request, || {
+            !self.thread.is_finished() && self.thread.kill(SIGRTMIN()).is_ok()
+        });
+    }
+
     /// Stops the vCPU wherever it is, and waits for its thread.
     pub(crate) fn stop(self) {
-        self.stop.store(true, Ordering::SeqCst);
-        // A signal that comes just before KVM_RUN is entered is not seen there, hence again until
-        // the thread is gone.
-        while !self.thread.is_finished() {
-            if self.thread.kill(SIGRTMIN()).is_err() {
-                break;
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
+        self.ask(Request::End);
         drop(self.thread.join()); // a panic there has been reported by its hook
     }
 }
 
-enum Exit {
-    Reset,
-    PowerOff,
-    Stop,
-}
-
-fn run_vcpu(vcpu: &mut VcpuFd, port: &dyn SerialIo, stop: &AtomicBool) -> Result<Exit, String> {
-    while !stop.load(Ordering::SeqCst) {
+fn run_vcpu(vcpu: &mut VcpuFd, port: &dyn SerialIo, switch: &PowerSwitch) -> Result<Halt, String> {
+    while !switch.has_request() {
         match vcpu.run() {
             Ok(VcpuExit::IoOut(address @ COM1..=COM1_LAST, data)) => {
                 port.write((address - COM1) as u8, data);
@@ -189,19 +186,19 @@ fn run_vcpu(vcpu: &mut VcpuFd, port: &dyn SerialIo, stop: &AtomicBool) -> Result
             }
             Ok(VcpuExit::IoOut(KEYBOARD_CONTROLLER, [PULSE_RESET])) => {
                 finish_access(vcpu);
-                return Ok(Exit::Reset);
+                return Ok(Halt::Reset);
             }
             Ok(VcpuExit::IoOut(POWER, &[low, high]))
                 if u16::from_le_bytes([low, high]) & SLP_EN != 0 =>
             {
-                return Ok(Exit::PowerOff);
+                return Ok(Halt::PoweredOff);
             }
             Ok(VcpuExit::IoIn(KEYBOARD_CONTROLLER | CMOS_DATA, data)) => data.fill(0),
             // Nobody lives there: reads float high, writes are lost.
             Ok(VcpuExit::IoIn(_, data) | VcpuExit::MmioRead(_, data)) => data.fill(0xff),
             Ok(VcpuExit::IoOut(..) | VcpuExit::MmioWrite(..) | VcpuExit::Intr) => {}
             // A triple fault resets a PC.
-            Ok(VcpuExit::Shutdown) => return Ok(Exit::Reset),
+            Ok(VcpuExit::Shutdown) => return Ok(Halt::Reset),
             Ok(VcpuExit::FailEntry(reason, _)) => {
                 return Err(format!(
                     "the host's CPU refuses to enter the guest (reason {reason:#x}); \
@@ -223,7 +220,8 @@ fn run_vcpu(vcpu: &mut VcpuFd, port: &dyn SerialIo, stop: &AtomicBool) -> Result
             Err(e) => return Err(format!("KVM_RUN: {e}")),
         }
     }
-    Ok(Exit::Stop)
+    finish_access(vcpu);
+    Ok(Halt::Asked)
 }
 
 const EINTR: i32 = rustix::io::Errno::INTR.raw_os_error();

@@ -2,36 +2,43 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// The guest was told to stop.
+use crate::power::PowerSwitch;
+
+/// Something is asked of the guest, for which it has to stand still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stopped;
 
-#[derive(Debug, Default)]
-struct State {
-    asserted: bool,
-    stop: bool,
-}
-
 /// IRQ 4 as the scripted guest sees it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Interrupt {
-    state: Mutex<State>,
+    asserted: Mutex<bool>,
     changed: Condvar,
+    switch: Arc<PowerSwitch>,
 }
 
 impl Interrupt {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A line on which nobody sleeps while there is a request at `switch`.
+    pub(crate) fn new(switch: Arc<PowerSwitch>) -> Self {
+        Self {
+            asserted: Mutex::default(),
+            changed: Condvar::new(),
+            switch,
+        }
     }
 
-    /// Ends every wait, now and later.
-    pub(crate) fn stop(&self) {
-        self.state().stop = true;
+    fn asserted(&self) -> MutexGuard<'_, bool> {
+        self.asserted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes whoever sleeps, to look at the switch.
+    pub(super) fn wake(&self) {
+        // With the lock: not between somebody's look and its sleep.
+        let _asserted = self.asserted();
         self.changed.notify_all();
     }
 
     pub(super) fn check_stop(&self) -> Result<(), Stopped> {
-        if self.state().stop {
+        if self.switch.has_request() {
             Err(Stopped)
         } else {
             Ok(())
@@ -40,15 +47,17 @@ impl Interrupt {
 
     /// Sleeps until the line is asserted.
     pub(super) fn wait(&self) -> Result<(), Stopped> {
-        let state = self
+        let sleeps = |asserted: &mut bool| !*asserted && !self.switch.has_request();
+        let asserted = self
             .changed
-            .wait_while(self.state(), |s| !s.asserted && !s.stop)
+            .wait_while(self.asserted(), sleeps)
             .unwrap_or_else(PoisonError::into_inner);
-        if state.stop { Err(Stopped) } else { Ok(()) }
+        drop(asserted);
+        self.check_stop()
     }
 
     fn set(&self, asserted: bool) {
-        self.state().asserted = asserted;
+        *self.asserted() = asserted;
         if asserted {
             self.changed.notify_all();
         }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::thread;
 
 use crate::guest::{Ending, SerialIo};
+use crate::power::{self, Halt, PowerSwitch};
 use driver::Driver;
 use interrupt::Stopped;
 pub(crate) use interrupt::{Interrupt, InterruptPin};
@@ -18,43 +19,57 @@ use prompt::{Prompt, Request};
 pub(crate) struct RunningScript {
     thread: thread::JoinHandle<()>,
     interrupt: Arc<Interrupt>,
+    switch: Arc<PowerSwitch>,
 }
 
 impl RunningScript {
+    /// Asks the guest for something, wherever it waits.
+    pub(crate) fn ask(&self, request: power::Request) {
+        self.switch.ask(request, || {
+            self.interrupt.wake();
+            !self.thread.is_finished()
+        });
+    }
+
     /// Stops the guest wherever it waits, and waits for its thread.
     pub(crate) fn stop(self) {
-        self.interrupt.stop();
+        self.ask(power::Request::End);
         drop(self.thread.join()); // a panic there has been reported by its hook
     }
 }
 
-/// Runs the guest on its own thread, which calls `enter` first; `ended` is told why it no longer runs.
+/// Runs the guest on its own thread, which calls `enter` first; `ended` is told why it no longer
+/// runs. With `stays`, it can be started again after it has switched the machine off.
 pub(crate) fn start<P: SerialIo + 'static>(
     port: Arc<P>,
     interrupt: Arc<Interrupt>,
+    switch: Arc<PowerSwitch>,
+    stays: bool,
     enter: impl FnOnce() -> Result<(), String> + Send + 'static,
     ended: impl FnOnce(Ending) + Send + 'static,
 ) -> std::io::Result<RunningScript> {
-    let irq = interrupt.clone();
+    let running = (interrupt.clone(), switch.clone());
     let thread = thread::Builder::new()
         .name("guest".to_owned())
         .spawn(move || {
+            let boots = || {
+                Ok(match boot(Driver::new(port.clone(), interrupt.clone())) {
+                    Ok(Request::Halt) => Halt::PoweredOff,
+                    Ok(Request::Reset) => Halt::Reset,
+                    Err(Stopped) => Halt::Asked,
+                })
+            };
             ended(match enter() {
-                Ok(()) => run(&port, &irq),
+                Ok(()) => power::live(boots, &*port, &switch, stays),
                 Err(why) => Ending::Failed(why),
             });
         })?;
-    Ok(RunningScript { thread, interrupt })
-}
-
-fn run<P: SerialIo>(port: &Arc<P>, interrupt: &Arc<Interrupt>) -> Ending {
-    loop {
-        match boot(Driver::new(port.clone(), interrupt.clone())) {
-            Ok(Request::Halt) => return Ending::PoweredOff,
-            Ok(Request::Reset) => port.reset(),
-            Err(Stopped) => return Ending::Stopped,
-        }
-    }
+    let (interrupt, switch) = running;
+    Ok(RunningScript {
+        thread,
+        interrupt,
+        switch,
+    })
 }
 
 /// A look at the port: is it as a 16550A is?

@@ -1,5 +1,9 @@
 //! The console of this machine: boot log, ways in, and the service on its thread.
 
+mod audit;
+mod outlets;
+mod rules;
+
 use std::io::stdin;
 use std::panic;
 use std::path::{Path, PathBuf};
@@ -10,87 +14,24 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 use vm_console::service::{ConsoleHandle, Outcome, Service, ServiceHandle};
 use vm_console::session::EndReason;
-use vm_console::text_log::{TextLog, TextLogHandle};
-use vm_console::transport::Listener;
-use vm_console::transport::pty::Pty;
+use vm_console::text_log::TextLogHandle;
 use vm_console::transport::stdio::FdClient;
-use vm_console::transport::tcp::{TcpConnector, TcpSocket};
 use vm_console::transport::terminal::{Terminal, TerminalRestorer};
-use vm_console::transport::unix::UnixSocket;
-use vm_console::{BootLog, Console as Parts, ConsoleConfig, ConsoleLine, GuestPort, LogConfig};
+use vm_console::{BootLog, Console as Parts, ConsoleLine, GuestPort};
 
+pub(crate) use self::outlets::Outlets;
 use crate::arguments::Arguments;
 use crate::event::Event;
 use crate::exit::Exit;
 use crate::messages::{self, say};
+use crate::power::Buttons;
+use crate::publication::Publication;
 use crate::refusal;
 use crate::sandbox::Entry;
 
 /// How long a client may keep the end of the process waiting when that end was asked for from
 /// outside: whoever sends SIGTERM waits too, and sends SIGKILL at last.
 const HURRY: Duration = Duration::from_secs(1);
-
-/// The sockets and the text log, opened before anything else so that a bad path is known at once.
-/// The sockets' files go with them.
-pub(crate) struct Outlets {
-    listeners: Vec<Listener>,
-    text_log: Option<TextLog>,
-    socket: PathBuf,
-}
-
-impl Outlets {
-    pub(crate) fn open(arguments: &Arguments) -> Result<Self, String> {
-        let socket = arguments.socket_path();
-        let mut listeners = vec![Listener::raw(bind("--socket", &socket)?)];
-        if let Some(path) = &arguments.control_socket {
-            if *path == socket {
-                let (wrong, remedy) = ("this is the --socket", "choose another path");
-                return Err(refusal::of("--control-socket", path, wrong, remedy));
-            }
-            listeners.push(Listener::control(bind("--control-socket", path)?));
-        }
-        if let Some(link) = &arguments.pty {
-            // Its error names the link.
-            let pty = Pty::open(link).map_err(|e| format!("--pty: {e}"))?;
-            listeners.push(Listener::pty(pty));
-        }
-        if let Some(address) = arguments.tcp {
-            // The error names the address, the step and the reason.
-            let socket = TcpSocket::bind(address)
-                .map_err(|e| format!("--tcp {e}; choose another address"))?;
-            say(format_args!(
-                "console: socat -,raw,echo=0 TCP:{}",
-                socket.address()
-            ));
-            listeners.push(Listener::tcp(socket));
-        }
-        if let Some(address) = arguments.tcp_connect {
-            let connector =
-                TcpConnector::new(address).map_err(|e| format!("--tcp-connect: {e}"))?;
-            listeners.push(Listener::connecting(connector));
-        }
-        let text_log = match &arguments.text_log {
-            Some(path) => {
-                let opened = TextLog::append_to(path);
-                Some(
-                    opened
-                        .map_err(|e| refusal::text_log(path, &e))?
-                        .with_times(),
-                )
-            }
-            None => None,
-        };
-        Ok(Self {
-            listeners,
-            text_log,
-            socket,
-        })
-    }
-}
-
-fn bind(option: &str, path: &Path) -> Result<UnixSocket, String> {
-    UnixSocket::bind(path).map_err(|e| refusal::socket(option, path, &e))
-}
 
 /// A log and a console on it, served by nobody yet.
 pub(crate) struct Prepared {
@@ -104,26 +45,32 @@ pub(crate) struct Console {
     handle: ConsoleHandle,
     log: BootLog,
     text_log: Option<TextLogHandle>,
+    audit: Option<JoinHandle<()>>,
     socket: PathBuf,
     /// Held for its `Drop`: gives the terminal back on every return.
     terminal: Option<Terminal>,
 }
 
 impl Console {
-    /// Makes the log, and the console's end of the port.
-    pub(crate) fn prepare(arguments: &Arguments) -> Result<(ConsoleLine, Prepared), String> {
-        let mut config = LogConfig::default();
-        if let Some(size) = arguments.log_size {
-            config.tail = size;
-        }
-        let file = arguments.log_file.as_deref();
-        let (writer, _) = match file {
-            None => BootLog::in_memory(config),
-            Some(path) => BootLog::open_or_create_file(path, config),
-        }
-        .map_err(|e| refusal::log(file, &e))?;
-        let (line, console) =
-            Parts::new(ConsoleConfig::named("vmm"), writer).map_err(|e| format!("console: {e}"))?;
+    /// Makes the log, and the console's end of the port. Whoever asks for stop, start or restart is
+    /// heard by `events`.
+    pub(crate) fn prepare(
+        arguments: &Arguments,
+        publication: Option<&Publication>,
+        events: &Sender<Event>,
+    ) -> Result<(ConsoleLine, Prepared), String> {
+        let sizes = arguments.log.sizes();
+        let file = arguments.log.log_file.as_deref();
+        let opened = match (publication, file) {
+            (Some(publication), _) => publication.boot_log(sizes),
+            (None, None) => BootLog::in_memory(sizes),
+            (None, Some(path)) => BootLog::open_or_create_file(path, sizes),
+        };
+        let (writer, _) =
+            opened.map_err(|e| refusal::log(&arguments.log, publication.is_some(), &e))?;
+        let mut config = rules::of(arguments);
+        config.power = Some(Arc::new(Buttons(events.clone())));
+        let (line, console) = Parts::new(config, writer).map_err(|e| format!("console: {e}"))?;
         Ok((line, Prepared { console }))
     }
 }
@@ -147,12 +94,20 @@ impl Prepared {
         let handle = service
             .add(self.console, port, Vec::new())
             .map_err(|e| format!("console: {e}"))?;
+        if arguments.log.no_boot_log {
+            handle.set_boot_log(false);
+        }
+        let audit = outlets.audit.map(|to| to.write(service.audit()));
+        let audit = audit
+            .transpose()
+            .map_err(|e| format!("cannot start a thread: {e}"))?;
         let mut console = Console {
             service,
             thread: Some(thread),
             handle,
             log,
             text_log: None,
+            audit,
             socket: outlets.socket,
             terminal: None,
         };
@@ -160,8 +115,8 @@ impl Prepared {
             let begun = console.handle.log_text(text);
             console.text_log = Some(begun.map_err(|e| format!("--text-log: {e}"))?);
         }
-        if !arguments.detached {
-            console.attach_terminal(events)?;
+        if !arguments.sockets.detached {
+            console.attach_terminal(arguments, events)?;
         }
         for listener in outlets.listeners {
             console.handle.listen(listener);
@@ -171,17 +126,26 @@ impl Prepared {
 }
 
 fn how_to_attach(socket: &Path) -> String {
-    format!("socat -,raw,echo=0 UNIX:{}", socket.display())
+    let address = socket.display().to_string();
+    match address.strip_prefix('@') {
+        Some(name) => format!("socat -,raw,echo=0 ABSTRACT-CONNECT:{name}"),
+        None => format!("socat -,raw,echo=0 UNIX:{address}"),
+    }
 }
 
 impl Console {
     /// Standard input and output become the console's client.
-    fn attach_terminal(&mut self, events: &Sender<Event>) -> Result<(), String> {
+    fn attach_terminal(
+        &mut self,
+        arguments: &Arguments,
+        events: &Sender<Event>,
+    ) -> Result<(), String> {
         messages::flush();
         // First the terminal, which is to be given back as it is now: the client may not block.
         self.terminal =
             Terminal::raw(stdin()).map_err(|e| format!("the terminal cannot be made raw: {e}"))?;
         let client = FdClient::stdio().map_err(|e| format!("standard input and output: {e}"))?;
+        let client = rules::of_terminal(client, arguments);
         if let Some(terminal) = &self.terminal {
             restore_at_panic(terminal.restorer());
             messages::terminal_is_raw(true);
@@ -253,6 +217,11 @@ impl Console {
             say("a client does not read its last output; not waiting for it");
         }
         self.give_terminal_back();
+        if let Some(audit) = self.audit.take()
+            && !finishes_within(&audit, HURRY)
+        {
+            say("the disk of the audit file is slow; its last lines are missing");
+        }
         let text_log = self.text_log.as_ref();
         if text_log.is_some_and(|text| !text.wait_finished(HURRY)) {
             say("the disk of the text log is slow; its last lines are missing");
