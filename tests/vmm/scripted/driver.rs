@@ -145,9 +145,11 @@ impl<P: SerialIo> Driver<P> {
     // ---- polled output
 
     fn wait_for(&self, lsr_bits: u8) -> Result<(), Stopped> {
+        // At first too: the transmitter is always ready, and a long output is to be stopped.
+        self.interrupt.check_stop()?;
         while self.read(LSR) & lsr_bits != lsr_bits {
-            self.interrupt.check_stop()?;
             std::thread::yield_now();
+            self.interrupt.check_stop()?;
         }
         Ok(())
     }
