@@ -161,9 +161,9 @@ pub use vm_uart;
 pub use vmm_sys_util;
 
 pub use crate::log::{
-    Accounting, Boot, BootLog, Cursor, End, Excerpt, Fit, GapPolicy, Located, LogConfig, LogError,
-    LogId, LogImage, LogWriter, Mark, MarkKind, Read, Start, StreamFiles, StreamLimits, TimedLines,
-    UnixTime,
+    Accounting, Boot, BootLog, Cursor, End, Excerpt, Fit, GapPolicy, KnownBoot, LineTime, Located,
+    LogConfig, LogError, LogId, LogImage, LogWriter, Mark, MarkKind, Read, Start, StreamFiles,
+    StreamLimits, TimedLines, UnixTime,
 };
 pub use console::{Console, ConsoleConfig, PowerControl};
 pub use counters::CounterValues;

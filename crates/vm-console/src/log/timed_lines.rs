@@ -62,10 +62,67 @@ impl TimedLines {
     }
 }
 
+/// When a line ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LineTime {
+    /// The offset after the line.
+    pub end: u64,
+    /// The time that was [stamped](super::LogWriter::stamp) there.
+    pub at: UnixTime,
+}
+
 impl BootLog {
+    /// How many line times are kept. The next one replaces the oldest.
+    pub const LINE_TIMES: u64 = LINE_TIME_RECORDS.capacity;
+
     /// The newest time that was stamped at or before `offset`, if it is still kept.
     #[must_use]
     pub fn time_at(&self, offset: u64) -> Option<UnixTime> {
+        self.line_times_around(offset).0
+    }
+
+    /// The times of the lines that end after the offset `after`, oldest first, and no more than
+    /// `max` of them. To go on, ask for those after the [end](LineTime::end) of the last.
+    ///
+    /// ```
+    /// use vm_console::{BootLog, LogConfig, UnixTime};
+    ///
+    /// let (mut writer, log) = BootLog::in_memory(LogConfig::default())?;
+    /// for nanos in 1..=3 {
+    ///     writer.append(b"line\n");
+    ///     writer.stamp(UnixTime::from_nanos(nanos));
+    /// }
+    /// let ends: Vec<_> = log.line_times(5, 9).iter().map(|line| line.end).collect();
+    /// assert_eq!(ends, [10, 15]);
+    /// # Ok::<(), vm_console::LogError>(())
+    /// ```
+    #[must_use]
+    pub fn line_times(&self, after: u64, max: usize) -> Vec<LineTime> {
+        let cells = self.cells();
+        let end = LINE_TIME_RECORDS.indices(cells).end;
+        let mut times: Vec<LineTime> = Vec::new();
+        for index in self.line_times_around(after).1..end {
+            // One that was overwritten meanwhile is older than all others.
+            let Some([end, nanos, _]) = LINE_TIME_RECORDS.get(cells, index) else {
+                continue;
+            };
+            let at = UnixTime::from_nanos(nanos);
+            // In a sound file, later lines end later.
+            let is_later = times.last().is_none_or(|last| last.end < end);
+            if is_later && times.len() == max {
+                break;
+            } else if is_later {
+                times.push(LineTime { end, at });
+            } else if let Some(last) = times.last_mut().filter(|last| last.end == end) {
+                // Of two at one place the newer counts, as for `time_at`.
+                last.at = at;
+            }
+        }
+        times
+    }
+
+    /// The newest time at or before `offset`, and the index of the first one after it.
+    fn line_times_around(&self, offset: u64) -> (Option<UnixTime>, u64) {
         let cells = self.cells();
         let indices = LINE_TIME_RECORDS.indices(cells);
         let (mut low, mut high) = (indices.start, indices.end);
@@ -81,6 +138,7 @@ impl BootLog {
                 }
             }
         }
-        newest.map(|[_, nanos, _]| UnixTime::from_nanos(nanos))
+        let newest = newest.map(|[_, nanos, _]| UnixTime::from_nanos(nanos));
+        (newest, low)
     }
 }
