@@ -15,7 +15,7 @@ use crate::rate::RateLimit;
 use crate::serving::Serving;
 use crate::session::{Authorizer, Everyone, SessionPolicy, printable};
 
-/// Lets clients of a control socket stop, start and restart the machine. The owner implements it.
+/// Lets clients of a control socket stop, start, restart and interrupt the machine. The owner implements it.
 ///
 /// It is called on the service's thread, and every console waits for its return: pass the request
 /// on to another thread and return. Once the machine's power has changed, tell the
@@ -27,6 +27,11 @@ pub trait PowerControl: Send + Sync {
     fn start(&self);
     /// A client asks to reset the machine.
     fn restart(&self);
+    /// A client asks to send the machine a non-maskable interrupt. Returns whether the machine can
+    /// be sent one: not unless this is implemented.
+    fn nmi(&self) -> bool {
+        false
+    }
 }
 
 /// Longest name of a console, in bytes. A longer one is cut at a character border.

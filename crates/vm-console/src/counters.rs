@@ -140,7 +140,7 @@ counters! {
     guarded: "replayed query bytes taken out",
     /// Times a client had to wait for its rate limit.
     throttled: "waits for the rate limit",
-    /// Input bytes accepted: from holders, or [typed](crate::ConsoleLine::type_bytes) by the owner.
+    /// Input bytes accepted: from holders, for SysRq, or [typed](crate::ConsoleLine::type_bytes) by the owner.
     /// BREAKs are not among them.
     input: "input bytes accepted",
     /// Input characters that the guest's port has taken, BREAKs included.
@@ -148,7 +148,7 @@ counters! {
     /// Input characters dropped because their session ended before the guest took them, because
     /// they arrived after a limit of the session, or because they did not move with the guest.
     input_discarded: "input characters discarded",
-    /// BREAKs accepted: from holders, or [typed](crate::ConsoleLine::type_break) by the owner.
+    /// BREAKs accepted: from holders, for SysRq, or [typed](crate::ConsoleLine::type_break) by the owner.
     breaks: "BREAKs sent",
     /// Times lossless mode held the guest's output.
     output_holds: "times output was held",
@@ -162,9 +162,13 @@ counters! {
     text_failures: "failed writes of text logs",
     /// Reads of the log over a control socket.
     log_reads: "log reads",
+    /// Answered waits for the log over a control socket.
+    log_waits: "log waits",
     /// Frames that were malformed or of an unknown type.
     bad_frames: "frames not understood",
-    /// Requests to stop, start or restart the machine that were passed on.
+    /// SysRq sequences typed, with or without a session.
+    sysrqs: "SysRq sequences",
+    /// Requests to stop, start, restart or interrupt the machine that were passed on.
     power_requests: "power requests",
     /// Audit events lost, because the channel was full or the console had used up its share of it.
     audit_lost: "audit events lost",
@@ -173,6 +177,14 @@ counters! {
 }
 
 impl CounterValues {
+    /// Every counter, zero or not, with the key that it keeps for ever. The keys are those of the
+    /// [control socket](crate::protocol): lower-case words with underscores, such as `output_lost`
+    /// and `ended_taken_over`.
+    pub fn by_key(&self) -> impl Iterator<Item = (String, u64)> {
+        let by_name = self.by_name().into_iter();
+        by_name.map(|(name, value)| (name.replace(['.', ' '], "_"), value))
+    }
+
     /// Input characters, BREAKs included, that were accepted and wait for the guest's port: in the
     /// line, or in the service. Exactly `input + breaks - input_taken - input_discarded`.
     #[must_use]

@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use vm_console::protocol::{
-    Answer, AttachRequest, Attached, ClientFrame, ClientFrameKind, Decoder, EndCode, ErrorCode,
-    FrameError, Held, LogData, LogRequest, Output, PowerAction, RawFrame, Refusal, RefusalCode,
-    Request, ServerFrame, ServerFrameKind, SessionEnd, Status, Status2, VERSION, Warning,
+    Admission, Answer, AttachRequest, Attached, BootInfo, Boots, ClientFrame, ClientFrameKind,
+    Decoder, EndCode, ErrorCode, FrameError, Held, LineTimes, LogData, LogNews, LogRequest,
+    LogWait, MachineState, MarkCode, MarkInfo, Observer, Output, PowerAction, RawFrame, Refusal,
+    RefusalCode, Request, ServerFrame, ServerFrameKind, SessionEnd, Status, Status2, Status3,
+    StatusDetails, SysRq, VERSION, Warning,
 };
 use vm_console::session::Limit;
-use vm_console::{LogId, Start};
+use vm_console::{CounterValues, LineTime, LogId, Start, UnixTime};
 
 const PAGE: &str = include_str!("../PROTOCOL.md");
 
@@ -44,6 +46,169 @@ fn answer(id: u32, frame: ServerFrame) -> ServerFrame {
         id,
         frame: Box::new(frame),
     })
+}
+
+fn request(id: u32, frame: ClientFrame) -> ClientFrame {
+    ClientFrame::Request(Request {
+        id,
+        frame: Box::new(frame),
+    })
+}
+
+/// Seconds after the moment of the examples.
+fn moment(seconds: u64) -> UnixTime {
+    UnixTime::from_nanos(1_700_000_000_250_000_000 + seconds * 1_000_000_000)
+}
+
+fn held_by_ada() -> Held {
+    Held {
+        by: "ada (uid 1000, pid 42, control socket)".into(),
+        held_for: Duration::from_secs(60),
+        idle_for: Some(Duration::from_millis(1500)),
+    }
+}
+
+fn client_examples_of_version_3() -> Vec<ClientFrame> {
+    let log_wait = LogWait {
+        read: LogRequest {
+            id: 9,
+            start: Start::Offset(346),
+            log: None,
+            max: 4096,
+        },
+        patience: Duration::from_secs(5),
+        known: MachineState {
+            epoch: 1,
+            powered: true,
+        },
+    };
+    let sysrq = SysRq {
+        force: true,
+        keys: "c".into(),
+    };
+    let admission = AttachRequest {
+        force: true,
+        replay: Start::Now,
+        name: "bob".into(),
+        ..AttachRequest::default()
+    };
+    let hello = ClientFrame::Hello {
+        version: 3,
+        program: "demo".into(),
+    };
+    let asked = [
+        ClientFrame::Boots,
+        ClientFrame::LineTimes {
+            after: 300,
+            max: 10,
+        },
+        ClientFrame::LogWait(log_wait),
+        ClientFrame::Observers,
+        ClientFrame::SysRq(sysrq),
+        ClientFrame::Admission(admission),
+        ClientFrame::Status,
+        ClientFrame::Power(PowerAction::Nmi),
+    ];
+    let asked = (1..).zip(asked).map(|(id, frame)| request(id, frame));
+    std::iter::once(hello).chain(asked).collect()
+}
+
+fn server_examples_of_version_3() -> Vec<ServerFrame> {
+    let welcome = ServerFrame::Welcome {
+        version: 3,
+        log: one_to_sixteen(),
+    };
+    let boots = Boots {
+        oldest: 0,
+        head: 346,
+        epoch: 1,
+        boots: vec![BootInfo {
+            epoch: 1,
+            kind: MarkCode::PowerOn,
+            at: Some(moment(0)),
+            start: 0,
+            end: 346,
+            oldest: 0,
+            kept: 346,
+        }],
+        marks: vec![MarkInfo {
+            kind: MarkCode::Attach,
+            epoch: 1,
+            offset: 340,
+            at: moment(1),
+        }],
+    };
+    let times = LineTimes {
+        before: Some(moment(0)),
+        times: vec![LineTime {
+            end: 340,
+            at: moment(1),
+        }],
+    };
+    let news = LogNews {
+        powered: true,
+        data: LogData {
+            id: 9,
+            asked: 346,
+            start: 346,
+            next: 348,
+            oldest: 0,
+            head: 348,
+            epoch: 1,
+            bytes: b"ok".to_vec(),
+        },
+    };
+    let observer = Observer {
+        who: "bob (uid 1001, pid 43, control socket)".into(),
+        observing_for: Duration::from_secs(60),
+        behind: 48,
+        replaying: true,
+    };
+    let admission = Admission {
+        ends: Some(held_by_ada()),
+    };
+    let details = StatusDetails {
+        output_age: Some(Duration::from_millis(250)),
+        machine_age: Some(Duration::from_secs(90)),
+        idle_limit: Some(Duration::from_secs(600)),
+        absolute_limit: None,
+        idle_left: Some(Duration::from_millis(598_500)),
+        absolute_left: None,
+        session: Some(3),
+        max_observers: 16,
+        connections: 2,
+        max_connections: 64,
+        input_waiting: 0,
+    };
+    let status = Status {
+        console: "vm-7".into(),
+        powered: true,
+        boot_log: true,
+        holder: Some(held_by_ada()),
+        observers: 1,
+        oldest: 0,
+        head: 348,
+        epoch: 1,
+        log: one_to_sixteen(),
+        counters: vec![("attaches".into(), 3)],
+        details: Some(details),
+    };
+    let error = ServerFrame::Error {
+        code: ErrorCode::NotSupported,
+        text: "no NMI".into(),
+    };
+    let answers = [
+        ServerFrame::Boots(boots),
+        ServerFrame::LineTimes(times),
+        ServerFrame::LogNews(news),
+        ServerFrame::Observers(vec![observer]),
+        ServerFrame::Done,
+        ServerFrame::Admission(admission),
+        ServerFrame::Status3(Status3(status)),
+        error,
+    ];
+    let answers = (1..).zip(answers).map(|(id, frame)| answer(id, frame));
+    std::iter::once(welcome).chain(answers).collect()
 }
 
 fn client_examples() -> Vec<ClientFrame> {
@@ -83,28 +248,21 @@ fn client_examples() -> Vec<ClientFrame> {
             version: 2,
             program: "demo".into(),
         },
-        ClientFrame::Request(Request {
-            id: 1,
-            frame: Box::new(ClientFrame::LogRead(LogRequest {
+        request(
+            1,
+            ClientFrame::LogRead(LogRequest {
                 id: 1,
                 start: Start::Offset(340),
                 log: one_to_sixteen(),
                 max: 4096,
-            })),
-        }),
-        ClientFrame::Request(Request {
-            id: 2,
-            frame: Box::new(ClientFrame::Status),
-        }),
+            }),
+        ),
+        request(2, ClientFrame::Status),
     ]
 }
 
 fn server_examples_of_version_1() -> Vec<ServerFrame> {
-    let held = Held {
-        by: "ada (uid 1000, pid 42, control socket)".into(),
-        held_for: Duration::from_secs(60),
-        idle_for: Some(Duration::from_millis(1500)),
-    };
+    let held = held_by_ada();
     vec![
         ServerFrame::Hello {
             version: 1,
@@ -159,6 +317,7 @@ fn server_examples_of_version_1() -> Vec<ServerFrame> {
             epoch: 1,
             log: None,
             counters: vec![("sessions granted".into(), 3)],
+            details: None,
         }),
         ServerFrame::LogData(LogData {
             id: 7,
@@ -244,15 +403,20 @@ fn compare<T: PartialEq + std::fmt::Debug>(
 
 #[test]
 fn the_examples_of_clients_are_these_frames() {
-    let frames = client_examples();
+    let mut frames = client_examples();
+    frames.extend(client_examples_of_version_3());
     compare(
         &examples("client"),
         &frames,
         ClientFrame::encode,
         ClientFrame::parse,
     );
+    let shows = |frame: &ClientFrame, kind| match frame {
+        ClientFrame::Request(request) if request.frame.kind() == kind => true,
+        frame => frame.kind() == kind,
+    };
     for kind in ClientFrameKind::ALL {
-        let is_shown = frames.iter().any(|frame| frame.kind() == *kind);
+        let is_shown = frames.iter().any(|frame| shows(frame, *kind));
         assert!(is_shown, "{kind:?} has no example");
     }
 }
@@ -261,6 +425,7 @@ fn the_examples_of_clients_are_these_frames() {
 fn the_examples_of_the_service_are_these_frames() {
     let mut frames = server_examples_of_version_1();
     frames.extend(server_examples_of_version_2());
+    frames.extend(server_examples_of_version_3());
     compare(
         &examples("service"),
         &frames,
@@ -314,4 +479,32 @@ fn the_tables_list_every_code() {
     assert_eq!(first_cells("The end of a session"), numbers(EndCode::ALL));
     assert_eq!(first_cells("Reasons of refused"), numbers(RefusalCode::ALL));
     assert_eq!(first_cells("Codes of error"), numbers(ErrorCode::ALL));
+    let marks = first_cells("What the log knows (version 3)");
+    assert_eq!(marks, numbers(MarkCode::ALL));
+}
+
+/// Keys of counters never change, so each has a row, and each has one of these units.
+#[test]
+fn the_table_of_counters_lists_every_key_with_its_unit() {
+    let (_, rows) = PAGE
+        .split_once("| key | unit | counts |\n|---|---|---|\n")
+        .unwrap();
+    let rows = rows.lines().take_while(|line| line.starts_with('|'));
+    let keys: Vec<_> = rows
+        .map(|row| {
+            let cells: Vec<_> = row.split('|').map(str::trim).collect();
+            let ["", key, unit, _, ""] = cells[..] else {
+                panic!("{row}")
+            };
+            assert!(["bytes", "characters", "times"].contains(&unit), "{row}");
+            key.trim_matches('`')
+        })
+        .collect();
+    let of_console = CounterValues::default();
+    let of_log = ["output_written", "output_overwritten"].map(str::to_owned);
+    let of_console = of_console.by_key().map(|(key, _)| key);
+    let expected: Vec<_> = of_console.chain(of_log).collect();
+    assert_eq!(keys, expected);
+    let is_key = |key: &str| key.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_'));
+    assert!(keys.iter().all(|key| is_key(key)));
 }

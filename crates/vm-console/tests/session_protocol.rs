@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use vm_console::protocol::{
-    Answer, AttachRequest, Attached, ClientFrame, ClientFrameKind, Decoder, EndCode, ErrorCode,
-    FRAME_LIMIT, FrameError, Held, LogData, LogRequest, Output, PowerAction, RawFrame, Refusal,
-    RefusalCode, Request, ServerFrame, ServerFrameKind, SessionEnd, Status, Status2, VERSION,
-    Warning,
+    Admission, Answer, AttachRequest, Attached, BootInfo, Boots, ClientFrame, ClientFrameKind,
+    Decoder, EndCode, ErrorCode, FRAME_LIMIT, FrameError, Held, LineTimes, LogData, LogNews,
+    LogRequest, LogWait, MachineState, MarkCode, MarkInfo, Observer, Output, PowerAction, RawFrame,
+    Refusal, RefusalCode, Request, ServerFrame, ServerFrameKind, SessionEnd, Status, Status2,
+    Status3, StatusDetails, SysRq, VERSION, Warning,
 };
 use vm_console::session::{EndReason, Identity, Limit, Refused, Transport};
-use vm_console::{LogId, Start};
+use vm_console::{LineTime, LogId, Start, UnixTime};
 
 fn start() -> impl Strategy<Value = Start> {
     prop_oneof![
@@ -70,6 +71,119 @@ fn log_request() -> impl Strategy<Value = LogRequest> {
     })
 }
 
+fn log_wait() -> impl Strategy<Value = LogWait> {
+    let known = any::<(u64, bool)>().prop_map(|(epoch, powered)| MachineState { epoch, powered });
+    (log_request(), span(), known).prop_map(|(read, patience, known)| LogWait {
+        read,
+        patience,
+        known,
+    })
+}
+
+fn log_data() -> impl Strategy<Value = LogData> {
+    (any::<u32>(), any::<[u64; 6]>(), bytes()).prop_map(
+        |(id, [asked, start, next, oldest, head, epoch], bytes)| LogData {
+            id,
+            asked,
+            start,
+            next,
+            oldest,
+            head,
+            epoch,
+            bytes,
+        },
+    )
+}
+
+fn moment() -> impl Strategy<Value = UnixTime> {
+    any::<u64>().prop_map(UnixTime::from_nanos)
+}
+
+/// A moment, or none, which is 0 on the wire.
+fn known_moment() -> impl Strategy<Value = Option<UnixTime>> {
+    moment().prop_map(|at| Some(at).filter(|at| at.as_nanos() != 0))
+}
+
+fn boots() -> impl Strategy<Value = Boots> {
+    let boot = (any::<[u64; 5]>(), any::<u8>(), known_moment()).prop_map(
+        |([epoch, start, end, oldest, kept], kind, at)| BootInfo {
+            epoch,
+            kind: MarkCode::from(kind),
+            at,
+            start,
+            end,
+            oldest,
+            kept,
+        },
+    );
+    let mark =
+        (any::<[u64; 2]>(), any::<u8>(), moment()).prop_map(|([epoch, offset], kind, at)| {
+            MarkInfo {
+                kind: MarkCode::from(kind),
+                epoch,
+                offset,
+                at,
+            }
+        });
+    (
+        any::<[u64; 3]>(),
+        prop::collection::vec(boot, 0..9),
+        prop::collection::vec(mark, 0..9),
+    )
+        .prop_map(|([oldest, head, epoch], boots, marks)| Boots {
+            oldest,
+            head,
+            epoch,
+            boots,
+            marks,
+        })
+}
+
+fn line_times() -> impl Strategy<Value = LineTimes> {
+    let line = (any::<u64>(), moment()).prop_map(|(end, at)| LineTime { end, at });
+    (known_moment(), prop::collection::vec(line, 0..9))
+        .prop_map(|(before, times)| LineTimes { before, times })
+}
+
+fn observer() -> impl Strategy<Value = Observer> {
+    (text(), span(), any::<u64>(), any::<bool>()).prop_map(
+        |(who, observing_for, behind, replaying)| Observer {
+            who,
+            observing_for,
+            behind,
+            replaying,
+        },
+    )
+}
+
+fn details() -> impl Strategy<Value = StatusDetails> {
+    let spans = prop::array::uniform6(prop::option::of(span()));
+    (spans, any::<u64>(), any::<[u32; 4]>()).prop_map(|(spans, session, numbers)| {
+        let [
+            output_age,
+            machine_age,
+            idle_limit,
+            absolute_limit,
+            idle_left,
+            absolute_left,
+        ] = spans;
+        let [max_observers, connections, max_connections, input_waiting] = numbers;
+        StatusDetails {
+            output_age,
+            machine_age,
+            idle_limit,
+            absolute_limit,
+            idle_left,
+            absolute_left,
+            session: Some(session).filter(|number| *number != 0),
+            max_observers,
+            connections,
+            max_connections,
+            input_waiting,
+        }
+    })
+}
+
 /// A request that holds any frame but a request.
 fn request() -> impl Strategy<Value = Request> {
     let kinds: Vec<_> = ClientFrameKind::ALL
@@ -120,10 +234,21 @@ fn client_frame_of(kind: ClientFrameKind) -> BoxedStrategy<ClientFrame> {
             Just(PowerAction::Stop),
             Just(PowerAction::Start),
             Just(PowerAction::Restart),
+            Just(PowerAction::Nmi),
         ]
         .prop_map(ClientFrame::Power)
         .boxed(),
         ClientFrameKind::Request => request().prop_map(ClientFrame::Request).boxed(),
+        ClientFrameKind::Boots => Just(ClientFrame::Boots).boxed(),
+        ClientFrameKind::LineTimes => any::<(u64, u32)>()
+            .prop_map(|(after, max)| ClientFrame::LineTimes { after, max })
+            .boxed(),
+        ClientFrameKind::LogWait => log_wait().prop_map(ClientFrame::LogWait).boxed(),
+        ClientFrameKind::Observers => Just(ClientFrame::Observers).boxed(),
+        ClientFrameKind::SysRq => (any::<bool>(), "[ -~]{0,16}")
+            .prop_map(|(force, keys)| ClientFrame::SysRq(SysRq { force, keys }))
+            .boxed(),
+        ClientFrameKind::Admission => attach_request().prop_map(ClientFrame::Admission).boxed(),
     }
 }
 
@@ -159,6 +284,7 @@ fn status() -> impl Strategy<Value = Status> {
                     epoch,
                     log: None,
                     counters,
+                    details: None,
                 }
             },
         )
@@ -229,20 +355,7 @@ fn server_frame_of(kind: ServerFrameKind) -> BoxedStrategy<ServerFrame> {
             .boxed(),
         ServerFrameKind::Refused => refusal().prop_map(ServerFrame::Refused).boxed(),
         ServerFrameKind::Status => status().prop_map(ServerFrame::Status).boxed(),
-        ServerFrameKind::LogData => (any::<u32>(), any::<[u64; 6]>(), bytes())
-            .prop_map(|(id, [asked, start, next, oldest, head, epoch], bytes)| {
-                ServerFrame::LogData(LogData {
-                    id,
-                    asked,
-                    start,
-                    next,
-                    oldest,
-                    head,
-                    epoch,
-                    bytes,
-                })
-            })
-            .boxed(),
+        ServerFrameKind::LogData => log_data().prop_map(ServerFrame::LogData).boxed(),
         ServerFrameKind::Error => (any::<u8>(), text())
             .prop_map(|(code, text)| ServerFrame::Error {
                 code: ErrorCode::from(code),
@@ -259,6 +372,26 @@ fn server_frame_of(kind: ServerFrameKind) -> BoxedStrategy<ServerFrame> {
         ServerFrameKind::Done => Just(ServerFrame::Done).boxed(),
         ServerFrameKind::Status2 => (status(), log_id())
             .prop_map(|(status, log)| ServerFrame::Status2(Status2(Status { log, ..status })))
+            .boxed(),
+        ServerFrameKind::Status3 => (status(), log_id(), details().prop_map(Some))
+            .prop_map(|(status, log, details)| {
+                ServerFrame::Status3(Status3(Status {
+                    log,
+                    details,
+                    ..status
+                }))
+            })
+            .boxed(),
+        ServerFrameKind::Boots => boots().prop_map(ServerFrame::Boots).boxed(),
+        ServerFrameKind::LineTimes => line_times().prop_map(ServerFrame::LineTimes).boxed(),
+        ServerFrameKind::LogNews => (any::<bool>(), log_data())
+            .prop_map(|(powered, data)| ServerFrame::LogNews(LogNews { powered, data }))
+            .boxed(),
+        ServerFrameKind::Observers => prop::collection::vec(observer(), 0..9)
+            .prop_map(ServerFrame::Observers)
+            .boxed(),
+        ServerFrameKind::Admission => prop::option::of(held())
+            .prop_map(|ends| ServerFrame::Admission(Admission { ends }))
             .boxed(),
     }
 }
@@ -346,7 +479,9 @@ proptest! {
             return Ok(());
         }
         let longer = [&encoded(&frame)[4..], &vec![0; extra]].concat();
-        prop_assert_eq!(parse_client(&longer, 2), Ok(frame.clone()));
+        for version in frame.since().max(2)..=VERSION {
+            prop_assert_eq!(parse_client(&longer, version), Ok(frame.clone()));
+        }
         if frame.since() == 1 {
             let old = parse_client(&longer, 1);
             prop_assert!(old.is_err_and(|error| is_malformed(&error)));
@@ -357,7 +492,10 @@ proptest! {
     fn the_service_may_say_more_than_a_client_knows(frame in server_frame(), extra in 1usize..5) {
         fn can_grow(frame: &ServerFrame) -> bool {
             match frame {
-                ServerFrame::Output(_) | ServerFrame::Status(_) | ServerFrame::LogData(_) => false,
+                ServerFrame::Output(_)
+                | ServerFrame::Status(_)
+                | ServerFrame::LogData(_)
+                | ServerFrame::LogNews(_) => false,
                 ServerFrame::Answer(answer) => can_grow(&answer.frame),
                 _ => true,
             }
@@ -367,18 +505,20 @@ proptest! {
             frame.encode(&mut wire);
             wire.extend(vec![0; extra]);
             let raw = RawFrame { kind: wire[4], body: &wire[5..] };
-            prop_assert_eq!(ServerFrame::parse(raw, 2), Ok(frame));
+            prop_assert_eq!(ServerFrame::parse(raw, VERSION), Ok(frame));
         }
     }
 
     #[test]
-    fn version_1_does_not_know_what_came_later(frame in client_frame()) {
+    fn a_version_does_not_know_what_came_later(frame in client_frame()) {
         let wire = encoded(&frame);
-        let parsed = parse_client(&wire[4..], 1);
-        if frame.since() == 1 {
-            prop_assert_eq!(parsed, Ok(frame));
-        } else {
-            prop_assert!(parsed.is_err());
+        for version in 1..=VERSION {
+            let parsed = parse_client(&wire[4..], version);
+            if frame.since() <= version {
+                prop_assert_eq!(parsed.as_ref(), Ok(&frame));
+            } else {
+                prop_assert!(parsed.is_err());
+            }
         }
     }
 }
@@ -459,6 +599,7 @@ fn every_byte_of_a_reason_or_an_error_survives() {
         assert_eq!(u8::from(EndCode::from(byte)), byte);
         assert_eq!(u8::from(RefusalCode::from(byte)), byte);
         assert_eq!(u8::from(ErrorCode::from(byte)), byte);
+        assert_eq!(u8::from(MarkCode::from(byte)), byte);
     }
 }
 
@@ -519,6 +660,7 @@ fn reasons_and_errors_have_the_bytes_of_the_protocol_page() {
         (ErrorCode::AnotherLog, 7),
         (ErrorCode::Gone, 8),
         (ErrorCode::NotYet, 9),
+        (ErrorCode::NoRoom, 10),
     ];
     assert_eq!(errors.map(|(code, _)| code), ErrorCode::ALL);
     for (code, byte) in errors {

@@ -2,10 +2,14 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::time::Duration;
 
+use rustix::event::PollFlags;
+
+use super::deadline::Deadline;
 use super::error::ClientError;
 use super::sender::Sender;
 use super::version_1;
@@ -31,6 +35,8 @@ pub(super) struct Connection {
     attaching: Option<u32>,
     /// A session was granted, and its end was not received yet.
     attached: bool,
+    /// How long an answer may take.
+    answer_limit: Option<Duration>,
 }
 
 /// A frame that came while the answer to a request was waited for.
@@ -51,7 +57,22 @@ impl Connection {
             waiting: VecDeque::new(),
             attaching: None,
             attached: false,
+            answer_limit: None,
         }
+    }
+
+    pub(super) fn set_answer_limit(&mut self, limit: Option<Duration>) {
+        self.answer_limit = limit;
+    }
+
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+
+    /// Until when an answer is waited for that comes `later` than others.
+    fn deadline(&self, later: Duration) -> Option<Deadline> {
+        let limit = self.answer_limit?;
+        Some(Deadline::after(limit.saturating_add(later)))
     }
 
     pub(super) fn sender(&self) -> Sender {
@@ -76,12 +97,20 @@ impl Connection {
         if needed > spoken {
             return Err(ClientError::OldService { spoken, needed });
         }
+        let later = match request {
+            ClientFrame::LogWait(wait) => wait.patience,
+            _ => Duration::ZERO,
+        };
+        let deadline = self.deadline(later);
+        if let Some(deadline) = deadline {
+            deadline.wait(&self.stream, PollFlags::OUT)?;
+        }
         let id = self.send(request, passed)?;
         if self.version < 2 {
-            return self.answer_by_order(request);
+            return self.answer_by_order(request, deadline);
         }
         loop {
-            match self.receive_for(id)? {
+            match self.receive_for(id, deadline)? {
                 Received::Answer(frame) => return result(frame),
                 Received::Other(frame) => self.waiting.push_back(frame),
             }
@@ -91,8 +120,9 @@ impl Connection {
     /// Waits for the service to say which version is spoken and which log the console has. From
     /// then on requests are numbered.
     pub(super) fn welcome(&mut self) -> Result<Option<LogId>, ClientError> {
+        let deadline = self.deadline(Duration::ZERO);
         loop {
-            match self.receive()?.ok_or(ClientError::Closed)? {
+            match self.receive(deadline)?.ok_or(ClientError::Closed)? {
                 ServerFrame::Welcome { version, log } => {
                     self.version = version.min(VERSION);
                     return Ok(log);
@@ -108,9 +138,10 @@ impl Connection {
         if !self.attached {
             return Err(ClientError::NotAttached);
         }
+        let deadline = self.deadline(Duration::ZERO);
         let id = self.send(&ClientFrame::Detach, None)?;
         loop {
-            match self.receive_for(id)? {
+            match self.receive_for(id, deadline)? {
                 Received::Other(ServerFrame::Ended(end)) => return Ok(end),
                 Received::Other(frame) => self.waiting.push_back(frame),
                 Received::Answer(frame) => drop(result(frame)?),
@@ -119,18 +150,26 @@ impl Connection {
     }
 
     /// The next frame that answers nothing; `None` when the service has closed the connection.
-    pub(super) fn next_frame(&mut self) -> Result<Option<ServerFrame>, ClientError> {
+    pub(super) fn next_frame(
+        &mut self,
+        deadline: Option<Deadline>,
+    ) -> Result<Option<ServerFrame>, ClientError> {
         if let Some(frame) = self.waiting.pop_front() {
             return Ok(Some(frame));
         }
         loop {
-            match self.receive() {
+            match self.receive(deadline) {
                 // Nobody waits for it any more.
                 Ok(Some(ServerFrame::Answer(_)))
                 | Err(ClientError::Frame(FrameError::InEnvelope { .. })) => {}
                 other => return other,
             }
         }
+    }
+
+    /// Whether a frame or an error is here already.
+    pub(super) fn has_frame(&self) -> bool {
+        !self.waiting.is_empty() || self.decoder.has_frame()
     }
 
     /// Sends a request, with a number if the version has them. Returns the number.
@@ -156,14 +195,18 @@ impl Connection {
 
     /// The answer to a request that carried no number. A request that has no answer is followed by
     /// one that has.
-    fn answer_by_order(&mut self, request: &ClientFrame) -> Result<ServerFrame, ClientError> {
+    fn answer_by_order(
+        &mut self,
+        request: &ClientFrame,
+        deadline: Option<Deadline>,
+    ) -> Result<ServerFrame, ClientError> {
         let has_answer = version_1::answer_to(request.kind()).is_some();
         if !has_answer {
             self.sender.send(&ClientFrame::Status, None)?;
         }
         let mut verdict = Ok(ServerFrame::Done);
         loop {
-            let Some(frame) = self.receive()? else {
+            let Some(frame) = self.receive(deadline)? else {
                 return verdict.and(Err(ClientError::Closed));
             };
             let is_error = matches!(frame, ServerFrame::Error { .. });
@@ -182,9 +225,13 @@ impl Connection {
     }
 
     /// The next frame, as the request numbered `id` sees it.
-    fn receive_for(&mut self, id: u32) -> Result<Received, ClientError> {
+    fn receive_for(
+        &mut self,
+        id: u32,
+        deadline: Option<Deadline>,
+    ) -> Result<Received, ClientError> {
         loop {
-            match self.receive() {
+            match self.receive(deadline) {
                 Ok(Some(ServerFrame::Answer(answer))) if answer.id == id => {
                     return Ok(Received::Answer(*answer.frame));
                 }
@@ -199,7 +246,7 @@ impl Connection {
         }
     }
 
-    fn receive(&mut self) -> Result<Option<ServerFrame>, ClientError> {
+    fn receive(&mut self, deadline: Option<Deadline>) -> Result<Option<ServerFrame>, ClientError> {
         loop {
             if let Some(frame) = self.decoder.next_frame()? {
                 match ServerFrame::parse(frame, VERSION) {
@@ -211,6 +258,9 @@ impl Connection {
                     Err(FrameError::UnknownType(_)) => continue,
                     Err(error) => return Err(error.into()),
                 }
+            }
+            if let Some(deadline) = deadline {
+                deadline.wait(&self.stream, PollFlags::IN)?;
             }
             let mut buffer = [0; 16 << 10];
             match (&*self.stream).read(&mut buffer) {

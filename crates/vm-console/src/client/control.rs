@@ -1,23 +1,25 @@
 //! A client of one console.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 use super::connection::Connection;
+use super::deadline::Deadline;
 use super::error::ClientError;
 use super::typist::Typist;
 use crate::log::{LogId, Start};
 use crate::protocol::{
     AttachRequest, Attached, ClientFrame, LogData, LogRequest, PowerAction, ServerFrame,
-    SessionEnd, Status, Status2, VERSION,
+    SessionEnd, Status, Status2, Status3, VERSION,
 };
 
 /// A connection to a control socket.
 ///
-/// It speaks version 2 of the protocol with services that do, where each answer names its request.
-/// With older ones it goes by the order of the answers; there a request that was given up (a read
+/// It speaks the newest version of the protocol that the service speaks, too. From version 2 on each
+/// answer names its request. With older services it goes by the order of the answers; there a request that was given up (a read
 /// timeout of the socket) leaves its answer to the next request.
 #[derive(Debug)]
 pub struct ControlClient {
@@ -36,13 +38,30 @@ impl ControlClient {
         Self::from_stream(UnixStream::connect(path)?)
     }
 
+    /// As [`connect`](Self::connect), but waits for a service that does not answer no longer than
+    /// `limit`: not to connect, nor for each step of the greeting, nor for each answer later (see
+    /// [`set_answer_limit`](Self::set_answer_limit)). A VMM that was stopped still has its sockets.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect); [`ClientError::TimedOut`].
+    pub fn connect_within(path: impl AsRef<Path>, limit: Duration) -> Result<Self, ClientError> {
+        let stream = Deadline::after(limit).connect(path.as_ref())?;
+        let mut connection = Connection::new(stream);
+        connection.set_answer_limit(Some(limit));
+        Self::greet(connection)
+    }
+
     /// Greets on a connected socket.
     ///
     /// # Errors
     /// The other side is no control socket, or turned the connection away.
     pub fn from_stream(stream: UnixStream) -> Result<Self, ClientError> {
+        Self::greet(Connection::new(stream))
+    }
+
+    fn greet(connection: Connection) -> Result<Self, ClientError> {
         let mut client = Self {
-            connection: Connection::new(stream),
+            connection,
             console: String::new(),
             log: None,
             last_read: 0,
@@ -64,6 +83,16 @@ impl ControlClient {
             client.log = client.connection.welcome()?;
         }
         Ok(client)
+    }
+
+    /// How long each request may take from now on; `None` is for ever, and is the rule after
+    /// [`connect`](Self::connect). An answer that comes later is dropped, and the connection can be
+    /// used on: from version 2 of the protocol on.
+    ///
+    /// What [`next_frame`](Self::next_frame) waits for is no answer, and what a
+    /// [`Typist`] sends is no request here.
+    pub fn set_answer_limit(&mut self, limit: Option<Duration>) {
+        self.connection.set_answer_limit(limit);
     }
 
     /// The console's name.
@@ -140,7 +169,26 @@ impl ControlClient {
     /// # Errors
     /// The socket failed, or what came is no frame.
     pub fn next_frame(&mut self) -> Result<Option<ServerFrame>, ClientError> {
-        self.connection.next_frame()
+        self.connection.next_frame(None)
+    }
+
+    /// As [`next_frame`](Self::next_frame), but waits no longer than `limit`. What has come of a
+    /// frame by then is kept for the next call.
+    ///
+    /// # Errors
+    /// As [`next_frame`](Self::next_frame); [`ClientError::TimedOut`].
+    pub fn next_frame_within(
+        &mut self,
+        limit: Duration,
+    ) -> Result<Option<ServerFrame>, ClientError> {
+        self.connection.next_frame(Some(Deadline::after(limit)))
+    }
+
+    /// Whether [`next_frame`](Self::next_frame) has a frame already, or an answer to drop, and need
+    /// not read for it. Ask before the [descriptor](AsFd) is polled.
+    #[must_use]
+    pub fn has_frame(&self) -> bool {
+        self.connection.has_frame()
     }
 
     /// How the console stands.
@@ -149,7 +197,9 @@ impl ControlClient {
     /// As for every request: see [`ClientError`].
     pub fn status(&mut self) -> Result<Status, ClientError> {
         match self.ask(&ClientFrame::Status)? {
-            ServerFrame::Status(status) | ServerFrame::Status2(Status2(status)) => Ok(status),
+            ServerFrame::Status(status)
+            | ServerFrame::Status2(Status2(status))
+            | ServerFrame::Status3(Status3(status)) => Ok(status),
             other => Err(unexpected(other)),
         }
     }
@@ -182,12 +232,19 @@ impl ControlClient {
         self.connection.detach()
     }
 
-    /// Asks for stop, start or restart, and waits for the verdict.
+    /// Asks for stop, start, restart or an NMI, and waits for the verdict.
     ///
     /// # Errors
     /// The owner has not built it in, or somebody else holds the console.
     pub fn power(&mut self, action: PowerAction) -> Result<(), ClientError> {
         self.ask(&ClientFrame::Power(action)).map(drop)
+    }
+}
+
+/// To poll it: a frame may be here when it is readable. It must not be read from by anybody else.
+impl AsFd for ControlClient {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.connection.descriptor()
     }
 }
 
@@ -198,6 +255,6 @@ fn attached(answer: ServerFrame) -> Result<Attached, ClientError> {
     }
 }
 
-fn unexpected(frame: ServerFrame) -> ClientError {
+pub(super) fn unexpected(frame: ServerFrame) -> ClientError {
     ClientError::Unexpected(Box::new(frame))
 }

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use crate::protocol::{ErrorCode, FrameError, Refusal, ServerFrame};
+use crate::when::Span;
 
 /// What can go wrong with a request.
 #[derive(Debug)]
@@ -33,6 +35,8 @@ pub enum ClientError {
         /// The first version that has the request.
         needed: u16,
     },
+    /// The service did not answer within this time.
+    TimedOut(Duration),
     /// The service answered with a frame that is no answer to the request.
     Unexpected(Box<ServerFrame>),
 }
@@ -50,6 +54,13 @@ impl fmt::Display for ClientError {
                 f,
                 "the console service speaks version {spoken} of the protocol, the request needs {needed}"
             ),
+            Self::TimedOut(limit) => {
+                write!(
+                    f,
+                    "the console service did not answer within {}",
+                    Span(*limit)
+                )
+            }
             Self::Unexpected(frame) => write!(
                 f,
                 "the console service answered with a {:?} frame, which does not fit the request",
@@ -69,6 +80,7 @@ impl std::error::Error for ClientError {
             | Self::Service { .. }
             | Self::NotAttached
             | Self::OldService { .. }
+            | Self::TimedOut(_)
             | Self::Unexpected(_) => None,
         }
     }

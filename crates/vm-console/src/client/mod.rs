@@ -25,7 +25,9 @@
 
 mod connection;
 mod control;
+mod deadline;
 mod error;
+mod questions;
 mod sender;
 mod typist;
 mod version_1;

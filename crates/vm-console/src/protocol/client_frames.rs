@@ -1,5 +1,7 @@
 //! What a client sends.
 
+use std::time::Duration;
+
 use super::codec::{FrameError, RawFrame};
 use super::numbered::{Frame, Numbered};
 use super::place::Place;
@@ -47,18 +49,37 @@ frames! {
     0x0a => Power(action: PowerAction),
     /// Any other frame, to be answered under its number.
     0x0b since 2 => Request(request: Request),
+    /// Ask for the boots and marks of the log.
+    0x0c since 3 => Boots,
+    /// Ask when lines of the log ended.
+    0x0d since 3 => LineTimes {
+        /// Lines that end after this offset.
+        after: u64,
+        /// Most times wanted; the answer may hold fewer.
+        max: u32,
+    },
+    /// Read from the log, and wait for output if there is none.
+    0x0e since 3 => LogWait(request: LogWait),
+    /// Ask who observes.
+    0x0f since 3 => Observers,
+    /// Type BREAK and keys as one piece, with or without a session.
+    0x10 since 3 => SysRq(request: SysRq),
+    /// Ask whether an attach would be granted. Nothing happens by it.
+    0x11 since 3 => Admission(request: AttachRequest),
 }
 
 impl ClientFrame {
     /// The first version of the protocol that can say all of it.
     #[must_use]
     pub fn since(&self) -> u16 {
-        let log = match self {
-            Self::Attach(request) | Self::AttachDescriptor(request) => request.log,
-            Self::LogRead(request) => request.log,
-            _ => None,
+        let body = match self {
+            Self::Attach(request) | Self::AttachDescriptor(request) if request.log.is_some() => 2,
+            Self::LogRead(request) if request.log.is_some() => 2,
+            Self::Power(action) => action.since(),
+            Self::Request(request) => request.frame.since(),
+            _ => 1,
         };
-        self.kind().since().max(if log.is_some() { 2 } else { 1 })
+        self.kind().since().max(body)
     }
 }
 
@@ -67,7 +88,9 @@ impl ClientFrame {
     pub(crate) fn start(&self) -> Option<Start> {
         match self {
             Self::Attach(request) | Self::AttachDescriptor(request) => Some(request.replay),
-            Self::LogRead(request) => Some(request.start),
+            Self::LogRead(request) | Self::LogWait(LogWait { read: request, .. }) => {
+                Some(request.start)
+            }
             Self::Request(request) => request.frame.start(),
             Self::Hello { .. }
             | Self::Data(_)
@@ -75,7 +98,12 @@ impl ClientFrame {
             | Self::Resize { .. }
             | Self::Status
             | Self::Detach
-            | Self::Power(_) => None,
+            | Self::Power(_)
+            | Self::Boots
+            | Self::LineTimes { .. }
+            | Self::Observers
+            | Self::SysRq(_)
+            | Self::Admission(_) => None,
         }
     }
 }
@@ -167,6 +195,93 @@ impl Value for LogRequest {
             start,
             log,
             max: from.get()?,
+        })
+    }
+}
+
+/// The machine as a client knows it: the boot that runs, and its power.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MachineState {
+    /// Boot count.
+    pub epoch: u64,
+    /// Whether the machine is powered.
+    pub powered: bool,
+}
+
+/// What a client wants to read of the log, and how long to wait for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogWait {
+    /// What to read.
+    pub read: LogRequest,
+    /// How long to wait at most while there is no output at the start. A service waits no longer
+    /// than 60 s.
+    pub patience: Duration,
+    /// The machine as the client knows it. If it is another, the answer comes at once.
+    pub known: MachineState,
+}
+
+const POWERED: u8 = 1;
+
+impl Value for LogWait {
+    fn put(&self, to: &mut Writer<'_>) {
+        let Self {
+            read,
+            patience,
+            known: MachineState { epoch, powered },
+        } = self;
+        let patience = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
+        to.put(read).put(&patience);
+        to.put(&flags(&[(*powered, POWERED)])).put(epoch);
+    }
+
+    fn get(from: &mut Reader<'_>) -> Result<Self, FrameError> {
+        Ok(Self {
+            read: from.get()?,
+            patience: Duration::from_millis(from.get::<u32>()?.into()),
+            known: MachineState {
+                powered: from.get::<u8>()? & POWERED != 0,
+                epoch: from.get()?,
+            },
+        })
+    }
+}
+
+/// BREAK and keys, to be typed as one piece. A Linux guest takes the character after a BREAK for a
+/// SysRq command.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SysRq {
+    /// Type although somebody else holds the console. The holder stays.
+    pub force: bool,
+    /// At most [`MAX_KEYS`](Self::MAX_KEYS) printable ASCII characters. A BREAK goes before each. If
+    /// there are none, one BREAK is sent.
+    pub keys: String,
+}
+
+impl SysRq {
+    /// Most keys in one request.
+    pub const MAX_KEYS: usize = 16;
+
+    /// Whether these are keys that a request can carry.
+    #[must_use]
+    pub fn is_valid(keys: &str) -> bool {
+        keys.len() <= Self::MAX_KEYS && keys.bytes().all(|key| matches!(key, b' '..=b'~'))
+    }
+}
+
+impl Value for SysRq {
+    fn put(&self, to: &mut Writer<'_>) {
+        to.put(&flags(&[(self.force, FORCE)])).put(&self.keys);
+    }
+
+    fn get(from: &mut Reader<'_>) -> Result<Self, FrameError> {
+        let flags = from.get::<u8>()?;
+        let keys = from.get::<String>()?;
+        if !Self::is_valid(&keys) {
+            return Err(from.malformed("up to 16 printable ASCII keys"));
+        }
+        Ok(Self {
+            force: flags & FORCE != 0,
+            keys,
         })
     }
 }

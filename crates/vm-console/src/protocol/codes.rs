@@ -5,6 +5,7 @@
 
 use super::codec::FrameError;
 use super::value::{Reader, Value, Writer};
+use crate::log::MarkKind;
 use crate::session::{EndReason, Refused};
 
 macro_rules! codes {
@@ -120,6 +121,32 @@ codes! {
         8 => Gone,
         /// The boot or the offset asked for has not come yet.
         9 => NotYet,
+        /// There is no room in the guest's input, since the guest does not read. Nothing was typed.
+        10 => NoRoom,
+    }
+
+    /// What a mark in the log stands for.
+    MarkCode {
+        /// The log does not know any more.
+        0 => Unknown,
+        /// The machine was switched on.
+        1 => PowerOn,
+        /// The machine was reset, or rebooted by itself.
+        2 => Reset,
+        /// The machine was switched off.
+        3 => PowerOff,
+        /// A BREAK was sent to the guest.
+        4 => Break,
+        /// A client became the holder of the console.
+        5 => Attach,
+        /// The holder left, or was disconnected.
+        6 => Detach,
+        /// The holder missed bytes.
+        7 => Gap,
+        /// The log came from another host, or from a snapshot.
+        8 => Imported,
+        /// A restarted VMM took the log up again.
+        9 => Reopened,
     }
 }
 
@@ -148,6 +175,22 @@ impl From<&Refused> for RefusalCode {
             Refused::NotPermitted => Self::NotPermitted,
             Refused::TooManyObservers => Self::TooManyObservers,
             Refused::ShuttingDown => Self::ShuttingDown,
+        }
+    }
+}
+
+impl From<MarkKind> for MarkCode {
+    fn from(kind: MarkKind) -> Self {
+        match kind {
+            MarkKind::PowerOn => Self::PowerOn,
+            MarkKind::Reset => Self::Reset,
+            MarkKind::PowerOff => Self::PowerOff,
+            MarkKind::Break => Self::Break,
+            MarkKind::Attach => Self::Attach,
+            MarkKind::Detach => Self::Detach,
+            MarkKind::Gap => Self::Gap,
+            MarkKind::Imported => Self::Imported,
+            MarkKind::Reopened => Self::Reopened,
         }
     }
 }

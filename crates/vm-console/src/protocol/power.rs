@@ -12,6 +12,19 @@ pub enum PowerAction {
     Start,
     /// Reset it.
     Restart,
+    /// Send it a non-maskable interrupt, at which most guests write a crash dump. From version 3 on.
+    Nmi,
+}
+
+impl PowerAction {
+    /// The first version of the protocol that has it.
+    #[must_use]
+    pub fn since(self) -> u16 {
+        match self {
+            Self::Stop | Self::Start | Self::Restart => 1,
+            Self::Nmi => 3,
+        }
+    }
 }
 
 impl Value for PowerAction {
@@ -20,6 +33,7 @@ impl Value for PowerAction {
             Self::Stop => &1,
             Self::Start => &2,
             Self::Restart => &3,
+            Self::Nmi => &4,
         });
     }
 
@@ -28,7 +42,8 @@ impl Value for PowerAction {
             1 => Ok(Self::Stop),
             2 => Ok(Self::Start),
             3 => Ok(Self::Restart),
-            _ => Err(from.malformed("a power action from 1 to 3")),
+            4 if from.version() >= Self::Nmi.since() => Ok(Self::Nmi),
+            _ => Err(from.malformed("a power action that the version has")),
         }
     }
 }

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use super::admission::{Admission, Observer};
+use super::client_frames::MachineState;
 use super::codec::{FrameError, RawFrame};
 use super::codes::{EndCode, ErrorCode, RefusalCode};
 use super::held::Held;
+use super::history::{Boots, LineTimes};
 use super::numbered::{Frame, Numbered};
-use super::status::{Status, Status2};
+use super::status::{Status, Status2, Status3};
 use super::table::frames;
 use super::value::{Reader, Value, Writer, flags};
 use crate::log::LogId;
@@ -78,6 +81,18 @@ frames! {
     0x8e since 2 => Done,
     /// How the console stands, and which log it has.
     0x8f since 2 => Status2(status: Status2),
+    /// How the console stands, with more of it, and counters by key.
+    0x90 since 3 => Status3(status: Status3),
+    /// The boots and marks of the log.
+    0x91 since 3 => Boots(boots: Boots),
+    /// When lines of the log ended.
+    0x92 since 3 => LineTimes(times: LineTimes),
+    /// The answer to a log wait.
+    0x93 since 3 => LogNews(news: LogNews),
+    /// Who observes; the one that has been there longest comes first.
+    0x94 since 3 => Observers(observers: Vec<Observer>),
+    /// The attach that was asked about would be granted.
+    0x95 since 3 => Admission(admission: Admission),
 }
 
 /// What a granted attach begins with.
@@ -325,6 +340,42 @@ impl Value for LogData {
             head: from.get()?,
             epoch: from.get()?,
             bytes: from.get()?,
+        })
+    }
+}
+
+/// The answer to a log wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogNews {
+    /// Whether the machine is powered.
+    pub powered: bool,
+    /// What was read; no bytes if the wait ended for another reason.
+    pub data: LogData,
+}
+
+impl LogNews {
+    /// The machine as this answer tells it, for the next [`LogWait`](super::LogWait).
+    #[must_use]
+    pub fn machine(&self) -> MachineState {
+        MachineState {
+            epoch: self.data.epoch,
+            powered: self.powered,
+        }
+    }
+}
+
+const POWERED: u8 = 1;
+
+impl Value for LogNews {
+    fn put(&self, to: &mut Writer<'_>) {
+        let Self { powered, data } = self;
+        to.put(&flags(&[(*powered, POWERED)])).put(data);
+    }
+
+    fn get(from: &mut Reader<'_>) -> Result<Self, FrameError> {
+        Ok(Self {
+            powered: from.get::<u8>()? & POWERED != 0,
+            data: from.get()?,
         })
     }
 }

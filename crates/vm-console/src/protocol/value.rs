@@ -41,6 +41,16 @@ impl<'a> Writer<'a> {
         self.put(&(end as u16)).bytes(&text.as_bytes()[..end])
     }
 
+    /// A count in 16 bits, and as many values; what is over that is left out.
+    pub(super) fn list<T: Value>(&mut self, values: &[T]) -> &mut Self {
+        let count = u16::try_from(values.len()).unwrap_or(u16::MAX);
+        self.put(&count);
+        for value in &values[..usize::from(count)] {
+            self.put(value);
+        }
+        self
+    }
+
     pub(crate) fn end(self) {
         let length = (self.out.len() - self.start - LENGTH) as u32;
         self.out[self.start..self.start + LENGTH].copy_from_slice(&length.to_le_bytes());
@@ -77,6 +87,12 @@ impl<'a> Reader<'a> {
 
     pub(super) fn get<T: Value>(&mut self) -> Result<T, FrameError> {
         T::get(self)
+    }
+
+    /// As [`Writer::list`] writes it.
+    pub(super) fn list<T: Value>(&mut self) -> Result<Vec<T>, FrameError> {
+        let count = self.get::<u16>()?;
+        (0..count).map(|_| self.get()).collect()
     }
 
     fn array<const N: usize>(&mut self, expected: &'static str) -> Result<[u8; N], FrameError> {

@@ -80,6 +80,7 @@ impl ServedConsole {
             epoch: log.epoch(),
             log: log.id(),
             counters,
+            details: None,
         }
     }
 

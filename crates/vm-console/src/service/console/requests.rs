@@ -103,6 +103,12 @@ impl ServedConsole {
             ClientFrame::LogRead(request) => self.log_read(id, request, asked, turn),
             ClientFrame::Detach => self.detach(id, asked, turn),
             ClientFrame::Power(action) => self.power(id, action, turn),
+            ClientFrame::Boots
+            | ClientFrame::LineTimes { .. }
+            | ClientFrame::LogWait(_)
+            | ClientFrame::Observers
+            | ClientFrame::SysRq(_)
+            | ClientFrame::Admission(_) => fail(ErrorCode::NotSupported, "not supported yet"),
             // It was taken out of its envelope, and an envelope holds no other.
             ClientFrame::Request(_) => fail(ErrorCode::Malformed, "a request in a request"),
         }
@@ -196,6 +202,11 @@ impl ServedConsole {
             PowerAction::Stop => power.stop(),
             PowerAction::Start => power.start(),
             PowerAction::Restart => power.restart(),
+            PowerAction::Nmi if power.nmi() => {}
+            PowerAction::Nmi => {
+                let text = "the machine cannot be sent an NMI from here";
+                return fail(ErrorCode::NotSupported, text);
+            }
         }
         Ok(None)
     }
