@@ -305,6 +305,7 @@ proptest! {
         let mut given: Vec<Lease> = Vec::new();
         let mut ended: Vec<Lease> = Vec::new();
         let mut now = 1000i64;
+        let mut latest = Duration::ZERO;
         for (pause, step) in steps {
             now += pause;
             let at = s(now.unsigned_abs());
@@ -314,7 +315,14 @@ proptest! {
             match step {
                 Step::Attach { force } => {
                     let before = session.holder().map(vm_console::session::Holder::lease);
+                    let would = session.would_attach(at, force);
+                    let would = would.map(|holder| holder.map(vm_console::session::Holder::lease));
                     let attach = session.attach(at, who("x"), force);
+                    match would {
+                        Ok(Some(gives_way)) => prop_assert_eq!(attach.ended.as_ref().map(|end| end.lease), Some(gives_way)),
+                        Ok(None) => prop_assert!(attach.lease.is_ok()),
+                        Err(refused) => prop_assert_eq!(attach.lease.as_ref(), Err(&refused)),
+                    }
                     ends.extend(attach.ended);
                     match attach.lease {
                         Ok(lease) => fresh = Some(lease),
@@ -356,6 +364,15 @@ proptest! {
             // The holder's lease is the only one that was given and has not ended.
             let open: Vec<_> = given.iter().filter(|lease| !ended.contains(lease)).copied().collect();
             prop_assert_eq!(open, session.holder().map(vm_console::session::Holder::lease).into_iter().collect::<Vec<_>>());
+            // A limit ends the session when the time left to it is over.
+            latest = latest.max(at);
+            for limit in [Limit::Idle, Limit::Absolute] {
+                if let Some(left) = session.time_left(limit, at) {
+                    let mut later = session.clone();
+                    let all = ticks(&mut later, latest + left);
+                    prop_assert!(matches!(all.last(), Some(Tick::End(_))), "{:?}", all);
+                }
+            }
             // At the deadline there is something to do, and then the next one lies ahead.
             if let Some(deadline) = session.next_deadline() {
                 let mut later = session.clone();

@@ -220,30 +220,20 @@ impl Session {
     pub fn attach(&mut self, now: Duration, identity: Identity, force: bool) -> Attach {
         let now = self.clock(now);
         let mut ended = self.expire(now);
-        if let Some(refused) = self.gate() {
-            return Attach {
-                ended,
-                lease: Err(refused),
-            };
-        }
-        if let Some(holder) = &self.holder {
-            let reason = if holder.hung_up {
-                EndReason::ClientClosed
-            } else if force {
-                EndReason::TakenOver {
-                    by: identity.clone(),
-                }
-            } else {
-                let refused = Refused::Busy {
-                    holder: holder.identity.clone(),
-                    held_for: now.saturating_sub(holder.since),
-                    idle_for: holder.idle_for(now),
-                };
+        let reason = match self.would_attach(now, force) {
+            Err(refused) => {
                 return Attach {
                     ended,
                     lease: Err(refused),
                 };
-            };
+            }
+            Ok(None) => None,
+            Ok(Some(holder)) if holder.hung_up => Some(EndReason::ClientClosed),
+            Ok(Some(_)) => Some(EndReason::TakenOver {
+                by: identity.clone(),
+            }),
+        };
+        if let Some(reason) = reason {
             ended = self.end(now, reason);
         }
         self.last_lease += 1;
@@ -263,6 +253,36 @@ impl Session {
             ended,
             lease: Ok(lease),
         }
+    }
+
+    /// What [`attach`](Self::attach) would come to at `now`, with no effect: the holder whose session
+    /// it would end, if there is one. A session that is past a limit counts as ended.
+    ///
+    /// # Errors
+    /// Why it would be refused.
+    pub fn would_attach(&self, now: Duration, force: bool) -> Result<Option<&Holder>, Refused> {
+        let now = self.latest.max(now);
+        if let Some(refused) = self.gate() {
+            return Err(refused);
+        }
+        let is_over = self.overdue(now).is_some();
+        match self.holder.as_ref().filter(|_| !is_over) {
+            Some(holder) if !holder.hung_up && !force => Err(Refused::Busy {
+                holder: holder.identity.clone(),
+                held_for: now.saturating_sub(holder.since),
+                idle_for: holder.idle_for(now),
+            }),
+            holder => Ok(holder),
+        }
+    }
+
+    /// The time left at `now` until `limit` ends the session. `None` without a session, or if it
+    /// has no such limit.
+    #[must_use]
+    pub fn time_left(&self, limit: Limit, now: Duration) -> Option<Duration> {
+        let ends = self.ends().into_iter().flatten();
+        let (_, at) = ends.into_iter().find(|(which, _)| *which == limit)?;
+        Some(at.saturating_sub(self.latest.max(now)))
     }
 
     /// Lifts the limits of the policy for the session of `lease`: nothing but an event ends it.
