@@ -83,6 +83,23 @@ pub enum Audited {
         /// The holder.
         who: Identity,
     },
+    /// A client typed a SysRq sequence: BREAKs and keys in one piece.
+    SysRq {
+        /// The client.
+        who: Identity,
+        /// The keys; a BREAK goes before each. If there are none, it was one BREAK.
+        keys: String,
+        /// The holder, if that is somebody else: the client has forced it.
+        beside: Option<Identity>,
+    },
+    /// A client begins to follow the log over a control socket without a session, or goes on
+    /// elsewhere than where it had come to.
+    Following {
+        /// The client.
+        who: Identity,
+        /// Offset of the first byte.
+        from: u64,
+    },
     /// The holder's window has another size.
     Resized {
         /// Width in characters.
@@ -90,7 +107,7 @@ pub enum Audited {
         /// Height in characters.
         rows: u16,
     },
-    /// A client's request to stop, start or restart the machine was passed on.
+    /// A client's request to stop, start, restart or interrupt the machine was passed on.
     Power {
         /// The client.
         who: Identity,

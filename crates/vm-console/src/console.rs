@@ -73,8 +73,8 @@ pub struct ConsoleConfig {
     pub notices: bool,
     /// Most observers (read-only clients) at one time. Default: 16.
     pub max_observers: usize,
-    /// Most connections at one time, with or without a session. One more takes the place of the
-    /// oldest that has no session; if all have one, it is turned away. Clients that the owner
+    /// Most connections at one time, with or without a session. One more takes the place of one that
+    /// has no session, and has asked for nothing for longest; if all have one, it is turned away. Clients that the owner
     /// [attaches](crate::service::ConsoleHandle::attach) are let in all the same. Default: 64.
     pub max_connections: usize,
     /// Delays output to each client that is over a limit. Default: no limit.

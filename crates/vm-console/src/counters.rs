@@ -140,15 +140,16 @@ counters! {
     guarded: "replayed query bytes taken out",
     /// Times a client had to wait for its rate limit.
     throttled: "waits for the rate limit",
-    /// Input bytes accepted: from holders, for SysRq, or [typed](crate::ConsoleLine::type_bytes) by the owner.
-    /// BREAKs are not among them.
+    /// Input bytes accepted: from holders, for SysRq, or [typed](crate::ConsoleLine::type_bytes) by
+    /// the owner. BREAKs are not among them.
     input: "input bytes accepted",
     /// Input characters that the guest's port has taken, BREAKs included.
     input_taken: "input characters taken by the port",
     /// Input characters dropped because their session ended before the guest took them, because
     /// they arrived after a limit of the session, or because they did not move with the guest.
     input_discarded: "input characters discarded",
-    /// BREAKs accepted: from holders, for SysRq, or [typed](crate::ConsoleLine::type_break) by the owner.
+    /// BREAKs accepted: from holders, for SysRq, or [typed](crate::ConsoleLine::type_break) by the
+    /// owner.
     breaks: "BREAKs sent",
     /// Times lossless mode held the guest's output.
     output_holds: "times output was held",

@@ -172,6 +172,19 @@ impl ConsoleLine {
         accepted
     }
 
+    /// Types a BREAK before each of `keys`, or one BREAK if there are none. Returns `false`, with no
+    /// effect, if there is no room for all of it.
+    pub(crate) fn type_sysrq(&mut self, keys: &[u8]) -> bool {
+        if self.input_room() < keys.len().max(1) + keys.len() {
+            return false;
+        }
+        if keys.is_empty() {
+            return self.type_break();
+        }
+        keys.iter()
+            .all(|key| self.type_break() && self.type_bytes(&[*key]) == 1)
+    }
+
     /// Queues bytes that are counted already, as far as there is room. Returns how many.
     pub(crate) fn queue_bytes(&mut self, bytes: &[u8]) -> usize {
         let fitting = bytes.len().min(self.input_room());

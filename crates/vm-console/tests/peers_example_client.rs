@@ -66,7 +66,7 @@ fn attach_status_log_and_break() {
     assert!(
         status.contains("held by uid ")
             && status.contains("s, no input yet\n")
-            && status.contains("sessions granted"),
+            && status.contains("attaches"),
         "{status}"
     );
     let log = |arguments: &[&str]| text(&run(&control, arguments, b"").unwrap().stdout);

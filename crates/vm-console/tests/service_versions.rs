@@ -1,92 +1,21 @@
-//! Both versions of the protocol over a real socket: version 1 as it always was, and the request
-//! numbers and log identities of version 2.
+//! The first two versions of the protocol over a real socket: version 1 as it always was, and the
+//! request numbers and log identities of version 2.
 
 mod support;
 
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::net::UnixStream;
+use std::io::{ErrorKind, Write};
 use std::time::Duration;
 
+use support::control::error_code;
+use support::frames::{Frames, hello};
 use support::{PATIENCE, Rig};
 use vm_console::client::{ClientError, ControlClient};
 use vm_console::protocol::{
-    Answer, AttachRequest, ClientFrame, Decoder, EndCode, ErrorCode, LogRequest, PowerAction,
-    Request, ServerFrame, ServerFrameKind, Status2, VERSION,
+    AttachRequest, ClientFrame, EndCode, ErrorCode, LogRequest, PowerAction, ServerFrame,
+    ServerFrameKind, Status3, VERSION,
 };
 use vm_console::session::EndReason;
 use vm_console::{ConsoleConfig, LogConfig, LogId, Start};
-
-/// A connection without a client's logic: it sends the frames of the test, in the test's order.
-struct Frames {
-    stream: UnixStream,
-    decoder: Decoder,
-    /// The version that it understands. In version 1 it has to know every byte that comes.
-    version: u16,
-}
-
-impl Frames {
-    fn connect(rig: &Rig) -> Self {
-        Self {
-            stream: rig.control_stream(),
-            decoder: Decoder::default(),
-            version: 1,
-        }
-    }
-
-    /// A connection that has had the service's hello and welcome.
-    fn of_version_2(rig: &Rig) -> Self {
-        let mut frames = Self::connect(rig);
-        frames.version = 2;
-        frames.send(&hello(2));
-        assert!(matches!(frames.next(), ServerFrame::Hello { .. }));
-        assert!(matches!(frames.next(), ServerFrame::Welcome { .. }));
-        frames
-    }
-
-    fn send(&mut self, frame: &ClientFrame) {
-        let mut bytes = Vec::new();
-        frame.encode(&mut bytes);
-        self.stream.write_all(&bytes).unwrap();
-    }
-
-    fn request(&mut self, id: u32, frame: ClientFrame) {
-        let frame = Box::new(frame);
-        self.send(&ClientFrame::Request(Request { id, frame }));
-    }
-
-    /// The next frame; `None` if the service has closed the connection.
-    fn next_or_end(&mut self) -> Option<ServerFrame> {
-        loop {
-            if let Some(raw) = self.decoder.next_frame().unwrap() {
-                return Some(ServerFrame::parse(raw, self.version).unwrap());
-            }
-            let mut buffer = [0; 4096];
-            match self.stream.read(&mut buffer).unwrap() {
-                0 => return None,
-                count => self.decoder.feed(&buffer[..count]),
-            }
-        }
-    }
-
-    fn next(&mut self) -> ServerFrame {
-        self.next_or_end().expect("the service is there")
-    }
-
-    /// The next frame, which has to be the answer to request `id`.
-    fn answer(&mut self, id: u32) -> ServerFrame {
-        match self.next() {
-            ServerFrame::Answer(Answer { id: named, frame }) if named == id => *frame,
-            other => panic!("{other:?} in place of answer {id}"),
-        }
-    }
-}
-
-fn hello(version: u16) -> ClientFrame {
-    ClientFrame::Hello {
-        version,
-        program: "test".into(),
-    }
-}
 
 fn attach(replay: Start, log: Option<LogId>) -> ClientFrame {
     ClientFrame::Attach(AttachRequest {
@@ -103,13 +32,6 @@ fn log_read(start: Start, log: Option<LogId>) -> ClientFrame {
         log,
         max: 100,
     })
-}
-
-fn error_code(frame: &ServerFrame) -> Option<ErrorCode> {
-    match frame {
-        ServerFrame::Error { code, .. } => Some(*code),
-        _ => None,
-    }
 }
 
 fn service_error<T>(result: &Result<T, ClientError>) -> Option<ErrorCode> {
@@ -156,7 +78,7 @@ fn a_client_of_version_1_meets_nothing_of_version_2() {
 fn only_the_first_hello_that_says_more_is_welcomed() {
     let rig = Rig::new();
     let mut client = Frames::connect(&rig);
-    client.version = 2;
+    client.version = VERSION;
     for version in [1, u16::MAX, 2, 1] {
         client.send(&hello(version));
     }
@@ -167,7 +89,7 @@ fn only_the_first_hello_that_says_more_is_welcomed() {
         log: rig.log.id(),
     };
     assert_eq!(client.next(), welcome);
-    let ServerFrame::Status2(Status2(status)) = client.answer(9) else {
+    let ServerFrame::Status3(Status3(status)) = client.answer(9) else {
         panic!("no status")
     };
     assert_eq!(status.log, rig.log.id());
@@ -177,7 +99,7 @@ fn only_the_first_hello_that_says_more_is_welcomed() {
 #[test]
 fn every_numbered_request_has_one_answer_in_its_order() {
     let rig = Rig::new();
-    let mut client = Frames::of_version_2(&rig);
+    let mut client = Frames::of_version(2, &rig);
     let asked = [
         attach(Start::Now, None),
         ClientFrame::Data(b"typed".to_vec()),
@@ -296,7 +218,7 @@ fn requests_that_wait_for_the_end_are_bounded() {
 #[test]
 fn a_bad_frame_in_a_request_is_answered_and_the_session_goes_on() {
     let rig = Rig::new();
-    let mut client = Frames::of_version_2(&rig);
+    let mut client = Frames::of_version(2, &rig);
     client.request(1, attach(Start::Now, None));
     assert_eq!(client.answer(1).kind(), ServerFrameKind::Attached);
     for (id, inner, code) in [
@@ -330,7 +252,7 @@ fn resuming_on_another_log_is_told_and_takes_nothing_from_anybody() {
     assert!(own.is_some());
     let other = LogId::new(own.unwrap().get() ^ 1);
 
-    let mut client = Frames::of_version_2(&rig);
+    let mut client = Frames::of_version(2, &rig);
     let by_force = |log| {
         ClientFrame::Attach(AttachRequest {
             force: true,

@@ -6,17 +6,19 @@ use super::Identity;
 /// and an operator may type without being shown earlier output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Right {
-    /// The right to hold the console: to type, to send BREAK, and to ask for stop, start and
-    /// restart.
+    /// The right to hold the console: to type, to send BREAK and SysRq, and to ask for stop, start,
+    /// restart and an NMI.
     Attach,
-    /// The right to see earlier output (a replay at attach, reads of the log), and to observe.
+    /// The right to see earlier output (a replay at attach, reads of the log), to follow it, and to
+    /// observe.
     ReadLog,
 }
 
 /// Decides which client has which right. The owner implements it.
 ///
-/// It is called on the service's thread, at each attach, log read and power request. Every console
-/// waits for its answer, so it must not wait for anything: look the answer up, and ask no server.
+/// It is called on the service's thread, at each attach, log read, power request and SysRq. Every
+/// console waits for its answer, so it must not wait for anything: look the answer up, and ask no
+/// server.
 pub trait Authorizer: Send + Sync {
     /// Whether `who` has `right` on the console named `console`.
     fn permits(&self, console: &str, who: &Identity, right: Right) -> bool;

@@ -8,6 +8,7 @@
 pub mod clinging;
 pub mod control;
 pub mod flood;
+pub mod frames;
 pub mod gate;
 #[path = "../numbered/mod.rs"]
 mod numbered;

@@ -44,7 +44,7 @@ pub(super) use self::inspection::ConnectionState;
 pub(super) use self::outbox::{Pass, Sent};
 pub(super) use self::standing::Role;
 pub(super) use self::view::Show;
-pub(super) use self::wire::{Framing, Wire};
+pub(super) use self::wire::{Framing, Wait, Wire};
 
 pub(super) struct Connection {
     identity: Identity,
@@ -63,6 +63,10 @@ pub(super) struct Connection {
     pub(super) passed_by: Option<ConnectionId>,
     /// Whether the policy's limits hold for its session.
     pub(super) has_limits: bool,
+    /// When it last asked for something, or came.
+    pub(super) asked_at: Duration,
+    /// Where the last answer to a wait for the log has ended.
+    pub(super) follows_from: Option<u64>,
 }
 
 impl Connection {
@@ -72,6 +76,7 @@ impl Connection {
         wire: Wire,
         bucket: Option<TokenBucket>,
         dropper: Option<Dropper>,
+        now: Duration,
     ) -> Self {
         Self {
             identity,
@@ -85,6 +90,8 @@ impl Connection {
             slot: None,
             passed_by: None,
             has_limits: true,
+            asked_at: now,
+            follows_from: None,
         }
     }
 
@@ -178,9 +185,10 @@ impl Connection {
 
     /// Whether a request of it can be carried out: not while typed bytes before it wait for the
     /// guest, nor while it does not read the answers it has asked for, nor between the end of a
-    /// session and the frame that tells it.
+    /// session and the frame that tells it, nor while one waits for output.
     pub(super) fn has_request_to_do(&self) -> bool {
         self.wire.has_request()
+            && self.wire.wait().is_none()
             && !self.standing.is_leaving()
             && self.inbox.is_empty()
             && self.outbox.has_room_for_answers()
@@ -191,9 +199,17 @@ impl Connection {
     /// have each other wait for their turn for ever.
     pub(super) fn is_idle(&self) -> bool {
         self.outbox.has_sent_everything()
-            && !self.wire.has_request()
+            && (!self.wire.has_request() || self.wire.wait().is_some())
             && !self.standing.is_leaving()
             && !self.standing.is_gone()
+    }
+
+    /// The offset that it has seen, if it waits for more output: `shown` in its session, or that at
+    /// which a request waits.
+    pub(super) fn has_seen(&self, shown: u64) -> Option<u64> {
+        let shown = self.standing.has_session().then_some(shown);
+        let asked = self.wire.wait().map(|wait| wait.from);
+        shown.into_iter().chain(asked).min()
     }
 
     /// Its turn is over before it has begun. If it has something to do it has the next one;
@@ -203,10 +219,10 @@ impl Connection {
         if !is_idle {
             self.outbox.pace.wait_for_room();
         }
-        let waits = is_idle && self.standing.has_session();
+        let seen = self.has_seen(self.outbox.read_to());
         // One that is to close has nothing to send either, so no other turn comes.
         self.finish_output(waits_for_peer);
-        waits.then(|| self.outbox.read_to())
+        seen.filter(|_| is_idle)
     }
 
     /// Its time to read is over: shows it nothing more, and makes room for the reason.
@@ -219,13 +235,16 @@ impl Connection {
     pub(super) fn send(&mut self, pass: &mut Pass<'_>) -> Sent {
         let until = match self.standing.role() {
             Role::Leaving { drain_to, .. } => *drain_to,
-            Role::Guest { .. } | Role::Holder(_) | Role::Observer => u64::MAX,
+            Role::Guest { .. } | Role::Holder(_) | Role::Observer { .. } => u64::MAX,
         };
         let framing = self.wire.framing();
         self.outbox.send(&mut *self.stream, framing, until, pass)
     }
 
     pub(super) fn on_time(&mut self, now: Duration) {
+        if self.wire.wait().is_some_and(|wait| wait.until <= now) {
+            self.wire.end_wait();
+        }
         self.outbox.pace.on_time(now);
         self.standing.on_time(now);
     }
@@ -234,6 +253,7 @@ impl Connection {
         [
             self.standing.next_deadline(),
             self.outbox.pace.next_deadline(),
+            self.wire.wait().map(|wait| wait.until),
         ]
         .into_iter()
         .flatten()

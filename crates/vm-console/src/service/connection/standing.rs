@@ -13,7 +13,9 @@ pub(in crate::service) enum Role {
         had_session: bool,
     },
     Holder(Lease),
-    Observer,
+    Observer {
+        since: Duration,
+    },
     /// Its session is over. It is shown output before `drain_to`, and is then told why.
     Leaving {
         why: EndReason,
@@ -64,16 +66,16 @@ impl Standing {
     pub(in crate::service) fn lease(&self) -> Option<Lease> {
         match self.role {
             Role::Holder(lease) => Some(lease),
-            Role::Guest { .. } | Role::Observer | Role::Leaving { .. } => None,
+            Role::Guest { .. } | Role::Observer { .. } | Role::Leaving { .. } => None,
         }
     }
 
     pub(in crate::service) fn is_observer(&self) -> bool {
-        self.role == Role::Observer
+        matches!(self.role, Role::Observer { .. })
     }
 
     pub(in crate::service) fn has_session(&self) -> bool {
-        matches!(self.role, Role::Holder(_) | Role::Observer)
+        matches!(self.role, Role::Holder(_) | Role::Observer { .. })
     }
 
     pub(in crate::service) fn is_leaving(&self) -> bool {
@@ -84,8 +86,8 @@ impl Standing {
         self.role = Role::Holder(lease);
     }
 
-    pub(in crate::service) fn observe(&mut self) {
-        self.role = Role::Observer;
+    pub(in crate::service) fn observe(&mut self, since: Duration) {
+        self.role = Role::Observer { since };
     }
 
     /// It was told why its session ended.
@@ -184,7 +186,7 @@ impl Standing {
     fn leaves_by(&self) -> Option<Duration> {
         match self.role {
             Role::Leaving { until, .. } => Some(until),
-            Role::Guest { .. } | Role::Holder(_) | Role::Observer => None,
+            Role::Guest { .. } | Role::Holder(_) | Role::Observer { .. } => None,
         }
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::escape::Escape;
 use crate::lone_newline::LoneNewlines;
 use crate::protocol::{
-    AttachRequest, ClientFrame, Decoder, EndCode, ErrorCode, FrameError, Refusal, ServerFrame,
-    SessionEnd, VERSION, Warning, output_frame,
+    AttachRequest, ClientFrame, Decoder, EndCode, ErrorCode, FrameError, LogWait, Refusal,
+    ServerFrame, SessionEnd, VERSION, Warning, output_frame,
 };
 use crate::session::{EndReason, Limit};
 use crate::when::Span;
@@ -31,9 +31,31 @@ pub(in crate::service) enum Wire {
         decoder: Decoder,
         /// The version of the protocol that is spoken; 1 until the client says that it knows more.
         version: u16,
-        /// A request that has to wait for a search in the log.
-        searching: Option<Box<ClientFrame>>,
+        /// The request that comes next, if it was looked at before.
+        put_back: Option<PutBack>,
     },
+}
+
+/// A request that was looked at and could not be carried out then.
+#[derive(Debug)]
+pub(in crate::service) enum PutBack {
+    /// A search in the log goes on.
+    Searching(Box<ClientFrame>),
+    /// It waits for output.
+    Waiting(Wait),
+    /// What it has waited for is there, or its time is over.
+    HasWaited(Wait),
+}
+
+/// A request that waits for output.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::service) struct Wait {
+    /// The number of the request.
+    pub(in crate::service) number: u32,
+    pub(in crate::service) request: LogWait,
+    /// The offset at which it reads on.
+    pub(in crate::service) from: u64,
+    pub(in crate::service) until: Duration,
 }
 
 /// How a connection is spoken to. Whatever the service says goes through here, so that this is the
@@ -53,7 +75,7 @@ impl Wire {
         Self::Control {
             decoder: Decoder::default(),
             version: 1,
-            searching: None,
+            put_back: None,
         }
     }
 
@@ -77,22 +99,32 @@ impl Wire {
         match self {
             Self::Raw { attach, .. } => attach.is_some(),
             Self::Control {
-                decoder, searching, ..
-            } => searching.is_some() || decoder.has_frame(),
+                decoder, put_back, ..
+            } => put_back.is_some() || decoder.has_frame(),
         }
     }
 
-    /// The next request of a control connection.
+    /// The version of the protocol that is spoken.
+    pub(in crate::service) fn version(&self) -> u16 {
+        match self {
+            Self::Raw { .. } => 0,
+            Self::Control { version, .. } => *version,
+        }
+    }
+
+    /// The next request of a control connection, if none has waited for output.
     pub(in crate::service) fn next_request(&mut self) -> Option<Result<ClientFrame, FrameError>> {
         let Self::Control {
             decoder,
             version,
-            searching,
+            put_back,
         } = self
         else {
             return None;
         };
-        if let Some(frame) = searching.take() {
+        if let Some(PutBack::Searching(frame)) =
+            put_back.take_if(|put_back| matches!(put_back, PutBack::Searching(_)))
+        {
             return Some(Ok(*frame));
         }
         match decoder.next_frame() {
@@ -111,8 +143,46 @@ impl Wire {
 
     /// Puts back a request until a search in the log is done.
     pub(in crate::service) fn search_for(&mut self, request: ClientFrame) {
-        if let Self::Control { searching, .. } = self {
-            *searching = Some(Box::new(request));
+        self.put_back(PutBack::Searching(Box::new(request)));
+    }
+
+    /// Has a request wait until [`end_wait`](Self::end_wait).
+    pub(in crate::service) fn wait_for_output(&mut self, wait: Wait) {
+        self.put_back(PutBack::Waiting(wait));
+    }
+
+    fn put_back(&mut self, request: PutBack) {
+        if let Self::Control { put_back, .. } = self {
+            *put_back = Some(request);
+        }
+    }
+
+    /// The request that waits for output.
+    pub(in crate::service) fn wait(&self) -> Option<&Wait> {
+        match self {
+            Self::Control {
+                put_back: Some(PutBack::Waiting(wait)),
+                ..
+            } => Some(wait),
+            Self::Raw { .. } | Self::Control { .. } => None,
+        }
+    }
+
+    /// The request that waits for output is to be answered.
+    pub(in crate::service) fn end_wait(&mut self) {
+        if let Some(wait) = self.wait().copied() {
+            self.put_back(PutBack::HasWaited(wait));
+        }
+    }
+
+    /// Takes the request that has waited for output.
+    pub(in crate::service) fn take_waited(&mut self) -> Option<Wait> {
+        let Self::Control { put_back, .. } = self else {
+            return None;
+        };
+        match put_back.take_if(|put_back| matches!(put_back, PutBack::HasWaited(_))) {
+            Some(PutBack::HasWaited(wait)) => Some(wait),
+            _ => None,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::ServedConsole;
 use crate::console::ConsoleConfig;
-use crate::session::{EndReason, Ended, Identity, Lease, Refused, Right, Session};
+use crate::session::{EndReason, Ended, Holder, Identity, Lease, Refused, Right, Session};
 
 /// What a client is let in as.
 #[derive(Debug)]
@@ -43,6 +43,19 @@ impl Admission<'_> {
     pub(super) fn permits(&self, right: Right) -> bool {
         let authorizer = &self.config.authorizer;
         authorizer.permits(self.console, self.who, right)
+    }
+
+    /// The holder whose session [`hold`](Self::hold) would end, or why it would be refused.
+    pub(super) fn would_hold<'a>(
+        &self,
+        session: &'a Session,
+        force: bool,
+        now: Duration,
+    ) -> Result<Option<&'a Holder>, Refused> {
+        if !self.permits(Right::Attach) {
+            return Err(Refused::NotPermitted);
+        }
+        session.would_attach(now, force)
     }
 
     pub(super) fn observe(

@@ -1,6 +1,6 @@
 //! How a request was asked, and what it is answered with.
 
-use crate::protocol::{Answer, ErrorCode, ServerFrame, Status, Status2};
+use crate::protocol::{Answer, ErrorCode, ServerFrame};
 
 /// Whether a request carries a number. If it does, it is answered under that, whatever comes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,14 +55,6 @@ impl Asked {
                 id,
                 frame: Box::new(frame),
             }),
-        }
-    }
-
-    /// Only who gives numbers understands the newer form.
-    pub(super) fn status(self, status: Status) -> ServerFrame {
-        match self {
-            Self::Plainly => ServerFrame::Status(status),
-            Self::Numbered(_) => ServerFrame::Status2(Status2(status)),
         }
     }
 }

@@ -3,8 +3,9 @@
 use super::ServedConsole;
 use super::asked::{Asked, Failure, GONE, Reply, fail};
 use super::refusal::refusal;
+use super::sessions::held;
 use crate::log::Start;
-use crate::protocol::{AttachRequest, ErrorCode, ServerFrame};
+use crate::protocol::{Admission, AttachRequest, ErrorCode, ServerFrame};
 use crate::service::connection::{Connection, Role};
 use crate::service::kernel::ConnectionId;
 use crate::service::turn::Turn;
@@ -61,6 +62,37 @@ impl ServedConsole {
             connection.passed_by = Some(id);
         }
         Ok(Some(self.attach_as_asked(passed, &request, may_read, turn)))
+    }
+
+    /// Answers what an attach of this connection would come to. Nothing happens by it.
+    pub(super) fn would_admit(
+        &mut self,
+        id: ConnectionId,
+        request: AttachRequest,
+        asked: Asked,
+        turn: &mut Turn<'_>,
+    ) -> Reply {
+        self.catch_up_with_machine(turn);
+        let connection = self.connections.get(id).ok_or(GONE)?;
+        if !matches!(connection.standing.role(), Role::Guest { .. }) {
+            return already_attached();
+        }
+        let identity = renamed(connection, Transport::Control, &request.name);
+        let may_read = self.may_read(&identity);
+        let request = self.placed(request, may_read, asked)?;
+        let admission = self.admission(&identity);
+        let ends = if request.read_only {
+            let observers = self.connections.observers();
+            let grant = admission.observe(&self.session, may_read, observers);
+            grant.map(|_| None)
+        } else {
+            let ends = admission.would_hold(&self.session, request.force, turn.now());
+            ends.map(|holder| holder.map(|holder| held(holder, turn.now())))
+        };
+        Ok(Some(match ends {
+            Ok(ends) => ServerFrame::Admission(Admission { ends }),
+            Err(why) => ServerFrame::Refused(refusal(&why, turn.time_of_day())),
+        }))
     }
 
     /// The request with the place where its replay begins. It fails before anybody loses a session.

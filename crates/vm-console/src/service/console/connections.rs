@@ -135,9 +135,10 @@ impl Connections {
             .map(|(id, _)| id)
     }
 
-    /// The one that has been there longest with no session, neither of its own nor on a socket that
-    /// it has passed; not `except`. One whose session has just ended is to be told why, so it comes
-    /// last.
+    /// The one that has asked for nothing for longest and has no session, neither of its own nor on a
+    /// socket that it has passed; not `except`. One that waits for the log comes after those that wait
+    /// for nothing, so that silent connections cannot push it out. One whose session has just ended
+    /// is to be told why, so it comes last.
     pub(super) fn dispensable(&self, except: Option<ConnectionId>) -> Option<ConnectionId> {
         let has_session = |connection: &Connection| connection.standing.has_session();
         let needed: BTreeSet<_> = self
@@ -150,7 +151,11 @@ impl Connections {
             .filter(|(id, connection)| {
                 !has_session(connection) && !needed.contains(id) && Some(*id) != except
             })
-            .min_by_key(|(id, connection)| (connection.standing.is_leaving(), *id))
+            .min_by_key(|(id, connection)| {
+                let is_leaving = connection.standing.is_leaving();
+                let waits = connection.wire.wait().is_some();
+                (is_leaving, waits, connection.asked_at, *id)
+            })
             .map(|(id, _)| id)
     }
 

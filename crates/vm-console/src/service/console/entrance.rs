@@ -176,9 +176,9 @@ impl ServedConsole {
         }
     }
 
-    /// Whether one more connection may be taken in. If there are too many, the one that has been
-    /// there longest without a session has to go, but not `except`: silent connections must not
-    /// keep out whoever wants the console.
+    /// Whether one more connection may be taken in. If there are too many, the one without a session
+    /// that has asked for nothing for longest has to go, but not `except`: silent connections must
+    /// not keep out whoever wants the console.
     pub(super) fn make_room(&mut self, except: Option<ConnectionId>, turn: &mut Turn<'_>) -> bool {
         if self.connections.len() < self.console.config.max_connections {
             return true;
@@ -249,7 +249,7 @@ impl ServedConsole {
         let (config, now) = (&self.console.config, turn.now());
         let bucket = config.rate_limit.map(|limit| TokenBucket::new(limit, now));
         let dropper = config.drop_limit.map(|limit| Dropper::new(limit, now));
-        let connection = Connection::new(identity, stream, wire, bucket, dropper);
+        let connection = Connection::new(identity, stream, wire, bucket, dropper, now);
         self.connections.add(connection)
     }
 

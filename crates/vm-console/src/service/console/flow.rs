@@ -16,6 +16,9 @@ const INTERVAL: Duration = Duration::from_millis(4);
 /// finds, so a thousand slow consoles keep the thread busy by their looks.
 const SLOW_INTERVAL: Duration = Duration::from_millis(24);
 
+/// The same while nobody waits for output, and only its time is of interest.
+const REST: Duration = Duration::from_secs(1);
+
 /// From this many bytes between two looks on, it is much.
 const MUCH: u64 = 4096;
 
@@ -39,6 +42,10 @@ pub(super) struct Flow {
     answer_until: Duration,
     /// The next look, in place of the doorbell.
     look_again: Option<Duration>,
+    /// The next look if nobody waits for output by then.
+    rest_until: Option<Duration>,
+    /// The write offset when nobody had waited for output last.
+    rested_at: Option<u64>,
     /// When to try again to watch the doorbell, if that failed.
     watch_at: Option<Duration>,
 }
@@ -52,6 +59,8 @@ impl Flow {
             has_large_tail: tail >= LARGE_TAIL,
             answer_until: Duration::ZERO,
             look_again: None,
+            rest_until: None,
+            rested_at: None,
             watch_at: None,
         }
     }
@@ -64,6 +73,19 @@ impl Flow {
     /// `count` bytes of output were sent to somebody.
     pub(super) fn moved(&mut self, count: u64) {
         self.moved = self.moved.saturating_add(count);
+    }
+
+    /// `count` bytes of output were given to somebody who may ask for what follows at once. That
+    /// waits for the next look, so that it is not asked for byte by byte.
+    pub(super) fn answered(&mut self, now: Duration, count: u64) {
+        if count > 0 && self.look_again.is_none() {
+            self.look_again = Some(next_look(now, self.interval(now, count)));
+        }
+    }
+
+    /// Whether output that has come is looked for at a later moment.
+    pub(super) fn looks_again(&self) -> bool {
+        self.look_again.is_some()
     }
 
     /// Somebody types, and wants to see the answer.
@@ -82,6 +104,7 @@ impl Flow {
         now: Duration,
         port: &mut TimedPort,
     ) -> bool {
+        self.rest_until = None;
         match std::mem::take(&mut self.moved) {
             0 => {}
             moved => self.look_again = Some(next_look(now, self.interval(now, moved))),
@@ -91,6 +114,22 @@ impl Flow {
         }
         self.bell_armed = port.line(now, |line| line.arm(seen));
         self.bell_armed
+    }
+
+    /// Nobody waits for output. That some has come is noticed all the same: by the doorbell, or
+    /// while it flows by a look now and then.
+    pub(super) fn rest(&mut self, head: u64, now: Duration, port: &mut TimedPort) {
+        if self.look_again.is_some() || self.rest_until.is_some() || self.bell_armed {
+            return;
+        }
+        let flows = self
+            .rested_at
+            .replace(head)
+            .is_some_and(|last| last != head);
+        self.bell_armed = !flows && port.line(now, |line| line.arm(head));
+        if !self.bell_armed {
+            self.rest_until = Some(next_look(now, REST));
+        }
     }
 
     /// How long to wait for the next look, if `moved` bytes have moved since the last.
@@ -103,7 +142,9 @@ impl Flow {
     }
 
     pub(super) fn on_time(&mut self, now: Duration) {
-        self.look_again.take_if(|at| *at <= now);
+        for at in [&mut self.look_again, &mut self.rest_until] {
+            at.take_if(|at| *at <= now);
+        }
     }
 
     /// Watching the doorbell failed, and is tried again a little later.
@@ -117,7 +158,10 @@ impl Flow {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Duration> {
-        [self.look_again, self.watch_at].into_iter().flatten().min()
+        [self.look_again, self.rest_until, self.watch_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 

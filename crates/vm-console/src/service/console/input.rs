@@ -46,8 +46,9 @@ impl ServedConsole {
             if !connection.standing.has_hung_up() {
                 return;
             }
-            // Nobody reads the answers, so they must not stand in the way.
+            // Nobody reads the answers, so they must not stand in the way, nor be waited for.
             connection.outbox.discard();
+            connection.wire.end_wait();
             if connection.has_request_to_do() {
                 self.requests(id, turn);
             } else if connection.listens() {

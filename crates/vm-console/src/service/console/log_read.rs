@@ -1,15 +1,16 @@
-//! Reading the log over a control socket, and how the console stands.
+//! Reading the log over a control socket.
 
 use super::ServedConsole;
-use super::asked::{Asked, GONE, Reply, fail};
+use super::asked::{Asked, Failure, GONE, Reply, fail};
 use crate::audit::Audited;
-use crate::log::Read;
-use crate::protocol::{ErrorCode, LogData, LogRequest, ServerFrame, Status};
+use crate::log::{Read, Start};
+use crate::protocol::{ErrorCode, LogData, LogRequest, ServerFrame};
 use crate::service::kernel::ConnectionId;
 use crate::service::turn::Turn;
+use crate::session::Identity;
 
 /// Most bytes in the answer to one log read.
-const LOG_READ: usize = 64 << 10;
+pub(super) const LOG_READ: usize = 64 << 10;
 
 impl ServedConsole {
     pub(super) fn log_read(
@@ -19,25 +20,35 @@ impl ServedConsole {
         asked: Asked,
         turn: &mut Turn<'_>,
     ) -> Reply {
-        let LogRequest {
-            id: read,
-            start,
-            max,
-            log: named,
-        } = request;
         let connection = self.connections.get(id).ok_or(GONE)?;
         let who = connection.identity().clone();
-        if !self.may_read(&who) {
+        self.demand_right_to_read(&who)?;
+        let start = self.place(request.start, request.log, asked)?;
+        let data = self.read_log(request.id, start, request.max);
+        self.console.counters.log_reads.add(1);
+        let (from, to) = (data.start, data.next);
+        self.audit(Audited::LogRead { who, from, to }, turn);
+        Ok(Some(ServerFrame::LogData(data)))
+    }
+
+    /// Fails unless `who` may see what the log holds.
+    pub(super) fn demand_right_to_read(&self, who: &Identity) -> Result<(), Failure> {
+        if self.may_read(who) {
+            Ok(())
+        } else {
             let text = "no right to read the log, or it is off";
-            return fail(ErrorCode::NotPermitted, text);
+            fail(ErrorCode::NotPermitted, text)
         }
-        let start = self.place(start, named, asked)?;
+    }
+
+    /// At most `max` bytes from `start` on, for the request `id`.
+    pub(super) fn read_log(&self, id: u32, start: Start, max: u32) -> LogData {
         let log = &self.console.log;
         let mut cursor = log.cursor(start);
-        let wanted = cursor.offset();
+        let asked = cursor.offset();
         let mut bytes = vec![0; LOG_READ.min(max as usize)];
         let mut filled = 0;
-        let mut begins = wanted;
+        let mut begins = asked;
         while filled < bytes.len() {
             match cursor.read(&mut bytes[filled..]) {
                 Read::Bytes(n) => filled += n,
@@ -46,41 +57,15 @@ impl ServedConsole {
             }
         }
         bytes.truncate(filled);
-        let data = LogData {
-            id: read,
-            asked: wanted,
+        LogData {
+            id,
+            asked,
             start: begins,
             next: begins + filled as u64,
             oldest: log.oldest(),
             head: log.head(),
             epoch: log.epoch(),
             bytes,
-        };
-        self.console.counters.log_reads.add(1);
-        let (from, to) = (data.start, data.next);
-        self.audit(Audited::LogRead { who, from, to }, turn);
-        Ok(Some(ServerFrame::LogData(data)))
-    }
-
-    /// How the console stands.
-    pub(in crate::service) fn status(&self, turn: &Turn<'_>) -> Status {
-        let log = &self.console.log;
-        let mut counters: Vec<_> = self.console.counters().iter().collect();
-        let accounting = log.accounting();
-        counters.push(("output bytes written".into(), accounting.written));
-        counters.push(("output bytes overwritten".into(), accounting.overwritten));
-        Status {
-            console: self.console.name.to_string(),
-            powered: self.session.is_powered(),
-            boot_log: self.session.boot_log_is_on(),
-            holder: self.held(turn),
-            observers: self.connections.observers() as u32,
-            oldest: log.oldest(),
-            head: log.head(),
-            epoch: log.epoch(),
-            log: log.id(),
-            counters,
-            details: None,
         }
     }
 

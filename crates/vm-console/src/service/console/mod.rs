@@ -9,7 +9,8 @@
 //! | `listeners`, `entrance` | the ways in; what becomes of a client that comes |
 //! | `connections`, `departures` | who is connected, and how they go |
 //! | `admission`, `sessions` | who is let in; how sessions begin and end |
-//! | `requests`, `attaching`, `log_read` | what clients of a control socket ask for |
+//! | `requests`, `attaching`, `sysrq`, `log_read`, `log_wait` | what clients of a control socket ask for |
+//! | `history`, `status` | what they ask about: the log, the console |
 //! | `asked`, `place` | how they asked, and what they are answered; where they want to begin |
 //! | `input`, `output` | bytes on their way to the guest, and from it |
 //! | `text_logs` | readers of the output on threads of their own |
@@ -26,18 +27,23 @@ mod connections;
 mod departures;
 mod entrance;
 mod flow;
+mod history;
 mod input;
 #[cfg(any(test, fuzzing))]
 mod inspection;
 mod listeners;
 mod log_read;
+mod log_wait;
 mod lossless;
 mod machine;
 mod output;
+mod output_clock;
 mod place;
 mod refusal;
 mod requests;
 mod sessions;
+mod status;
+mod sysrq;
 mod text_logs;
 mod time;
 mod timed_port;
@@ -51,6 +57,7 @@ use self::flow::Flow;
 use self::listeners::Listeners;
 use self::lossless::Lossless;
 use self::machine::Machine;
+use self::output_clock::OutputClock;
 use self::text_logs::TextLogs;
 use self::timed_port::TimedPort;
 use super::command::Added;
@@ -72,6 +79,7 @@ pub(super) struct ServedConsole {
     listeners: Listeners,
     connections: Connections,
     flow: Flow,
+    output_clock: OutputClock,
     lossless: Lossless,
     carrier: Carrier,
     text_logs: TextLogs,
@@ -108,6 +116,7 @@ impl ServedConsole {
             listeners: Listeners::new(id),
             connections: Connections::default(),
             flow: Flow::new(console.log.config().tail),
+            output_clock: OutputClock::new(console.log.head()),
             lossless: Lossless::new(config, console.log.config().tail),
             carrier: Carrier::new(config),
             text_logs: TextLogs::default(),
@@ -149,7 +158,7 @@ impl ServedConsole {
             };
             match connection.standing.role() {
                 Role::Guest { .. } => connection.standing.close(until),
-                Role::Observer => served.end_session(id, EndReason::ShuttingDown, turn),
+                Role::Observer { .. } => served.end_session(id, EndReason::ShuttingDown, turn),
                 Role::Holder(_) | Role::Leaving { .. } => {}
             }
         });
@@ -183,6 +192,7 @@ impl ServedConsole {
         self.console.counters.wakeups.add(1);
         self.look_at_machine(turn);
         self.lossless.look(turn.now(), &mut self.port);
+        self.end_log_waits(turn);
         self.each_connection(turn, Self::input_may_move);
     }
 
@@ -231,6 +241,7 @@ impl ServedConsole {
     /// Draws all consequences: time, output, farewells, what is watched, the next alarm.
     pub(super) fn settle(&mut self, turn: &mut Turn<'_>) {
         self.on_time(turn);
+        self.output_clock.look(self.console.log.head(), turn.now());
         while let Some(slot) = self.listeners.take_unseen() {
             self.on_listener(slot, Readiness::default(), turn);
             if turn.is_over() {

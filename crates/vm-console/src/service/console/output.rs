@@ -17,6 +17,7 @@ impl ServedConsole {
         let mut at_least_one = false;
         let is_open = self.session.is_open();
         for _ in 0..ROUNDS_A_TURN {
+            self.end_log_waits(turn);
             let mut seen = self.wake_text_logs();
             let mut way_round = self.connections.way_round();
             while let Some(id) = self.connections.next_on(&mut way_round) {
@@ -28,13 +29,12 @@ impl ServedConsole {
                 }
                 // The one that is sent to in any case is one with something to do.
                 let offset = if (at_least_one || connection.is_idle()) && turn.is_over() {
-                    let offset = connection.pass_over(is_open);
-                    let holds = connection.standing.lease().is_some();
-                    if let Some(offset) = offset.filter(|_| holds) {
-                        let now = turn.now();
-                        self.lossless.holder_took(now, offset, true, &mut self.port);
+                    let seen = connection.pass_over(is_open);
+                    if seen.is_some() && connection.standing.lease().is_some() {
+                        let (now, shown) = (turn.now(), connection.outbox.read_to());
+                        self.lossless.holder_took(now, shown, true, &mut self.port);
                     }
-                    offset
+                    seen
                 } else {
                     at_least_one = true;
                     self.connections.had_its_turn(id);
@@ -44,7 +44,7 @@ impl ServedConsole {
             }
             let head = self.console.log.head();
             match seen {
-                None => return,
+                None => return self.flow.rest(head, turn.now(), &mut self.port),
                 Some(seen) if self.flow.wait(seen, head, turn.now(), &mut self.port) => return,
                 Some(_) if turn.is_over() => break,
                 Some(_) => {}
@@ -102,10 +102,9 @@ impl ServedConsole {
             // It waited for room for its answer, and goes on in the next turn.
             connection.outbox.pace.wait_for_room();
         }
-        let waits = connection.standing.has_session()
-            && !connection.standing.is_gone()
-            && connection.outbox.pace.is_ready();
-        waits.then(|| connection.outbox.resume_offset())
+        let may_wait = !connection.standing.is_gone() && connection.outbox.pace.is_ready();
+        let seen = connection.has_seen(connection.outbox.resume_offset());
+        seen.filter(|_| may_wait)
     }
 
     /// Sends to one connection, and takes notice of what that moved.

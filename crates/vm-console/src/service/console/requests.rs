@@ -14,17 +14,28 @@ use crate::session::{EndReason, Right};
 /// Requests of one connection that are carried out before others get their turn.
 const REQUESTS_A_TURN: usize = 64;
 
+/// Frames that came with this version of the protocol, or later, come in an envelope only.
+const ENVELOPE_ONLY: u16 = 3;
+
 impl ServedConsole {
     /// Carries out what a connection has asked for, as far as it may now.
     pub(super) fn requests(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
         self.attach_on_arrival(id, turn);
         for _ in 0..REQUESTS_A_TURN {
+            self.end_log_wait(id, turn);
             let Some(connection) = self.connections.get_mut(id) else {
                 return;
             };
             if !connection.has_request_to_do() || turn.is_over_for_requests() {
                 connection.wire.give_back();
                 return;
+            }
+            connection.asked_at = turn.now();
+            if let Some(wait) = connection.wire.take_waited() {
+                turn.carries_out_request();
+                let reply = self.log_news(id, &wait, turn);
+                self.answer(id, Asked::Numbered(wait.number), reply);
+                continue;
             }
             let frame = match connection.wire.next_request() {
                 None => return,
@@ -38,6 +49,11 @@ impl ServedConsole {
                     continue;
                 }
             };
+            if frame.kind().since() >= ENVELOPE_ONLY {
+                let error = FrameError::UnknownType(frame.kind().byte());
+                self.bad_request(id, &error, turn);
+                continue;
+            }
             if !self.has_found(frame.start()) {
                 if let Some(connection) = self.connections.get_mut(id) {
                     connection.wire.search_for(frame);
@@ -49,12 +65,24 @@ impl ServedConsole {
                 ClientFrame::Request(Request { id, frame }) => (*frame, Asked::Numbered(id)),
                 frame => (frame, Asked::Plainly),
             };
-            let reply = self.request(id, frame, asked, turn);
-            if let (Some(frame), Some(connection)) =
-                (asked.reply(reply), self.connections.get_mut(id))
-            {
-                connection.outbox.queue(|out| frame.encode(out));
-            }
+            let reply = match (frame, asked) {
+                (ClientFrame::LogWait(request), Asked::Numbered(number)) => {
+                    match self.begin_log_wait(id, number, request, turn) {
+                        // It is answered later.
+                        Ok(()) => continue,
+                        Err(failure) => Err(failure),
+                    }
+                }
+                (frame, asked) => self.request(id, frame, asked, turn),
+            };
+            self.answer(id, asked, reply);
+        }
+    }
+
+    fn answer(&mut self, id: ConnectionId, asked: Asked, reply: Reply) {
+        if let (Some(frame), Some(connection)) = (asked.reply(reply), self.connections.get_mut(id))
+        {
+            connection.outbox.queue(|out| frame.encode(out));
         }
     }
 
@@ -99,18 +127,19 @@ impl ServedConsole {
             ClientFrame::Data(bytes) => self.data(id, &bytes, asked, turn),
             ClientFrame::Break => self.break_condition(id, asked, turn),
             ClientFrame::Resize { columns, rows } => self.resize(id, columns, rows, turn),
-            ClientFrame::Status => Ok(Some(asked.status(self.status(turn)))),
+            ClientFrame::Status => Ok(Some(self.told_status(id, asked, turn))),
             ClientFrame::LogRead(request) => self.log_read(id, request, asked, turn),
             ClientFrame::Detach => self.detach(id, asked, turn),
             ClientFrame::Power(action) => self.power(id, action, turn),
-            ClientFrame::Boots
-            | ClientFrame::LineTimes { .. }
-            | ClientFrame::LogWait(_)
-            | ClientFrame::Observers
-            | ClientFrame::SysRq(_)
-            | ClientFrame::Admission(_) => fail(ErrorCode::NotSupported, "not supported yet"),
-            // It was taken out of its envelope, and an envelope holds no other.
-            ClientFrame::Request(_) => fail(ErrorCode::Malformed, "a request in a request"),
+            ClientFrame::Boots => self.boots(id),
+            ClientFrame::LineTimes { after, max } => self.line_times(id, after, max),
+            ClientFrame::Observers => Ok(Some(self.observers(turn))),
+            ClientFrame::SysRq(request) => self.sysrq(id, request, turn),
+            ClientFrame::Admission(request) => self.would_admit(id, request, asked, turn),
+            // A wait is answered later. A request was taken out of its envelope, which holds no other.
+            ClientFrame::LogWait(_) | ClientFrame::Request(_) => {
+                fail(ErrorCode::Malformed, "no request that is answered at once")
+            }
         }
     }
 
@@ -149,7 +178,7 @@ impl ServedConsole {
             Role::Leaving { .. } | Role::Guest { had_session: true } if !asked.has_number() => {
                 Ok(())
             }
-            Role::Leaving { .. } | Role::Guest { .. } | Role::Observer => {
+            Role::Leaving { .. } | Role::Guest { .. } | Role::Observer { .. } => {
                 fail(ErrorCode::NotAttached, text)
             }
         }
@@ -167,7 +196,7 @@ impl ServedConsole {
     /// The session ends and the connection goes on. The answer is the frame that tells the end.
     fn detach(&mut self, id: ConnectionId, asked: Asked, turn: &mut Turn<'_>) -> Reply {
         match self.connections.get(id).ok_or(GONE)?.standing.role() {
-            Role::Holder(_) | Role::Observer => {
+            Role::Holder(_) | Role::Observer { .. } => {
                 self.end_session(id, EndReason::ClientClosed, turn);
                 Ok(None)
             }

@@ -1,5 +1,7 @@
 //! How sessions begin and end, and what follows from it.
 
+use std::time::Duration;
+
 use super::ServedConsole;
 use super::admission::{Admission, Grant};
 use super::refusal::refusal;
@@ -10,7 +12,7 @@ use crate::service::command::Outcome;
 use crate::service::connection::{Role, Show};
 use crate::service::kernel::ConnectionId;
 use crate::service::turn::Turn;
-use crate::session::{EndReason, Ended, Limit, Refused};
+use crate::session::{EndReason, Ended, Holder, Limit, Refused};
 
 impl ServedConsole {
     /// Lets a client in as it asks, or tells it why not. `may_read` says whether it
@@ -82,7 +84,7 @@ impl ServedConsole {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
-        connection.standing.observe();
+        connection.standing.observe(turn.now());
         let who = connection.identity().clone();
         self.console.counters.observers.add(1);
         self.audit(Audited::Observing { who }, turn);
@@ -175,7 +177,7 @@ impl ServedConsole {
                 let ended = self.session.detach(turn.now(), *lease, reason);
                 self.session_over(ended, turn);
             }
-            Role::Observer => {
+            Role::Observer { .. } => {
                 let who = connection.identity().clone();
                 let until = turn.now().saturating_add(self.console.config.linger);
                 connection.end_session(reason.clone(), self.console.log.head(), until);
@@ -196,16 +198,11 @@ impl ServedConsole {
     }
 
     /// A limit comes up.
-    pub(super) fn warn(
-        &mut self,
-        limit: Limit,
-        remaining: std::time::Duration,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(super) fn warn(&mut self, limit: Limit, remaining: Duration, turn: &mut Turn<'_>) {
         self.console.counters.warnings.add(1);
         self.audit(Audited::Warned { limit }, turn);
         let name = &self.console.name;
-        let lease = self.session.holder().map(crate::session::Holder::lease);
+        let lease = self.session.holder().map(Holder::lease);
         if let Some(connection) = lease.and_then(|lease| self.connections.of_lease(lease)) {
             connection.tell(|framing, out| framing.warn(name, limit, remaining, out));
         }
@@ -250,13 +247,13 @@ impl ServedConsole {
             connection.standing.go();
         }
     }
+}
 
-    pub(super) fn held(&self, turn: &Turn<'_>) -> Option<Held> {
-        let now = turn.now();
-        self.session.holder().map(|holder| Held {
-            by: holder.identity().to_string(),
-            held_for: now.saturating_sub(holder.since()),
-            idle_for: holder.idle_for(now),
-        })
+/// A holder as others are told of it.
+pub(super) fn held(holder: &Holder, now: Duration) -> Held {
+    Held {
+        by: holder.identity().to_string(),
+        held_for: now.saturating_sub(holder.since()),
+        idle_for: holder.idle_for(now),
     }
 }

@@ -91,7 +91,7 @@ impl Client {
         if self.left || self.wants.len() > WANTED {
             return;
         }
-        if ask == Ask::HelloTwo && reader.numbers_requests() {
+        if matches!(ask, Ask::HelloTwo | Ask::HelloThree) && reader.numbers_requests() {
             return;
         }
         if matches!(ask, Ask::Attach { .. }) {

@@ -7,8 +7,8 @@ use super::guest::printed;
 use super::script::Ask;
 use crate::log::{GapPolicy, Start};
 use crate::protocol::{
-    Answer, AttachRequest, Attached, ClientFrame, Decoder, EndCode, ErrorCode, LogData, LogRequest,
-    PowerAction, Request, ServerFrame,
+    Answer, AttachRequest, Attached, Boots, ClientFrame, Decoder, EndCode, ErrorCode, LogData,
+    LogRequest, LogWait, MachineState, PowerAction, Request, ServerFrame, SysRq,
 };
 
 /// Keeps what was asked and not answered, and the session as it was told.
@@ -21,6 +21,8 @@ pub(super) struct ControlReader {
     /// What was asked under a number.
     numbered: VecDeque<(u32, Ask)>,
     last_number: Option<u32>,
+    /// The version of the protocol that it speaks.
+    version: u16,
     pub(super) session: Option<Told>,
     /// How sessions ended, as the auditor saw it.
     ends: VecDeque<End>,
@@ -58,6 +60,7 @@ impl ControlReader {
             asked: VecDeque::new(),
             numbered: VecDeque::new(),
             last_number: None,
+            version: 1,
             session: None,
             ends: VecDeque::new(),
             is_over: false,
@@ -71,7 +74,7 @@ impl ControlReader {
     pub(super) fn asks(&mut self, ask: Ask) -> Option<u32> {
         let has_number = !matches!(
             ask,
-            Ask::HelloTwo | Ask::Unknown | Ask::Malformed | Ask::TooLong
+            Ask::HelloTwo | Ask::HelloThree | Ask::Unknown | Ask::Malformed | Ask::TooLong
         );
         if has_number && let Some(last) = &mut self.last_number {
             *last += 1;
@@ -79,7 +82,8 @@ impl ControlReader {
             return Some(*last);
         }
         self.asked.push_back(ask);
-        if ask == Ask::HelloTwo {
+        if let Some(version) = says_version(ask) {
+            self.version = version;
             self.last_number = Some(0);
         }
         None
@@ -94,6 +98,12 @@ impl ControlReader {
         self.ends.push_back(end);
     }
 
+    /// Whether the answer that comes next is to a wait for output.
+    pub(super) fn waits_for_output(&self) -> bool {
+        let next = self.numbered.front();
+        next.is_some_and(|(_, ask)| matches!(ask, Ask::LogWait(..)))
+    }
+
     /// What it asked for and was not answered, though it has to be.
     pub(super) fn unanswered(&self) -> Option<Ask> {
         let numbered = self.numbered.front().map(|(_, ask)| *ask);
@@ -103,7 +113,7 @@ impl ControlReader {
 
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), String> {
         self.decoder.feed(bytes);
-        let version = if self.numbers_requests() { 2 } else { 1 };
+        let version = self.version;
         loop {
             let frame = match self.decoder.next_frame() {
                 Ok(Some(frame)) => ServerFrame::parse(frame, version),
@@ -131,8 +141,8 @@ impl ControlReader {
                 self.attached(ask, attached)
             }
             ServerFrame::Welcome { version, .. } => {
-                self.answer(|ask| ask == Ask::HelloTwo)?;
-                wrong_if(version != 2, "another version")
+                let hello = self.answer(|ask| says_version(ask).is_some())?;
+                wrong_if(says_version(hello) != Some(version), "another version")
             }
             ServerFrame::Answer(answer) => self.numbered_answer(answer),
             ServerFrame::Output(output) => {
@@ -253,24 +263,58 @@ impl ControlReader {
         match (*answer.frame, ask) {
             (ServerFrame::Attached(attached), Ask::Attach { .. }) => self.attached(ask, attached),
             (ServerFrame::LogData(data), Ask::LogRead(..)) => check_log_data(&data),
-            (ServerFrame::Refused(_), Ask::Attach { .. })
-            | (ServerFrame::Status2(_), Ask::Status)
+            (ServerFrame::LogNews(news), Ask::LogWait(..)) => check_log_data(&news.data),
+            (ServerFrame::Boots(boots), Ask::Boots) => check_boots(&boots),
+            (ServerFrame::Status2(_), Ask::Status) if self.version == 2 => Ok(()),
+            (ServerFrame::Status3(_), Ask::Status) if self.version == 3 => Ok(()),
+            (
+                ServerFrame::Refused(_),
+                Ask::Attach { .. } | Ask::Admission { .. } | Ask::SysRq { .. },
+            )
+            | (ServerFrame::LineTimes(_), Ask::LineTimes(_))
+            | (ServerFrame::Observers(_), Ask::Observers)
+            | (ServerFrame::Admission(_), Ask::Admission { .. })
             | (
                 ServerFrame::Done,
-                Ask::Data(_) | Ask::Break | Ask::Resize | Ask::Power(_) | Ask::Hello | Ask::Detach,
+                Ask::Data(_)
+                | Ask::Break
+                | Ask::Resize
+                | Ask::Power(_)
+                | Ask::Hello
+                | Ask::Detach
+                | Ask::SysRq { .. },
             ) => Ok(()),
             (ServerFrame::Error { code, .. }, ask) => {
                 let fits = match code {
-                    ErrorCode::NotAttached => {
-                        matches!(ask, Ask::Data(_) | Ask::Break | Ask::Detach)
-                    }
-                    ErrorCode::NotPermitted => matches!(ask, Ask::LogRead(..) | Ask::Power(_)),
-                    ErrorCode::AlreadyAttached => {
-                        matches!(ask, Ask::Attach { .. } | Ask::AttachDescriptor)
-                    }
-                    ErrorCode::NotSupported => ask == Ask::AttachDescriptor,
+                    ErrorCode::UnknownType => self.version < ask.since(),
+                    _ if self.version < ask.since() => false,
+                    ErrorCode::Malformed => ask == NMI && self.version < 3,
+                    ErrorCode::NotAttached => matches!(
+                        ask,
+                        Ask::Data(_) | Ask::Break | Ask::Detach | Ask::SysRq { .. }
+                    ),
+                    ErrorCode::NotPermitted => matches!(
+                        ask,
+                        Ask::LogRead(..)
+                            | Ask::LogWait(..)
+                            | Ask::Boots
+                            | Ask::LineTimes(_)
+                            | Ask::Power(_)
+                    ),
+                    ErrorCode::AlreadyAttached => matches!(
+                        ask,
+                        Ask::Attach { .. } | Ask::AttachDescriptor | Ask::Admission { .. }
+                    ),
+                    ErrorCode::NotSupported => ask == Ask::AttachDescriptor || ask == NMI,
+                    ErrorCode::NoRoom => matches!(ask, Ask::SysRq { .. }),
                     // The place asked for is not what there is.
-                    _ => matches!(ask, Ask::Attach { .. } | Ask::LogRead(..)),
+                    _ => matches!(
+                        ask,
+                        Ask::Attach { .. }
+                            | Ask::LogRead(..)
+                            | Ask::LogWait(..)
+                            | Ask::Admission { .. }
+                    ),
                 };
                 wrong_if(!fits, &format!("{ask:?} is answered with {code:?}"))
             }
@@ -288,8 +332,8 @@ impl ControlReader {
             );
         }
         let ask = self.answer(|ask| match code {
-            ErrorCode::Malformed => matches!(ask, Ask::Malformed | Ask::TooLong),
-            ErrorCode::UnknownType => ask == Ask::Unknown,
+            ErrorCode::Malformed => ends_connection(ask),
+            ErrorCode::UnknownType => ask == Ask::Unknown || ask.since() == 3,
             ErrorCode::NotAttached => matches!(ask, Ask::Data(_) | Ask::Break | Ask::Detach),
             // Version 1 tells them apart by nothing else.
             ErrorCode::NotPermitted if text.contains("log") => matches!(ask, Ask::LogRead(..)),
@@ -300,7 +344,7 @@ impl ControlReader {
             ErrorCode::NotSupported => ask == Ask::AttachDescriptor,
             _ => false,
         })?;
-        self.is_over |= matches!(ask, Ask::Malformed | Ask::TooLong);
+        self.is_over |= ends_connection(ask);
         Ok(())
     }
 
@@ -340,10 +384,50 @@ fn check_log_data(data: &LogData) -> Result<(), String> {
     )
 }
 
+fn check_boots(told: &Boots) -> Result<(), String> {
+    let starts = told.boots.iter().skip(1).map(|boot| boot.start);
+    let next_starts = starts.chain([told.head]);
+    for (boot, next) in told.boots.iter().zip(next_starts) {
+        // The head may be told of a later moment than the boots.
+        let ends_right = boot.end == next || next == told.head;
+        let is_sound = boot.start <= boot.oldest
+            && boot.oldest <= boot.end
+            && boot.kept <= boot.end - boot.oldest;
+        wrong_if(!ends_right || !is_sound, "boots are told wrong")?;
+    }
+    let in_order = told.boots.is_sorted_by(|a, b| a.epoch < b.epoch);
+    wrong_if(!in_order, "boots are out of order")
+}
+
+/// To send an NMI, which the machine cannot be sent.
+const NMI: Ask = Ask::Power(4);
+
+/// The version that a hello says, if requests have numbers from there on.
+fn says_version(ask: Ask) -> Option<u16> {
+    match ask {
+        Ask::HelloTwo => Some(2),
+        Ask::HelloThree => Some(3),
+        _ => None,
+    }
+}
+
+/// Whether it is malformed, without a number.
+fn ends_connection(ask: Ask) -> bool {
+    matches!(ask, Ask::Malformed | Ask::TooLong | NMI)
+}
+
 fn must_be_answered(ask: Ask) -> bool {
     match ask {
-        Ask::Attach { .. }
+        NMI
+        | Ask::Boots
+        | Ask::LineTimes(_)
+        | Ask::LogWait(..)
+        | Ask::Observers
+        | Ask::SysRq { .. }
+        | Ask::Admission { .. }
+        | Ask::Attach { .. }
         | Ask::HelloTwo
+        | Ask::HelloThree
         | Ask::AttachDescriptor
         | Ask::Status
         | Ask::LogRead(..)
@@ -367,8 +451,8 @@ pub(super) fn encode(
 ) -> Vec<u8> {
     let mut bytes = Vec::new();
     let frame = match ask {
-        Ask::Hello | Ask::HelloTwo => ClientFrame::Hello {
-            version: if ask == Ask::Hello { 1 } else { 2 },
+        Ask::Hello | Ask::HelloTwo | Ask::HelloThree => ClientFrame::Hello {
+            version: says_version(ask).unwrap_or(1),
             program: "simulation".into(),
         },
         Ask::Attach {
@@ -400,7 +484,42 @@ pub(super) fn encode(
         Ask::Power(action) => ClientFrame::Power(match action {
             1 => PowerAction::Stop,
             2 => PowerAction::Start,
-            _ => PowerAction::Restart,
+            3 => PowerAction::Restart,
+            _ => PowerAction::Nmi,
+        }),
+        Ask::Boots => ClientFrame::Boots,
+        Ask::LineTimes(after) => ClientFrame::LineTimes {
+            after: after.into(),
+            max: u32::MAX,
+        },
+        Ask::LogWait(start, max, patience) => ClientFrame::LogWait(LogWait {
+            read: LogRequest {
+                id: 7,
+                start,
+                log: None,
+                max,
+            },
+            patience: Duration::from_millis(patience.into()),
+            known: MachineState {
+                epoch: 1,
+                powered: true,
+            },
+        }),
+        Ask::Observers => ClientFrame::Observers,
+        Ask::SysRq { force, keys } => ClientFrame::SysRq(SysRq {
+            force,
+            keys: (b'a'..).take(keys.into()).map(char::from).collect(),
+        }),
+        Ask::Admission {
+            force,
+            read_only,
+            start,
+        } => ClientFrame::Admission(AttachRequest {
+            force,
+            read_only,
+            replay: start,
+            name: name.into(),
+            ..AttachRequest::default()
         }),
         Ask::Unknown => return vec![1, 0, 0, 0, 0x7f],
         Ask::Malformed => return vec![2, 0, 0, 0, 0x06, 0],

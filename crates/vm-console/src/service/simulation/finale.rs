@@ -95,7 +95,8 @@ impl World {
         let until = lock(&self.net).now + PATIENCE;
         loop {
             self.rest(true)?;
-            if lock(&self.net).alarm.is_none_or(|at| at > until) {
+            let alarm = lock(&self.net).alarm;
+            if alarm.is_none_or(|at| at > until && !self.waits_for_output()) {
                 break;
             }
             self.pass_to_alarm();
@@ -111,6 +112,19 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Whether a client waits for output that does not come, before it is answered what it asked
+    /// later.
+    fn waits_for_output(&self) -> bool {
+        self.clients.iter().any(|client| {
+            let has_rate = self.consoles[client.console].rules.rate.is_some();
+            let is_there = !client.left && !client.at_end && !has_rate;
+            match &client.reader {
+                Reader::Control(reader) => is_there && !reader.is_over && reader.waits_for_output(),
+                Reader::Raw(_) => false,
+            }
+        })
     }
 
     fn is_held(&self, console: usize) -> bool {

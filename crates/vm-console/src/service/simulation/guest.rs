@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::line::ConsoleLine;
+use crate::line::{ConsoleLine, Input};
 use crate::port::GuestPort;
 
 /// The guest's port.
@@ -41,6 +41,27 @@ impl GuestPort for SimulatedPort {
 
     fn set_carrier(&self, present: bool) {
         self.carrier.store(present, Ordering::Relaxed);
+    }
+}
+
+/// Sees whether each SysRq arrives as one piece. Its keys are `a`, `b` and so on.
+#[derive(Debug, Default)]
+pub(super) struct SysRqReader {
+    last: [Option<Input>; 2],
+}
+
+impl SysRqReader {
+    /// Whether `input`, if it is a key, follows its BREAK, and that the key before.
+    pub(super) fn takes(&mut self, input: Input) -> bool {
+        let [before, last] = self.last;
+        self.last = [last, Some(input)];
+        match input {
+            Input::Break => true,
+            Input::Byte(key) => {
+                let is_first = key == b'a';
+                last == Some(Input::Break) && (is_first || before == Some(Input::Byte(key - 1)))
+            }
+        }
     }
 }
 

@@ -88,6 +88,8 @@ pub(super) enum Ask {
     Hello,
     /// From here on requests have numbers.
     HelloTwo,
+    /// The same, and there are more of them.
+    HelloThree,
     Attach {
         force: bool,
         read_only: bool,
@@ -101,6 +103,20 @@ pub(super) enum Ask {
     LogRead(Start, u32),
     Detach,
     Power(u8),
+    Boots,
+    LineTimes(u16),
+    /// Where, how many bytes, and for how many milliseconds.
+    LogWait(Start, u32, u32),
+    Observers,
+    SysRq {
+        force: bool,
+        keys: u8,
+    },
+    Admission {
+        force: bool,
+        read_only: bool,
+        start: Start,
+    },
     Unknown,
     Malformed,
     /// A length beyond the limit.
@@ -522,16 +538,63 @@ impl Ask {
                 start: from.start(),
             },
             9 => Self::AttachDescriptor,
-            10..=14 => Self::Data(from.count()),
+            10..=13 => Self::Data(from.count()),
+            14 => Self::choose_question(from),
             15..=16 => Self::Break,
             17 => Self::Resize,
-            18..=20 => Self::Status,
-            21..=24 => Self::LogRead(from.start(), from.count().into()),
-            25..=27 => Self::Detach,
-            28 => Self::Power(1 + from.byte() % 3),
-            29 => from.of(&[Self::Unknown, Self::HelloTwo]),
-            30 => from.of(&[Self::Hello, Self::HelloTwo]),
+            18..=19 => Self::Status,
+            20..=21 => Self::choose_wait(from),
+            22..=24 => Self::LogRead(from.start(), from.count().into()),
+            25..=26 => Self::Detach,
+            27 => Self::SysRq {
+                force: from.flag(),
+                keys: from.byte() % 9,
+            },
+            28 => Self::Power(1 + from.byte() % 4),
+            29 => from.of(&[Self::Unknown, Self::HelloTwo, Self::HelloThree]),
+            30 => from.of(&[
+                Self::Hello,
+                Self::HelloTwo,
+                Self::HelloThree,
+                Self::HelloThree,
+            ]),
             _ => from.of(&[Self::Malformed, Self::TooLong]),
+        }
+    }
+
+    fn choose_question(from: &mut Choices<'_>) -> Self {
+        match from.byte() % 4 {
+            0 => Self::Boots,
+            1 => Self::LineTimes(from.count()),
+            2 => Self::Observers,
+            _ => Self::Admission {
+                force: from.flag(),
+                read_only: from.rarely(3),
+                start: from.start(),
+            },
+        }
+    }
+
+    fn choose_wait(from: &mut Choices<'_>) -> Self {
+        let start = if from.flag() {
+            Start::Now
+        } else {
+            from.start()
+        };
+        let patience = from.of(&[0, 10, 500, 20_000, u32::MAX]);
+        Self::LogWait(start, from.count().into(), patience)
+    }
+
+    /// The first version of the protocol that has it.
+    pub(super) fn since(self) -> u16 {
+        match self {
+            Self::Boots
+            | Self::LineTimes(_)
+            | Self::LogWait(..)
+            | Self::Observers
+            | Self::SysRq { .. }
+            | Self::Admission { .. } => 3,
+            _ => 1,
         }
     }
 }

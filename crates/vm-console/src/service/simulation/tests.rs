@@ -389,3 +389,99 @@ fn output_is_held_for_a_holder_whose_turn_was_over_when_it_came() {
     world.step(Step::Slow(0)).unwrap();
     world.finale(true).unwrap();
 }
+
+/// Clients that wait for the log from the head on.
+fn world_of_waiters(count: u8) -> World {
+    let rules = Rules {
+        max_connections: count.into(),
+        ..Rules::PLAIN
+    };
+    let script = Script {
+        consoles: vec![rules],
+        steps: Vec::new(),
+    };
+    let mut world = World::new(&script).unwrap();
+    for client in 0..count {
+        world.step(comes(Way::Control)).unwrap();
+        world.step(ALL).unwrap();
+        world.step(ask_once(client, Ask::HelloThree)).unwrap();
+    }
+    all_wait(&mut world);
+    world
+}
+
+fn ask_once(client: u8, ask: Ask) -> Step {
+    Step::Ask {
+        client,
+        ask,
+        times: 1,
+    }
+}
+
+fn all_wait(world: &mut World) {
+    for client in 0..world.clients.len() {
+        let wait = Ask::LogWait(Start::Now, 100, u32::MAX);
+        world.step(ask_once(client as u8, wait)).unwrap();
+    }
+    world.step(ALL).unwrap();
+}
+
+/// How many of the clients are still to be answered.
+fn waiting(world: &mut World) -> usize {
+    for client in 0..world.clients.len() {
+        let receive = Step::Receive {
+            client: client as u8,
+            most: u16::MAX,
+        };
+        world.step(receive).unwrap();
+    }
+    let waits = |client: &&super::client::Client| match &client.reader {
+        super::client::Reader::Control(reader) => reader.waits_for_output(),
+        super::client::Reader::Raw(_) => false,
+    };
+    world.clients.iter().filter(waits).count()
+}
+
+#[test]
+fn waits_for_the_log_cost_no_turn_and_are_answered_together() {
+    const WAITERS: u8 = 12;
+    let _watchdog = Watchdog::new();
+    let mut world = world_of_waiters(WAITERS);
+    assert_eq!(waiting(&mut world), usize::from(WAITERS));
+    let events = world.tally.events;
+    for _ in 0..10 {
+        world.step(Step::Pass(2000)).unwrap();
+        world.step(ALL).unwrap();
+    }
+    assert_eq!(world.tally.events, events, "nothing came");
+    // All are answered by what one ring leads to: no time passes.
+    world.print(0, 10);
+    world.step(ALL).unwrap();
+    assert_eq!(waiting(&mut world), 0);
+    assert!(world.tally.events <= events + u64::from(WAITERS) + 4);
+    // Those who ask again at once are answered together at the next look.
+    all_wait(&mut world);
+    world.print(0, 10);
+    world.step(ALL).unwrap();
+    assert_eq!(waiting(&mut world), usize::from(WAITERS));
+    world.step(Step::ToAlarm).unwrap();
+    world.step(ALL).unwrap();
+    assert_eq!(waiting(&mut world), 0);
+    world.finale(true).unwrap();
+}
+
+/// Every call takes so long that a turn is over before it has come to all of them.
+#[test]
+fn waits_for_the_log_are_answered_though_turns_are_short() {
+    const WAITERS: u8 = 12;
+    let _watchdog = Watchdog::new();
+    let mut world = world_of_waiters(WAITERS);
+    world.step(Step::Slow(20)).unwrap();
+    world.print(0, 10);
+    for _ in 0..2 * WAITERS {
+        world.step(ALL).unwrap();
+    }
+    assert_eq!(waiting(&mut world), 0);
+    world.step(Step::Slow(0)).unwrap();
+    world.finale(true).unwrap();
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::client::{Client, Reader};
 use super::control_client::ControlReader;
 use super::doors::{SimulatedPty, SimulatedSocket};
-use super::guest::{SimulatedPort, printed, typed_by};
+use super::guest::{SimulatedPort, SysRqReader, printed, typed_by};
 use super::kernel::SimulatedKernel;
 use super::net::{Duct, Nature, Net, Node, Shared, Work, lock};
 use super::raw_client::RawReader;
@@ -75,6 +75,7 @@ pub(super) struct Guest {
     pub(super) doors: Vec<usize>,
     pub(super) removed: bool,
     pub(super) is_held: bool,
+    sysrqs: SysRqReader,
 }
 
 struct Buttons;
@@ -179,6 +180,7 @@ impl World {
                 doors,
                 removed: false,
                 is_held: false,
+                sysrqs: SysRqReader::default(),
             });
         }
         Ok(world)
@@ -557,14 +559,21 @@ impl World {
     /// The guest takes its input, and sees that it is whole.
     pub(super) fn take_input(&mut self, console: usize, most: usize) -> Result<u64, Broken> {
         let mut count = 0;
-        let guest = &self.consoles[console];
+        let guest = &mut self.consoles[console];
         let losses = guest.console.counters().input_discarded > 0;
         for _ in 0..most {
             let Some(input) = guest.port.visit(crate::line::ConsoleLine::receive) else {
                 break;
             };
             count += 1;
+            let is_whole = guest.sysrqs.takes(input);
             let Input::Byte(byte) = input else { continue };
+            if byte.is_ascii() {
+                if is_whole {
+                    continue;
+                }
+                return Err(format!("SysRq {byte:#04x} has something in between"));
+            }
             let (who, number) = typed_by(byte);
             let Some(client) = self.clients.get_mut(who) else {
                 return Err(format!(

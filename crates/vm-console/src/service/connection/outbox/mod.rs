@@ -88,6 +88,15 @@ impl Outbox {
         self.view.as_ref().map_or(0, View::behind)
     }
 
+    /// Bytes of output before `head` that the kernel has not taken, and whether it is still shown
+    /// what was printed before it came.
+    pub(in crate::service) fn lag(&self, head: u64) -> (u64, bool) {
+        self.view.as_ref().map_or((0, false), |view| {
+            let shown = view.delivered_to();
+            (head.saturating_sub(shown), view.is_replay(shown))
+        })
+    }
+
     /// Queues bytes: text for a raw connection, frames for another.
     pub(in crate::service) fn queue(&mut self, put: impl FnOnce(&mut Vec<u8>)) {
         put(&mut self.pending);
