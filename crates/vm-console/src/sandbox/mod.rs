@@ -43,6 +43,8 @@ pub enum Thread {
     Log,
     /// `vm-console-close`, which closes descriptors.
     Close,
+    /// `vm-console-recv`, which receives from a unix socket that its client shares.
+    Receive,
     /// A thread at an access to the port: a vCPU's. Methods of the port and of its line need the
     /// same.
     Guest,
@@ -50,11 +52,22 @@ pub enum Thread {
 
 impl Thread {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Service, Self::Log, Self::Close, Self::Guest];
+    pub const ALL: [Self; 5] = [
+        Self::Service,
+        Self::Log,
+        Self::Close,
+        Self::Receive,
+        Self::Guest,
+    ];
 
     /// Whether a filter on `self` also holds for `other`, because `self` starts it.
     fn passes_its_filter_to(self, other: Self) -> bool {
-        self == other || (self == Self::Service && matches!(other, Self::Log | Self::Close))
+        match self {
+            _ if self == other => true,
+            Self::Service => matches!(other, Self::Log | Self::Close | Self::Receive),
+            Self::Receive => other == Self::Close,
+            Self::Log | Self::Close | Self::Guest => false,
+        }
     }
 }
 
@@ -64,6 +77,7 @@ impl fmt::Display for Thread {
             Self::Service => "service",
             Self::Log => "vm-console-log",
             Self::Close => "vm-console-close",
+            Self::Receive => "vm-console-recv",
             Self::Guest => "vCPU",
         })
     }
@@ -74,8 +88,8 @@ impl fmt::Display for Thread {
 pub enum Part {
     /// The thread itself, whatever its consoles have.
     Core,
-    /// What goes with starting `vm-console-log` and `vm-console-close`: warnings, and descriptors
-    /// that clients pass. Any console with a listener can cause it.
+    /// What goes with starting `vm-console-log`, `vm-console-close` and `vm-console-recv`: warnings,
+    /// and descriptors that clients pass. Any console with a listener can cause it.
     HelperThreads,
     /// Clients of this transport.
     Transport(Transport),

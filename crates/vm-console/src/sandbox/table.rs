@@ -86,8 +86,8 @@ pub const SYSTEM_CALLS: &[SystemCall] = &[
     on_service("inotify_add_watch", PTYS, "watches the next pty's slave"),
     on_service(
         "ppoll",
-        &[STDIO, PTY, TCP],
-        "whether the other end is closed, or has answered",
+        &[STDIO, PASSED, PTY, TCP],
+        "whether the other end is closed, has room, or has answered",
     ),
     on_service("socket", &[TCP], "connects out"),
     on_service("connect", &[TCP], "connects out"),
@@ -108,6 +108,7 @@ pub const SYSTEM_CALLS: &[SystemCall] = &[
         PASSING,
         "whether a passed socket is connected",
     ),
+    on_service("eventfd2", PASSING, "tells when bytes were received"),
     on_service("clone3", STARTING_THREADS, "starts it").or(&["clone"]),
     on_service("mmap", STARTING_THREADS, "its stack"),
     on_service("mprotect", STARTING_THREADS, "its stack's guard page"),
@@ -155,6 +156,7 @@ pub const SYSTEM_CALLS: &[SystemCall] = &[
     on_close("mprotect", "the start of the thread; the heap"),
     on_close("munmap", "the end of the thread; the heap"),
     on_close("close", "a descriptor"),
+    on_close("setsockopt", "no linger time"),
     on_close("futex", "the lock of what waits").rare(SPIN),
     on_close("madvise", "the end of the thread; the heap").with_gnu(),
     on_close("exit", "the end of the thread"),
@@ -162,6 +164,36 @@ pub const SYSTEM_CALLS: &[SystemCall] = &[
     on_close("mremap", "the heap grows").rare(HEAP),
     on_close("brk", "the heap grows or shrinks").rare(HEAP),
     on_close("rt_sigreturn", "returns from a handler").rare(SIGNAL),
+    on_receive("set_robust_list", "the start of the thread").with_gnu(),
+    on_receive("rseq", "the start of the thread").with_gnu(),
+    on_receive("rt_sigprocmask", "the start and the end of the thread"),
+    on_receive("gettid", "the start of the thread"),
+    on_receive(
+        "sched_getaffinity",
+        "the start of the thread: where its stack is",
+    )
+    .with_gnu(),
+    on_receive("prctl", "the start of the thread: its name"),
+    on_receive("sigaltstack", "the start and the end of the thread"),
+    on_receive("mmap", "the start of the thread; the heap; another's stack"),
+    on_receive(
+        "mprotect",
+        "the start of the thread; the heap; another's stack",
+    ),
+    on_receive("munmap", "the end of the thread; the heap"),
+    on_receive("setsockopt", "bytes out of band"),
+    on_receive("futex", "waits until something is asked for"),
+    on_receive("ppoll", "waits until bytes come"),
+    on_receive("recvmsg", "bytes, and descriptors that come along"),
+    on_receive("clone3", "starts a thread that closes descriptors").or(&["clone"]),
+    on_receive("write", "tells that bytes were received"),
+    on_receive("close", "the socket, once its session is over"),
+    on_receive("madvise", "the end of the thread; the heap").with_gnu(),
+    on_receive("exit", "the end of the thread"),
+    on_receive("fcntl", "looks whether it is open").rare(CHECKED),
+    on_receive("mremap", "the heap grows").rare(HEAP),
+    on_receive("brk", "the heap grows or shrinks").rare(HEAP),
+    on_receive("rt_sigreturn", "returns from a handler").rare(SIGNAL),
     on_guest("write", "rings the doorbell; an interrupt by eventfd"),
     on_guest("futex", "waits for the port's lock"),
     on_guest("mmap", "the queue of input grows").rare(HEAP),
@@ -204,6 +236,10 @@ const fn on_log(name: &'static str, purpose: &'static str) -> SystemCall {
 
 const fn on_close(name: &'static str, purpose: &'static str) -> SystemCall {
     on(Thread::Close, name, ALWAYS, purpose)
+}
+
+const fn on_receive(name: &'static str, purpose: &'static str) -> SystemCall {
+    on(Thread::Receive, name, ALWAYS, purpose)
 }
 
 const fn on_guest(name: &'static str, purpose: &'static str) -> SystemCall {

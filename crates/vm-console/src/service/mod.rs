@@ -13,13 +13,16 @@
 //! that a byte costs no wakeup; less than 4 KiB of it waits for up to 24 ms, unless somebody has
 //! typed in the last 100 ms or the log keeps less than 256 KiB.
 //!
-//! All consoles are served on that one thread. Three kinds of small threads do what could block it:
+//! All consoles are served on that one thread. Four kinds of small threads do what could block it:
 //!
 //! - `vm-console-log` writes warnings to the `log` crate. Each service starts it with its first
 //!   warning, and it ends with the service.
 //! - `vm-console-close` closes descriptors that clients have passed, and adopted listeners, since
 //!   closing them may wait. There are at most 4 for each user that descriptors came from, and each
 //!   ends when nothing is left to close.
+//! - `vm-console-recv` receives from a unix socket that a client has passed or the owner has
+//!   [attached](crate::transport::stdio::FdClient::from_socket), since other owners of it can make
+//!   that wait. There is one for each such session, and it ends with it.
 //! - `vm-console-text` writes a [text log](crate::text_log). There is one for each, and it ends once
 //!   the service has let go of the console and what is left is written.
 //!

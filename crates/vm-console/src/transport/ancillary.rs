@@ -48,7 +48,8 @@ pub(super) fn receive(
 }
 
 /// Reads once from a socket that its client may share, and gives `take` the numbers of all
-/// descriptors that came along. The client can set `SO_PASSPIDFD` on it at any time.
+/// descriptors that came along. The client can set `SO_PASSPIDFD` on it at any time, and can make
+/// this wait.
 pub(super) fn receive_shared(
     fd: impl AsFd,
     buffer: &mut [u8],

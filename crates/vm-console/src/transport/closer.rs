@@ -6,7 +6,8 @@
 //!
 //! Some never close. So what waits is counted for each user, and whoever reads from a user's
 //! connections asks first whether that is [too much](has_too_many). One user's descriptors take no
-//! thread from another's.
+//! thread from another's. [Threads that receive](super::receiving_thread) close their sockets
+//! themselves, and are counted here once their sessions are over.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{OwnedFd, RawFd};
@@ -40,21 +41,17 @@ struct Account {
     waiting: VecDeque<Unwanted>,
     /// Each is closing one.
     threads: usize,
+    /// Threads that receive from a socket whose session is over, and close it when they come back.
+    left_behind: usize,
 }
 
 static ACCOUNTS: Mutex<BTreeMap<Sender, Account>> = Mutex::new(BTreeMap::new());
 
 /// Closes a descriptor on another thread, and returns at once.
 pub(super) fn close_elsewhere(descriptor: impl Into<Unwanted>, sender: Sender) {
-    let descriptor = descriptor.into();
-    if let Unwanted::Owned(descriptor) = &descriptor {
-        // A socket without linger time closes at once. This only makes the usual case cheap, since
-        // another owner of the socket can set a time again.
-        let _ = rustix::net::sockopt::set_socket_linger(descriptor, None);
-    }
     let mut accounts = accounts();
     let account = accounts.entry(sender).or_default();
-    account.waiting.push_back(descriptor);
+    account.waiting.push_back(descriptor.into());
     account.start_thread(sender);
 }
 
@@ -64,8 +61,24 @@ pub(crate) fn has_too_many(sender: Sender) -> bool {
     accounts.get_mut(&sender).is_some_and(|account| {
         // None could be started before, perhaps.
         account.start_thread(sender);
-        account.waiting.len() + account.threads > LIMIT
+        account.waiting.len() + account.threads + account.left_behind > LIMIT
     })
+}
+
+/// The session of a thread that receives from this user's socket is over.
+pub(super) fn is_left_behind(sender: Sender) {
+    accounts().entry(sender).or_default().left_behind += 1;
+}
+
+/// A thread that was left behind has closed its socket.
+pub(super) fn has_ended(sender: Sender) {
+    let mut accounts = accounts();
+    if let Some(account) = accounts.get_mut(&sender) {
+        account.left_behind -= 1;
+        if account.is_settled() {
+            accounts.remove(&sender);
+        }
+    }
 }
 
 fn accounts() -> MutexGuard<'static, BTreeMap<Sender, Account>> {
@@ -73,6 +86,10 @@ fn accounts() -> MutexGuard<'static, BTreeMap<Sender, Account>> {
 }
 
 impl Account {
+    fn is_settled(&self) -> bool {
+        self.waiting.is_empty() && self.threads == 0 && self.left_behind == 0
+    }
+
     /// Starts another thread if there is work for one. If that fails, one that runs closes what
     /// waits, or the next call tries again.
     fn start_thread(&mut self, sender: Sender) {
@@ -99,7 +116,7 @@ fn next(sender: Sender) -> Option<Unwanted> {
     let next = account.waiting.pop_front();
     if next.is_none() {
         account.threads -= 1;
-        if account.threads == 0 {
+        if account.is_settled() {
             accounts.remove(&sender);
         }
     }
@@ -109,7 +126,12 @@ fn next(sender: Sender) -> Option<Unwanted> {
 impl Unwanted {
     fn close(self) {
         match self {
-            Self::Owned(descriptor) => drop(descriptor),
+            Self::Owned(descriptor) => {
+                // A socket without linger time closes at once. This only makes the usual case cheap,
+                // since another owner of the socket can set a time again. It may wait, too, for the
+                // socket's lock.
+                let _ = rustix::net::sockopt::set_socket_linger(&descriptor, None);
+            }
             Self::Number(number) => {
                 // Whatever it answers, the number is free.
                 let _ = nix::unistd::close(number);
@@ -159,6 +181,24 @@ mod tests {
             tv_nsec: 0,
         };
         assert_eq!(rustix::event::poll(&mut ready, Some(&patience)), Ok(1));
+    }
+
+    #[test]
+    fn threads_that_do_not_come_back_count_against_their_user() {
+        let hostile = Some(4_000_000_003);
+        for count in 0..=LIMIT {
+            assert!(!has_too_many(hostile), "{count}");
+            is_left_behind(hostile);
+        }
+        assert!(has_too_many(hostile));
+        has_ended(hostile);
+        assert!(!has_too_many(hostile));
+        // Those that run to their end do not settle the account of the others.
+        closes(hostile);
+        is_left_behind(hostile);
+        assert!(has_too_many(hostile));
+        (0..=LIMIT).for_each(|_| has_ended(hostile));
+        assert!(!accounts().contains_key(&hostile));
     }
 
     #[test]

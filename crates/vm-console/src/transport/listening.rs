@@ -73,7 +73,7 @@ impl Drop for ListeningSocket {
                 // Its drop takes passed descriptors out, as for any other client.
                 Ok(connection) => {
                     let uid = Credentials::of_peer(&connection).map(|peer| peer.uid);
-                    drop(Socket::accepted(connection, uid));
+                    drop(Socket::new(connection, uid));
                 }
                 Err(Came::Lost) => {}
                 Err(_) => return,

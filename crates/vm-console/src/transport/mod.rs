@@ -21,6 +21,8 @@ pub(crate) mod identity;
 mod listening;
 pub(crate) mod printable;
 pub mod pty;
+mod receiving_thread;
+pub(crate) mod shared_socket;
 pub(crate) mod socket;
 pub mod stdio;
 pub(crate) mod stream;

@@ -6,83 +6,53 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, Shutdown, sockopt};
 
-use super::ancillary::{receive, receive_shared};
-use super::closer::{Sender, TOO_MANY, Unwanted, close_elsewhere, has_too_many};
+use super::ancillary::receive;
+use super::closer::{Sender, TOO_MANY, close_elsewhere, has_too_many};
 use super::stream::{Arrived, Stream, arrived, taken};
 use super::takeable::Takeable;
 
-/// A connected stream socket. Every call asks not to wait, since another process that shares the
-/// socket may make it blocking.
+/// A connected stream socket: one that was accepted here, so that no client has it too, or the
+/// owner's. Every call asks not to wait, since the owner may have left it blocking.
 #[derive(Debug)]
 pub(crate) struct Socket {
     fd: Takeable,
     /// A unix socket. Only those bring descriptors.
     is_unix: bool,
-    kind: Kind,
+    /// The first socket that came along and may be served.
+    passed: Option<OwnedFd>,
     /// The user whose account its descriptors are on.
     sender: Sender,
 }
 
-#[derive(Debug)]
-enum Kind {
-    /// No other process has it.
-    Accepted {
-        /// The first socket that came along and may be served.
-        passed: Option<OwnedFd>,
-    },
-    /// Its client may have it too, and may set options of it. No descriptor is wanted on it.
-    Shared,
-}
-
 impl Socket {
-    /// A socket that was accepted here, from a client of user `sender`.
-    pub(crate) fn accepted(fd: OwnedFd, sender: Sender) -> Self {
-        let socket = Self::new(fd, Kind::Accepted { passed: None }, sender);
-        socket.read_urgent_bytes_in_line();
-        socket
-    }
-
-    /// A socket that was made elsewhere, and came from user `sender`.
-    pub(crate) fn shared(fd: OwnedFd, sender: Sender) -> Self {
-        Self::new(fd, Kind::Shared, sender)
-    }
-
-    fn new(fd: OwnedFd, kind: Kind, sender: Sender) -> Self {
-        Self {
-            is_unix: is_unix_stream(&fd),
-            fd: Takeable::new(fd),
-            kind,
-            sender,
+    /// A socket from a client of user `sender`.
+    pub(crate) fn new(fd: OwnedFd, sender: Sender) -> Self {
+        let is_unix = is_unix_stream(&fd);
+        if is_unix {
+            // A read skips a byte that came out of band, and the kernel then closes on the reading
+            // thread the descriptors that came with it. In line it is read as any other byte.
+            let _ = sockopt::set_socket_oobinline(&fd, true);
         }
-    }
-
-    /// A read skips a byte that came out of band, and the kernel then closes on the reading thread
-    /// the descriptors that came with it. In line it is read as any other byte.
-    fn read_urgent_bytes_in_line(&self) {
-        if self.is_unix {
-            let _ = sockopt::set_socket_oobinline(&self.fd, true);
+        Self {
+            fd: Takeable::new(fd),
+            is_unix,
+            passed: None,
+            sender,
         }
     }
 
     /// Reads once, and has closed what came along and is not wanted.
     fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, Errno> {
-        let sender = self.sender;
-        if matches!(self.kind, Kind::Shared) {
-            // The client may have turned it off again.
-            self.read_urgent_bytes_in_line();
-        }
-        match &mut self.kind {
-            Kind::Accepted { passed } => receive(&self.fd, buffer, |descriptor| {
-                if passed.is_none() && is_connected_unix_stream(&descriptor) {
-                    *passed = Some(descriptor);
-                } else {
-                    close_elsewhere(descriptor, sender);
-                }
-            }),
-            Kind::Shared => receive_shared(&self.fd, buffer, |number| {
-                close_elsewhere(Unwanted::Number(number), sender);
-            }),
-        }
+        let Self {
+            fd, passed, sender, ..
+        } = self;
+        receive(fd, buffer, |descriptor| {
+            if passed.is_none() && is_connected_unix_stream(&descriptor) {
+                *passed = Some(descriptor);
+            } else {
+                close_elsewhere(descriptor, *sender);
+            }
+        })
     }
 
     /// Reads what is left, as far as the sender's account allows.
@@ -120,10 +90,7 @@ impl Stream for Socket {
     }
 
     fn take_passed(&mut self) -> Option<OwnedFd> {
-        match &mut self.kind {
-            Kind::Accepted { passed } => passed.take(),
-            Kind::Shared => None,
-        }
+        self.passed.take()
     }
 
     fn has_unread(&self) -> bool {
@@ -163,9 +130,7 @@ impl Drop for Socket {
         // are taken out first. After this shutdown no more can come.
         let _ = rustix::net::shutdown(&self.fd, Shutdown::Read);
         self.drain();
-        // In a shared socket there may be descriptors though all bytes were read, since others may
-        // read a byte out of band by itself.
-        let closes_at_once = matches!(self.kind, Kind::Accepted { .. }) && !self.has_unread();
+        let closes_at_once = !self.has_unread();
         let Some(fd) = self.fd.take() else { return };
         if !closes_at_once {
             // Its peer sees the end now, whenever it is closed.
@@ -180,7 +145,7 @@ const UNREAD: usize = 4096;
 
 /// Whether it is a unix stream socket, which never waits if asked not to. Closing a TCP socket can
 /// wait.
-fn is_unix_stream(descriptor: impl AsFd) -> bool {
+pub(super) fn is_unix_stream(descriptor: impl AsFd) -> bool {
     use rustix::net::{AddressFamily, SocketType};
     let descriptor = descriptor.as_fd();
     sockopt::socket_type(descriptor) == Ok(SocketType::STREAM)

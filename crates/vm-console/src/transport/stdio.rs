@@ -8,7 +8,8 @@ use rustix::io::Errno;
 
 use super::Transport;
 use super::identity::{Credentials, Identity};
-use super::socket::Socket;
+use super::shared_socket::SharedSocket;
+use super::socket::{Socket, is_unix_stream};
 use super::stream::{Files, Stream};
 use crate::escape::Escape;
 use crate::log::Start;
@@ -78,7 +79,12 @@ impl FdClient {
     /// socket: the service's thread closes it, and would wait.
     #[must_use]
     pub fn from_socket(socket: OwnedFd) -> Self {
-        Self::of(Box::new(Socket::shared(socket, None)), Transport::Passed)
+        let stream: Box<dyn Stream> = if is_unix_stream(&socket) {
+            Box::new(SharedSocket::new(socket, None))
+        } else {
+            Box::new(Socket::new(socket, None))
+        };
+        Self::of(stream, Transport::Passed)
     }
 
     fn of(stream: Box<dyn Stream>, transport: Transport) -> Self {

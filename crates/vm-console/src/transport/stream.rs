@@ -14,6 +14,12 @@ pub(crate) trait Stream: fmt::Debug + Send {
     /// Reads once.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<Arrived>;
 
+    /// Whether another thread receives now. The descriptor for input tells when it has done so, also
+    /// after the peer has hung up.
+    fn is_receiving(&self) -> bool {
+        false
+    }
+
     /// Writes once, and returns how many bytes were taken: 0 if none can be taken now.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
@@ -36,7 +42,7 @@ pub(crate) trait Stream: fmt::Debug + Send {
         false
     }
 
-    /// Makes room for a few last bytes, where the buffer for output is on this side.
+    /// Makes room for a few last bytes, where the buffer for output is on this side, or was kept.
     fn make_room(&mut self) {}
 
     /// Tells the peer that nothing more will be written. Returns whether the peer can answer by
@@ -51,6 +57,8 @@ pub(crate) enum Arrived {
     Bytes(usize),
     /// Nothing for now.
     Nothing,
+    /// Nothing yet, though there may be something: another thread receives it.
+    Later,
     /// The end: nothing will ever come.
     End,
 }

@@ -3,20 +3,25 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 #[derive(Debug)]
-pub(super) struct Takeable(Option<OwnedFd>);
+pub(super) struct Takeable<T = OwnedFd>(Option<T>);
 
-impl Takeable {
-    pub(super) fn new(fd: OwnedFd) -> Self {
+impl<T: AsFd> Takeable<T> {
+    pub(super) fn new(fd: T) -> Self {
         Self(Some(fd))
     }
 
+    /// None once it was taken out.
+    pub(super) fn get(&self) -> Option<&T> {
+        self.0.as_ref()
+    }
+
     /// Takes it out. Only the owner's drop may do so.
-    pub(super) fn take(&mut self) -> Option<OwnedFd> {
+    pub(super) fn take(&mut self) -> Option<T> {
         self.0.take()
     }
 }
 
-impl AsFd for Takeable {
+impl<T: AsFd> AsFd for Takeable<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match &self.0 {
             Some(fd) => fd.as_fd(),

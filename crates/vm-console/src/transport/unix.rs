@@ -258,7 +258,7 @@ impl Accepts for UnixSocket {
         let credentials = Credentials::of_peer(&connection);
         let uid = credentials.map(|peer| peer.uid);
         Came::Client(Accepted {
-            stream: Box::new(Socket::accepted(connection, uid)),
+            stream: Box::new(Socket::new(connection, uid)),
             transport: Transport::Unix,
             credentials,
             address: None,

@@ -26,7 +26,7 @@ use vm_uart::registers::RBR;
 use super::stage::{Stage, state_of};
 use super::{ends, guest};
 use crate::support::control::pass;
-use crate::support::{open_terminal, silent_port, wait_until};
+use crate::support::{open_terminal, pattern, silent_port, wait_until};
 
 pub fn nobody(stage: &Stage) {
     let served = stage.add(ConsoleConfig::named("vm"));
@@ -147,18 +147,35 @@ fn terminal(stage: &Stage) {
     served.settle();
 }
 
-/// A TCP client from the owner.
+/// TCP clients from the owner: one that leaves, and one that is told why it has to, though it has
+/// stopped to read.
 fn tcp(stage: &Stage) {
     let served = stage.add(ConsoleConfig::named("tcp"));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (ours, _) = listener.accept().unwrap();
-    served
-        .console
-        .attach(FdClient::from_socket(OwnedFd::from(ours)));
-    stage.audited(&served, |what| matches!(what, Audited::Attached { .. }));
-    drop(client);
+    let attach = || {
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (ours, _) = listener.accept().unwrap();
+        rustix::net::sockopt::set_socket_send_buffer_size(&ours, 4096).unwrap();
+        rustix::net::sockopt::set_socket_recv_buffer_size(&client, 4096).unwrap();
+        served
+            .console
+            .attach(FdClient::from_socket(OwnedFd::from(ours)));
+        stage.audited(&served, |what| matches!(what, Audited::Attached { .. }));
+        client
+    };
+    drop(attach());
     stage.ended(&served, |why| *why == EndReason::ClientClosed);
+    let mut stopped = attach();
+    for at in 0..64 {
+        served.print(&pattern(at << 14, 1 << 14));
+        served.settle();
+    }
+    served.console.disconnect(EndReason::Revoked);
+    stage.ended(&served, |why| *why == EndReason::Revoked);
+    // Its time to read what was printed is over, too.
+    std::thread::sleep(Duration::from_millis(200));
+    served.settle();
+    stopped.read_to_end(&mut Vec::new()).unwrap();
 }
 
 /// A console that calls a peer: one that is not there yet, that answers, and that closes.
@@ -239,7 +256,8 @@ pub fn passing(stage: &Stage) {
     drop(theirs);
     served.print(b"login: ");
     ours.read_exact(&mut [0; 7]).unwrap();
-    ours.write_all(b"root\r").unwrap();
+    let null = File::open("/dev/null").unwrap();
+    pass(&ours, b"root\r", &[null.as_fd()]);
     drop(ours);
     stage.ended(&served, |why| *why == EndReason::ClientClosed);
     let pipe = rustix::pipe::pipe().unwrap();

@@ -111,7 +111,8 @@ impl Stage {
         let ended = join("the service ends", self.thread);
         ended.expect("it ends in time").expect("it ends in order");
         wait_until("its other threads end", || {
-            state_of("vm-console-log").is_none() && state_of("vm-console-close").is_none()
+            let others = ["vm-console-log", "vm-console-close", "vm-console-recv"];
+            others.into_iter().all(|name| state_of(name).is_none())
         });
     }
 }

@@ -77,6 +77,7 @@ fn sort(trace: &str) -> Calls {
             Some("vm-console") => (Thread::Service, 1),
             Some("vm-console-log") => (Thread::Log, 0),
             Some("vm-console-clos") => (Thread::Close, 0),
+            Some("vm-console-recv") => (Thread::Receive, 0),
             Some("guest") => (Thread::Guest, 1),
             _ => continue,
         };

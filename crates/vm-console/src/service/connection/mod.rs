@@ -183,6 +183,11 @@ impl Connection {
             && !self.standing.is_gone()
     }
 
+    /// Whether reading may bring something now.
+    pub(super) fn may_be_read(&self) -> bool {
+        self.listens() && !self.stream.is_receiving()
+    }
+
     /// Whether a request of it can be carried out: not while typed bytes before it wait for the
     /// guest, nor while it does not read the answers it has asked for, nor between the end of a
     /// session and the frame that tells it, nor while one waits for output.
@@ -262,8 +267,11 @@ impl Connection {
 
     /// Watches for what it waits for. Whether it has something to do that nothing will tell.
     pub(super) fn watch(&mut self, what: Watched, turn: &mut Turn<'_>) -> bool {
-        if self.standing.has_hung_up() || self.standing.is_gone() {
+        if self.standing.is_gone() {
             return false;
+        }
+        if self.standing.has_hung_up() {
+            return self.watch_rest(what, turn);
         }
         let mut input = Interest {
             readable: self.listens(),
@@ -278,14 +286,28 @@ impl Connection {
             // One descriptor for both ways.
             input.writable = std::mem::take(&mut output.writable);
         }
-        match self.watch.sync(descriptors, (input, output), what, turn) {
-            Watching::Told => false,
-            Watching::Untold => true,
-            Watching::Failed => {
-                self.standing.go();
-                false
-            }
+        let watching = self.watch.sync(descriptors, (input, output), what, turn);
+        self.has_untold(watching)
+    }
+
+    /// Watches for what another thread still receives, after the peer has hung up.
+    fn watch_rest(&mut self, what: Watched, turn: &mut Turn<'_>) -> bool {
+        if !self.listens() || self.may_be_read() {
+            self.unwatch(turn);
+            return self.listens();
         }
+        let input = (self.stream.descriptors().0, None);
+        let interest = (Interest::READABLE, Interest::default());
+        let watching = self.watch.sync(input, interest, what, turn);
+        self.has_untold(watching)
+    }
+
+    /// Whether it has something to do that nothing will tell.
+    fn has_untold(&mut self, watching: Watching) -> bool {
+        if watching == Watching::Failed {
+            self.standing.go();
+        }
+        watching == Watching::Untold
     }
 
     /// Whether one of its descriptors is always ready, so that nothing tells when to read or write.

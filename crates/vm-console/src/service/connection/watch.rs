@@ -17,7 +17,7 @@ pub(super) struct Watch {
 }
 
 /// What watching came to.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Watching {
     /// The kernel tells when there is something to do.
     Told,

@@ -10,7 +10,7 @@ use crate::service::connection::{Connection, Role};
 use crate::service::kernel::ConnectionId;
 use crate::service::turn::Turn;
 use crate::session::{Identity, Transport};
-use crate::transport::socket::Socket;
+use crate::transport::shared_socket::SharedSocket;
 
 impl ServedConsole {
     pub(super) fn attach_this(
@@ -43,7 +43,7 @@ impl ServedConsole {
         // A socket that is not served is closed as one that is.
         let uid = connection.identity().credentials().map(|peer| peer.uid);
         let passed = connection.take_passed();
-        let passed = passed.map(|socket| Socket::shared(socket, uid));
+        let passed = passed.map(|socket| SharedSocket::new(socket, uid));
         if connection.standing.has_session() {
             return already_attached();
         }

@@ -38,7 +38,7 @@ impl ServedConsole {
     }
 
     /// Carries out the rest of what a gone peer has sent, then lets the connection go.
-    fn hear_out(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
+    pub(super) fn hear_out(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
         for _ in 0..LAST_READS {
             let Some(connection) = self.connections.get_mut(id) else {
                 return;
@@ -51,7 +51,7 @@ impl ServedConsole {
             connection.wire.end_wait();
             if connection.has_request_to_do() {
                 self.requests(id, turn);
-            } else if connection.listens() {
+            } else if connection.may_be_read() {
                 self.read(id, turn);
             } else {
                 break;
@@ -60,9 +60,9 @@ impl ServedConsole {
         let Some(connection) = self.connections.get(id) else {
             return;
         };
-        if connection.has_request_to_do() || connection.listens() {
+        if connection.has_request_to_do() || connection.may_be_read() {
             turn.want_another(self.id);
-        } else if connection.inbox.is_empty() {
+        } else if connection.inbox.is_empty() && !connection.listens() {
             self.finish(id, EndReason::ClientClosed, turn);
         }
     }
@@ -85,6 +85,7 @@ impl ServedConsole {
                     }
                     return;
                 }
+                Ok(Arrived::Later) => return,
                 Ok(Arrived::End) => return self.input_ended(id, turn),
                 Err(error) => return self.input_failed(id, &error, turn),
             }

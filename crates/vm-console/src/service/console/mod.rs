@@ -215,6 +215,7 @@ impl ServedConsole {
         }
         if ready.readable {
             self.read(id, turn);
+            self.hear_out(id, turn);
         }
     }
 

@@ -183,7 +183,7 @@ fn connected(connection: OwnedFd, peer_limit: Duration) -> Result<Accepted, Errn
     sockopt::set_socket_linger(&connection, None)?;
     give_up_after(&connection, peer_limit)?;
     Ok(Accepted {
-        stream: Box::new(Socket::accepted(connection, None)),
+        stream: Box::new(Socket::new(connection, None)),
         transport: Transport::Tcp,
         credentials: None,
         address: Some(address.try_into()?),

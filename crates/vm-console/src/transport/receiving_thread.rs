@@ -1,0 +1,213 @@
+//! Receiving from a socket that a client shares, on a thread that does nothing else.
+//!
+//! A receive that asks not to wait can wait all the same, for as long as the client likes:
+//!
+//! - The kernel skips a byte that came out of band, and closes what came along with it before the
+//!   receive returns.
+//! - It lets one receive after the other, and another owner's may stop half way, at memory of its
+//!   own.
+//!
+//! So the thread receives only what it was asked for, and the service never waits for it. A thread
+//! that does not come back is left behind when the session ends, and counts against its user
+//! until it ends.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::net::sockopt;
+use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
+
+use super::ancillary::receive_shared;
+use super::closer::{self, Sender, Unwanted, close_elsewhere};
+use super::stream::Arrived;
+
+/// Its buffers take 14 KiB, and the calls into the kernel little more.
+const STACK: usize = 256 << 10;
+
+/// Most bytes that are received at a time.
+const MOST: usize = 4096;
+
+/// The thread, as the service sees it.
+#[derive(Debug)]
+pub(super) struct ReceivingThread {
+    exchange: Arc<Exchange>,
+    is_started: bool,
+}
+
+/// What the service and the thread say to each other.
+#[derive(Debug)]
+struct Exchange {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Readable unless something is asked for: whoever waits for that gets an answer, or may ask.
+    ready: EventFd,
+}
+
+#[derive(Debug)]
+enum State {
+    Idle,
+    /// So many bytes are asked for, at most.
+    Asked(usize),
+    /// What came, as far as the service has not taken it. No bytes are the end.
+    Answered(Result<Vec<u8>, Errno>),
+    /// The service has let go of the socket.
+    Over,
+}
+
+impl ReceivingThread {
+    /// One that is not started yet.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub(super) fn new() -> io::Result<Self> {
+        let ready = EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?;
+        ready.write(1)?;
+        let exchange = Exchange {
+            state: Mutex::new(State::Idle),
+            changed: Condvar::new(),
+            ready,
+        };
+        Ok(Self {
+            exchange: Arc::new(exchange),
+            is_started: false,
+        })
+    }
+
+    /// Readable when [`receive`](Self::receive) is worth a call.
+    pub(super) fn descriptor(&self) -> RawFd {
+        self.exchange.ready.as_raw_fd()
+    }
+
+    /// Starts it, for a socket from `sender`.
+    ///
+    /// # Errors
+    /// The system has no thread left.
+    pub(super) fn start(&mut self, socket: Arc<OwnedFd>, sender: Sender) -> io::Result<()> {
+        let exchange = Arc::clone(&self.exchange);
+        let thread = std::thread::Builder::new().name("vm-console-recv".into());
+        let thread = thread.stack_size(STACK);
+        thread.spawn(move || exchange.serve(socket, sender))?;
+        self.is_started = true;
+        Ok(())
+    }
+
+    pub(super) fn is_started(&self) -> bool {
+        self.is_started
+    }
+
+    /// Takes what has come, or asks for something if nothing is asked for.
+    ///
+    /// # Errors
+    /// What the system says to the receive.
+    pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<Arrived> {
+        self.exchange.take(buffer)
+    }
+
+    /// Whether something is asked for that has not come.
+    pub(super) fn is_receiving(&self) -> bool {
+        matches!(*self.exchange.state(), State::Asked(_))
+    }
+
+    /// Has it close the socket and end. The socket was shut down, so that the thread does not go on
+    /// waiting for bytes.
+    pub(super) fn end(self, socket: Arc<OwnedFd>, sender: Sender) {
+        closer::is_left_behind(sender);
+        // First, so that the thread's is the last.
+        drop(socket);
+        *self.exchange.state() = State::Over;
+        self.exchange.changed.notify_one();
+    }
+}
+
+impl Exchange {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, buffer: &mut [u8]) -> io::Result<Arrived> {
+        let mut state = self.state();
+        match &mut *state {
+            State::Idle => {
+                *state = State::Asked(buffer.len().min(MOST));
+                // It is readable, so this takes that back.
+                let _ = self.ready.read();
+                self.changed.notify_one();
+                Ok(Arrived::Later)
+            }
+            State::Asked(_) | State::Over => Ok(Arrived::Later),
+            State::Answered(Err(error)) => Err((*error).into()),
+            State::Answered(Ok(bytes)) if bytes.is_empty() => Ok(Arrived::End),
+            State::Answered(Ok(bytes)) => {
+                let count = bytes.len().min(buffer.len());
+                buffer[..count].copy_from_slice(&bytes[..count]);
+                bytes.drain(..count);
+                if bytes.is_empty() {
+                    *state = State::Idle;
+                }
+                Ok(Arrived::Bytes(count))
+            }
+        }
+    }
+
+    /// The thread: receives as often as it is asked to.
+    fn serve(&self, socket: Arc<OwnedFd>, sender: Sender) {
+        // As for any other client, as long as nobody unsets it: a byte out of band is typed.
+        let _ = sockopt::set_socket_oobinline(&socket, true);
+        while let Some(most) = self.next_request() {
+            let answer = self.receive(&socket, most, sender);
+            self.answer(answer);
+        }
+        // Closing it closes what nobody has received, and that may wait, too.
+        drop(socket);
+        closer::has_ended(sender);
+    }
+
+    /// Waits until something is asked for. `None`: never again.
+    fn next_request(&self) -> Option<usize> {
+        let mut state = self.state();
+        loop {
+            match *state {
+                State::Asked(most) => return Some(most),
+                State::Over => return None,
+                State::Idle | State::Answered(_) => {}
+            }
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn answer(&self, answer: Result<Vec<u8>, Errno>) {
+        let mut state = self.state();
+        if matches!(*state, State::Asked(_)) {
+            *state = State::Answered(answer);
+            // The one error is a full counter, and that is readable as well.
+            let _ = self.ready.write(1);
+        }
+    }
+
+    /// Receives once, when there is something.
+    fn receive(&self, socket: impl AsFd, most: usize, sender: Sender) -> Result<Vec<u8>, Errno> {
+        let mut buffer = [0; MOST];
+        loop {
+            // A closed socket is ready, too.
+            let _ = poll(&mut [PollFd::new(&socket, PollFlags::IN)], None);
+            if matches!(*self.state(), State::Over) {
+                return Ok(Vec::new());
+            }
+            let received = receive_shared(&socket, &mut buffer[..most], |number| {
+                close_elsewhere(Unwanted::Number(number), sender);
+            });
+            match received {
+                Ok(count) => return Ok(buffer[..count].to_vec()),
+                // Another owner was faster.
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
