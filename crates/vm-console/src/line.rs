@@ -311,6 +311,13 @@ impl ConsoleLine {
         self.output_refused
     }
 
+    /// Takes all output, refused output too, until the limit is set again. Returns that limit.
+    pub(crate) fn suspend_hold(&mut self) -> Option<u64> {
+        let limit = self.hold_at;
+        self.hold_output_at(None);
+        limit
+    }
+
     /// Whether output that was refused can be taken now. It is true once for each time, so send the
     /// output again then.
     #[must_use]

@@ -100,6 +100,43 @@ fn a_client_stays_attached_while_the_port_is_rebuilt() {
     assert!(client.read_to_end().contains("powered off"));
 }
 
+/// A guest in lossless mode has sent it, and would miss it in the log for ever.
+#[test]
+fn output_that_waits_in_the_old_chip_leaves_it_first() {
+    let mut config = ConsoleConfig::named("vm");
+    // Longer than any test waits.
+    config.lossless = Some(PATIENCE * 10);
+    config.lossless_window = 4096;
+    let rig = Rig::with(config);
+    let mut holder = rig.attach("raw");
+    let mut printed = 0;
+    wait_until("output is held", || {
+        for _ in 0..10_000 {
+            if rig.may_send() {
+                rig.print(b"x");
+                printed += 1;
+            }
+        }
+        // Output may wait only for the service to look, so let it look first.
+        rig.prompt_status();
+        !rig.may_send()
+    });
+    rig.print(b"held");
+    printed += 4;
+    assert!(rig.log.head() < printed, "it is in the chip");
+    let port = rebuild(&rig, &Irq::default());
+    let boots = rig.log.boots();
+    let starts: Vec<_> = boots.iter().map(|boot| boot.start).collect();
+    assert_eq!(starts, [0, printed], "it is the old boot's");
+    assert_eq!(rig.port.lock().unwrap().lost(), 0);
+    // The new port is held for the holder as the old one was.
+    let may_send = || port.lock().unwrap().read(LSR) & Lsr::THR_EMPTY.bits() != 0;
+    port.lock().unwrap().write(THR, b'!');
+    assert!(!may_send());
+    holder.read_until("held!");
+    wait_until("output goes on", may_send);
+}
+
 #[test]
 fn a_port_that_is_rebuilt_while_the_machine_is_off_boots_at_power_on() {
     let rig = Rig::new();

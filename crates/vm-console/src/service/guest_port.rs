@@ -70,9 +70,13 @@ impl Port {
                 "the rebuilt port is the old one: build another, or reset the old one",
             ));
         }
+        // What the old chip holds because the line has refused it leaves it behind this visit.
+        let mut hold = None;
+        current.port.with_line(&mut |old| hold = old.suspend_hold());
         current.port.with_line(&mut |old| {
             next.with_line(&mut |new| {
                 std::mem::swap(old, new);
+                new.hold_output_at(hold);
                 new.begin_boot(MarkKind::Reset);
             });
         });

@@ -174,7 +174,9 @@ impl ConsoleHandle {
 
     /// Moves the console to a new port, for a VMM that rebuilds its devices when the machine
     /// reboots. The sessions, their unread output and the input that waits in the line go on; input
-    /// in the old chip is lost, as at a reset. Returns the new port.
+    /// in the old chip is lost, as at a reset. Output that waits there because
+    /// [lossless](crate::ConsoleConfig::lossless) mode holds it goes into the log first, as the old
+    /// boot's. Returns the new port.
     ///
     /// `build` puts the line that it is given into the new port, and is called without a lock. When
     /// it returns, the line changes places with that of the old port. A new boot begins in the log
