@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use nix::libc;
 use nix::sys::socket::MsgFlags;
 use rustix::io::Errno;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags};
 
 /// Most descriptors in one message: `SCM_MAX_FD` of the kernel.
 pub(super) const PASSED: usize = 253;
@@ -68,6 +68,17 @@ pub(super) fn receive_shared(
     // same: the process had no number left for the last of them.
     numbers(&space.0).for_each(take);
     Ok(bytes)
+}
+
+/// How many of the bytes that a read into `buffer` would bring can be read without a descriptor that
+/// comes along; `None` if one does. Everything stays where it is.
+pub(super) fn plain_bytes(fd: impl AsFd, buffer: &mut [u8]) -> Result<Option<usize>, Errno> {
+    let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
+    let mut nowhere = RecvAncillaryBuffer::default();
+    let message = rustix::net::recvmsg(fd, &mut [IoSliceMut::new(buffer)], &mut nowhere, flags)?;
+    // There is no room for descriptors, and the kernel says so if some are left out.
+    let is_plain = !message.flags.contains(ReturnFlags::CTRUNC);
+    Ok(is_plain.then_some(message.bytes))
 }
 
 /// Aligned as the headers in it have to be.

@@ -21,6 +21,7 @@ pub(crate) mod identity;
 mod listening;
 pub(crate) mod printable;
 pub mod pty;
+pub(crate) mod quota;
 mod receiving_thread;
 pub(crate) mod shared_socket;
 pub(crate) mod socket;

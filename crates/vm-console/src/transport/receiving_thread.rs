@@ -22,6 +22,7 @@ use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 use super::ancillary::receive_shared;
 use super::closer::{self, Sender, Unwanted, close_elsewhere};
+use super::quota::{Exceeded, readable};
 use super::stream::Arrived;
 
 /// Its buffers take 14 KiB, and the calls into the kernel little more.
@@ -52,9 +53,16 @@ enum State {
     /// So many bytes are asked for, at most.
     Asked(usize),
     /// What came, as far as the service has not taken it. No bytes are the end.
-    Answered(Result<Vec<u8>, Errno>),
+    Answered(Result<Vec<u8>, Failure>),
     /// The service has let go of the socket.
     Over,
+}
+
+/// Why nothing more comes.
+#[derive(Clone, Copy, Debug)]
+enum Failure {
+    System(Errno),
+    Quota(Exceeded),
 }
 
 impl ReceivingThread {
@@ -138,7 +146,8 @@ impl Exchange {
                 Ok(Arrived::Later)
             }
             State::Asked(_) | State::Over => Ok(Arrived::Later),
-            State::Answered(Err(error)) => Err((*error).into()),
+            State::Answered(Err(Failure::System(error))) => Err((*error).into()),
+            State::Answered(Err(Failure::Quota(exceeded))) => Err((*exceeded).into()),
             State::Answered(Ok(bytes)) if bytes.is_empty() => Ok(Arrived::End),
             State::Answered(Ok(bytes)) => {
                 let count = bytes.len().min(buffer.len());
@@ -181,7 +190,7 @@ impl Exchange {
         }
     }
 
-    fn answer(&self, answer: Result<Vec<u8>, Errno>) {
+    fn answer(&self, answer: Result<Vec<u8>, Failure>) {
         let mut state = self.state();
         if matches!(*state, State::Asked(_)) {
             *state = State::Answered(answer);
@@ -191,13 +200,17 @@ impl Exchange {
     }
 
     /// Receives once, when there is something.
-    fn receive(&self, socket: impl AsFd, most: usize, sender: Sender) -> Result<Vec<u8>, Errno> {
+    fn receive(&self, socket: impl AsFd, most: usize, sender: Sender) -> Result<Vec<u8>, Failure> {
         let mut buffer = [0; MOST];
         loop {
             // A closed socket is ready, too.
             let _ = poll(&mut [PollFd::new(&socket, PollFlags::IN)], None);
             if matches!(*self.state(), State::Over) {
                 return Ok(Vec::new());
+            }
+            let most = readable(&socket, sender, &mut buffer[..most]).map_err(Failure::Quota)?;
+            if most == 0 {
+                continue;
             }
             let received = receive_shared(&socket, &mut buffer[..most], |number| {
                 close_elsewhere(Unwanted::Number(number), sender);
@@ -206,7 +219,7 @@ impl Exchange {
                 Ok(count) => return Ok(buffer[..count].to_vec()),
                 // Another owner was faster.
                 Err(Errno::AGAIN | Errno::INTR) => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(Failure::System(error)),
             }
         }
     }

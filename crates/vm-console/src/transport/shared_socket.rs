@@ -12,7 +12,8 @@ use std::sync::Arc;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SendFlags, Shutdown, sockopt};
 
-use super::closer::{Sender, TOO_MANY, close_elsewhere, has_too_many};
+use super::closer::{Sender, close_elsewhere, has_too_many};
+use super::quota::TOO_MANY;
 use super::receiving_thread::ReceivingThread;
 use super::stream::{Arrived, Stream, taken};
 use super::takeable::Takeable;

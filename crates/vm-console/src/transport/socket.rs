@@ -7,7 +7,8 @@ use rustix::io::Errno;
 use rustix::net::{SendFlags, Shutdown, sockopt};
 
 use super::ancillary::receive;
-use super::closer::{Sender, TOO_MANY, close_elsewhere, has_too_many};
+use super::closer::{Sender, close_elsewhere, has_too_many};
+use super::quota::readable;
 use super::stream::{Arrived, Stream, arrived, taken};
 use super::takeable::Takeable;
 
@@ -77,11 +78,15 @@ impl Stream for Socket {
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<Arrived> {
-        // Others bring none, so their users do not pay for those of a unix socket on their account.
-        if self.is_unix && has_too_many(self.sender) {
-            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, TOO_MANY));
+        let mut count = buffer.len();
+        if self.is_unix {
+            // Others bring none, so their users do not pay for those on their account.
+            count = readable(&self.fd, self.sender, buffer)?;
+            if count == 0 {
+                return Ok(Arrived::Nothing);
+            }
         }
-        arrived(self.receive(buffer))
+        arrived(self.receive(&mut buffer[..count]))
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

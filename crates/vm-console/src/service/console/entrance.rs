@@ -15,7 +15,8 @@ use crate::service::turn::Turn;
 use crate::session::{EndReason, Identity, Transport};
 use crate::transport::Kind;
 use crate::transport::accept::{Accepted, Came, Release, Unreachable};
-use crate::transport::closer::{TOO_MANY, has_too_many};
+use crate::transport::closer::has_too_many;
+use crate::transport::quota::TOO_MANY;
 use crate::transport::stdio::FdClient;
 use crate::transport::stream::Stream;
 
