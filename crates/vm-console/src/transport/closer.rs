@@ -71,6 +71,14 @@ pub(super) fn are_too_many() -> bool {
     unclosed_in_all(&accounts()) > LIMIT_IN_ALL
 }
 
+/// Whether not even connections of this user should be accepted faster than need be, each of which
+/// may be one more that does not close: there are twice as many as the limits say.
+pub(crate) fn costs_too_much(sender: Sender) -> bool {
+    let accounts = accounts();
+    let own = accounts.get(&sender).map_or(0, Account::unclosed);
+    own > 2 * LIMIT || unclosed_in_all(&accounts) > 2 * LIMIT_IN_ALL
+}
+
 /// The session of a thread that receives from this user's socket is over.
 pub(crate) fn is_left_behind(sender: Sender) {
     accounts().entry(sender).or_default().left_behind += 1;

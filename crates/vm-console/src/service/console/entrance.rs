@@ -15,7 +15,7 @@ use crate::service::turn::Turn;
 use crate::session::{EndReason, Identity, Transport};
 use crate::transport::Kind;
 use crate::transport::accept::{Accepted, Came, Release, Unreachable};
-use crate::transport::closer::has_too_many;
+use crate::transport::closer::{costs_too_much, has_too_many};
 use crate::transport::quota::TOO_MANY;
 use crate::transport::stdio::FdClient;
 use crate::transport::stream::Stream;
@@ -118,10 +118,8 @@ impl ServedConsole {
         }
         let uid = credentials.map(|peer| peer.uid);
         let refusal = if uid.is_some() && has_too_many(uid) {
-            if stream.has_unread() {
-                // It may hold descriptors, and then it is one more that does not close. This user
-                // could go on like that, but not faster than so.
-                self.listeners.pause(slot, turn);
+            if stream.has_unread() && costs_too_much(uid) {
+                self.listeners.may_not_close(slot, turn);
             }
             Some(TOO_MANY)
         } else if !admitted {

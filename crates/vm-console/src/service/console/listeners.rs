@@ -10,6 +10,11 @@ use crate::transport::{Kind, Listener};
 /// How long a listener waits when descriptors have run out, unless one is freed here.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// A listener pauses after so many refused connections that may not close, of users who have far too
+/// many of them already. So whoever waits behind a full backlog waits for a few pauses, and not for
+/// one for each connection.
+const UNCLOSED: usize = 16;
+
 pub(super) struct Listeners {
     console: ConsoleId,
     /// A slot is never used twice: an event may be under way for its last listener.
@@ -21,6 +26,8 @@ pub(super) struct Listeners {
 struct Slot {
     listener: Listener,
     state: State,
+    /// Refused connections since the last pause that may not close.
+    unclosed: usize,
 }
 
 enum State {
@@ -46,7 +53,12 @@ impl Listeners {
         let until = turn.now();
         let release = None;
         let state = State::Paused { until, release };
-        self.slots.push(Some(Slot { listener, state }));
+        let unclosed = 0;
+        self.slots.push(Some(Slot {
+            listener,
+            state,
+            unclosed,
+        }));
         self.resume_slot(self.slots.len() - 1, turn);
     }
 
@@ -88,6 +100,17 @@ impl Listeners {
     pub(super) fn pause(&mut self, slot: usize, turn: &mut Turn<'_>) {
         if let Some(slot) = self.slots.get_mut(slot).and_then(Option::as_mut) {
             slot.pause(None, turn);
+        }
+    }
+
+    /// A connection was refused that may be one more that does not close. Its user could go on like
+    /// that, but not without a pause now and then.
+    pub(super) fn may_not_close(&mut self, slot: usize, turn: &mut Turn<'_>) {
+        if let Some(slot) = self.slots.get_mut(slot).and_then(Option::as_mut) {
+            slot.unclosed += 1;
+            if slot.unclosed >= UNCLOSED {
+                slot.pause(None, turn);
+            }
         }
     }
 
@@ -169,6 +192,7 @@ impl Slot {
         self.unwatch(turn);
         let until = turn.now().saturating_add(PAUSE);
         self.state = State::Paused { until, release };
+        self.unclosed = 0;
     }
 
     fn unwatch(&self, turn: &mut Turn<'_>) {

@@ -61,6 +61,10 @@ impl Stream for SimulatedStream {
         }
     }
 
+    fn has_unread(&self) -> bool {
+        !lock(&self.net).ducts[self.duct].is_read()
+    }
+
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut net = lock(&self.net);
         net.called();

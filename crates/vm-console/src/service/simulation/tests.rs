@@ -19,6 +19,7 @@ use super::watchdog::Watchdog;
 use super::world::{Broken, Tally, World};
 use crate::log::{GapPolicy, Start};
 use crate::port::GuestPort;
+use crate::transport::closer::{LIMIT, has_ended, is_left_behind};
 
 /// Follows a script, which ends in time or fails the test.
 fn follow(script: &Script) -> Result<Tally, Broken> {
@@ -363,6 +364,49 @@ fn who_waits_for_a_descriptor_gets_one_that_is_freed_at_once() {
     world.step(ALL).unwrap();
     assert_eq!((connections(&world), lock(&world.net).now), (2, now));
     world.finale(true).unwrap();
+}
+
+/// Each of them made the listener pause for a second.
+#[test]
+fn a_crowd_of_a_user_who_has_too_many_descriptors_delays_nobody() {
+    // One that no script has.
+    let hostile = 77;
+    (0..=LIMIT).for_each(|_| is_left_behind(Some(hostile.into())));
+    let rules = Rules {
+        max_connections: 64,
+        ..Rules::PLAIN
+    };
+    let script = Script {
+        consoles: vec![rules],
+        steps: Vec::new(),
+    };
+    let _watchdog = Watchdog::new();
+    let mut world = World::new(&script).unwrap();
+    let crowd = 15;
+    for client in 0..crowd {
+        let comes = Connect {
+            console: 0,
+            way: Way::Raw,
+            uid: hostile,
+            room: 3,
+        };
+        world.step(comes).unwrap();
+        world.step(Step::Type { client, count: 1 }).unwrap();
+    }
+    world.step(comes(Way::Raw)).unwrap();
+    let before = (lock(&world.net).now, world.tally.events);
+    world.step(ALL).unwrap();
+    let after = (lock(&world.net).now, world.tally.events);
+    let counters = world.consoles[0].handle.console().counters();
+    assert_eq!(counters.connections_turned_away, u64::from(crowd));
+    assert_eq!((counters.attaches, after.0), (1, before.0));
+    // Less than two for each client.
+    assert!(
+        after.1 - before.1 < 2 * u64::from(crowd),
+        "{before:?} {after:?}"
+    );
+    world.finale(true).unwrap();
+    (0..=LIMIT).for_each(|_| has_ended(Some(hostile.into())));
 }
 
 #[test]
