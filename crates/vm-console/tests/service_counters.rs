@@ -14,7 +14,7 @@ use std::time::Duration;
 use support::{Client, PATIENCE, Rig, newest_only, pattern, silent_port, wait_until};
 use vm_console::Start;
 use vm_console::audit::AUDIT_LIMIT;
-use vm_console::protocol::{AttachRequest, PowerAction};
+use vm_console::protocol::{AttachRequest, MachineState, PowerAction};
 use vm_console::service::Outcome;
 use vm_console::session::{EndReason, Refused};
 use vm_console::text_log::TextLog;
@@ -63,6 +63,11 @@ fn a_typist_an_observer_and_a_taker() -> Vec<CounterValues> {
             for _ in 0..=AUDIT_LIMIT {
                 other.read_log(Start::Now, 1).unwrap();
             }
+            other.sysrq("", true).unwrap();
+            let known = MachineState::default();
+            other
+                .wait_log(Start::Now, 1, known, Duration::ZERO)
+                .unwrap();
             rig.console.disconnect(EndReason::Revoked);
             let mut bad = rig.control_stream();
             bad.write_all(&[0; 4]).unwrap();

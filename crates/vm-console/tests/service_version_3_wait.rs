@@ -282,13 +282,13 @@ fn the_connection_that_has_asked_for_nothing_for_longest_goes_first() {
     config.max_connections = 3;
     let rig = Rig::with(config);
     let mut old = rig.control();
-    let mut quiet: Vec<_> = (0..2).map(|_| Control::connect(&rig)).collect();
+    let mut quiet: Vec<_> = (0..2).map(|_| Control::silent(&rig)).collect();
     for control in &mut quiet {
         assert!(control.next().is_some());
     }
     for _ in 0..6 {
         old.status().unwrap();
-        let mut more = Control::connect(&rig);
+        let mut more = Control::silent(&rig);
         assert!(more.next().is_some());
         quiet.push(more);
     }

@@ -88,9 +88,9 @@ impl BootLog {
     /// use vm_console::{BootLog, LogConfig, UnixTime};
     ///
     /// let (mut writer, log) = BootLog::in_memory(LogConfig::default())?;
-    /// for nanos in 1..=3 {
+    /// for second in 1..=3 {
     ///     writer.append(b"line\n");
-    ///     writer.stamp(UnixTime::from_nanos(nanos));
+    ///     writer.stamp(UnixTime::from_nanos(second * 1_000_000_000));
     /// }
     /// let ends: Vec<_> = log.line_times(5, 9).iter().map(|line| line.end).collect();
     /// assert_eq!(ends, [10, 15]);

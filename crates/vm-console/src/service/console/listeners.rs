@@ -168,6 +168,12 @@ impl Listeners {
         !self.unseen.is_empty()
     }
 
+    /// Whether clients of a control socket can come in.
+    pub(super) fn take_control_clients(&self) -> bool {
+        let mut slots = self.slots.iter().flatten();
+        slots.any(|slot| slot.listener.kind == Kind::Control)
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Duration> {
         let slots = self.slots.iter().flatten();
         let pauses = slots.filter_map(|slot| match slot.state {

@@ -1,8 +1,8 @@
 //! Waiting for output over a control socket, without an observer's place.
 //!
-//! A wait is put back in its connection. Whatever may bring what it waits for leads to a turn of
-//! sending, where it is looked at: the doorbell, a look at output that flows, or its deadline. It is
-//! then a request like any other again, and costs no turn before.
+//! A wait is put back in its connection. Whatever may bring what it waits for, the doorbell or a look
+//! at output that flows, leads to a turn of sending, in which it is looked at; its deadline is the
+//! connection's. It is then a request like any other again, and costs no turn before.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::asked::{Asked, Failure, GONE, Reply};
 use super::log_read::LOG_READ;
 use crate::audit::Audited;
 use crate::log::Start;
-use crate::protocol::{LogNews, LogWait, ServerFrame};
+use crate::protocol::{LogNews, LogWait, MachineState, ServerFrame};
 use crate::service::connection::Wait;
 use crate::service::kernel::ConnectionId;
 use crate::service::turn::Turn;
@@ -44,47 +44,46 @@ impl ServedConsole {
         if follows_from != Some(from) {
             self.audit(Audited::Following { who, from }, turn);
         }
-        let until = turn.now().saturating_add(request.patience.min(PATIENCE));
+        let now = turn.now();
+        let until = now.saturating_add(request.patience.min(PATIENCE));
+        let wait = Wait {
+            number,
+            request,
+            from,
+            until,
+        };
+        let is_over = until <= now || self.scene().ends(&wait);
         if let Some(connection) = self.connections.get_mut(id) {
             connection.follows_from = Some(from);
-            connection.wire.wait_for_output(Wait {
-                number,
-                request,
-                from,
-                until,
-            });
+            connection.wire.wait_for_output(wait);
+            if is_over {
+                connection.wire.end_wait();
+            }
         }
         Ok(())
     }
 
     /// Ends all waits for what is there. They are answered afterwards: an answer has those that come
     /// later wait for the next look.
-    pub(super) fn end_log_waits(&mut self, turn: &mut Turn<'_>) {
-        self.each_connection(turn, |served, id, turn| served.end_log_wait(id, turn));
-    }
-
-    /// Ends the wait of a connection if what it waits for is there.
-    pub(super) fn end_log_wait(&mut self, id: ConnectionId, turn: &Turn<'_>) {
-        let connection = self.connections.get(id);
-        let wait = connection.and_then(|connection| connection.wire.wait());
-        if wait.is_some_and(|wait| self.has_come(wait, turn))
-            && let Some(connection) = self.connections.get_mut(id)
-        {
-            connection.wire.end_wait();
+    pub(super) fn end_log_waits(&mut self) {
+        let scene = self.scene();
+        for (_, connection) in self.connections.iter_mut() {
+            if connection.wire.wait().is_some_and(|wait| scene.ends(wait)) {
+                connection.wire.end_wait();
+            }
         }
     }
 
-    fn has_come(&self, wait: &Wait, turn: &Turn<'_>) -> bool {
-        let log = &self.console.log;
-        let LogWait { read, known, .. } = wait.request;
-        let bytes = log.head().saturating_sub(wait.from);
-        let full = (LOG_READ as u64).min(read.max.into()).max(FEW);
-        !self.session.boot_log_is_on()
-            || known.powered != self.session.is_powered()
-            || known.epoch != log.epoch()
-            || bytes >= full
-            || bytes > 0 && !self.flow.looks_again()
-            || wait.until <= turn.now()
+    fn scene(&self) -> Scene {
+        Scene {
+            head: self.console.log.head(),
+            machine: MachineState {
+                epoch: self.console.log.epoch(),
+                powered: self.session.is_powered(),
+            },
+            boot_log_is_on: self.session.boot_log_is_on(),
+            looks_again: self.flow.looks_again(),
+        }
     }
 
     pub(super) fn log_news(&mut self, id: ConnectionId, wait: &Wait, turn: &mut Turn<'_>) -> Reply {
@@ -101,5 +100,26 @@ impl ServedConsole {
             powered: self.session.is_powered(),
             data,
         })))
+    }
+}
+
+/// What a wait may end for, its deadline aside.
+struct Scene {
+    head: u64,
+    machine: MachineState,
+    boot_log_is_on: bool,
+    /// Output is looked for at a later moment.
+    looks_again: bool,
+}
+
+impl Scene {
+    fn ends(&self, wait: &Wait) -> bool {
+        let LogWait { read, known, .. } = wait.request;
+        let bytes = self.head.saturating_sub(wait.from);
+        let full = (LOG_READ as u64).min(read.max.into()).max(FEW);
+        !self.boot_log_is_on
+            || known != self.machine
+            || bytes >= full
+            || bytes > 0 && !self.looks_again
     }
 }

@@ -192,7 +192,6 @@ impl ServedConsole {
         self.console.counters.wakeups.add(1);
         self.look_at_machine(turn);
         self.lossless.look(turn.now(), &mut self.port);
-        self.end_log_waits(turn);
         self.each_connection(turn, Self::input_may_move);
     }
 
@@ -242,7 +241,7 @@ impl ServedConsole {
     /// Draws all consequences: time, output, farewells, what is watched, the next alarm.
     pub(super) fn settle(&mut self, turn: &mut Turn<'_>) {
         self.on_time(turn);
-        self.output_clock.look(self.console.log.head(), turn.now());
+        self.output_clock.look(self.console.log.head(), turn);
         while let Some(slot) = self.listeners.take_unseen() {
             self.on_listener(slot, Readiness::default(), turn);
             if turn.is_over() {

@@ -17,7 +17,7 @@ impl ServedConsole {
         let mut at_least_one = false;
         let is_open = self.session.is_open();
         for _ in 0..ROUNDS_A_TURN {
-            self.end_log_waits(turn);
+            self.end_log_waits();
             let mut seen = self.wake_text_logs();
             let mut way_round = self.connections.way_round();
             while let Some(id) = self.connections.next_on(&mut way_round) {
@@ -44,7 +44,13 @@ impl ServedConsole {
             }
             let head = self.console.log.head();
             match seen {
-                None => return self.flow.rest(head, turn.now(), &mut self.port),
+                None => {
+                    // Only clients of a control socket can ask how old the output is.
+                    if self.listeners.take_control_clients() {
+                        self.flow.rest(head, turn.now(), &mut self.port);
+                    }
+                    return;
+                }
                 Some(seen) if self.flow.wait(seen, head, turn.now(), &mut self.port) => return,
                 Some(_) if turn.is_over() => break,
                 Some(_) => {}

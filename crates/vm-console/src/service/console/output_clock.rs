@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::service::turn::Turn;
+
 #[derive(Debug)]
 pub(super) struct OutputClock {
     head: u64,
@@ -17,10 +19,10 @@ impl OutputClock {
         }
     }
 
-    /// The write offset is `head` at `now`.
-    pub(super) fn look(&mut self, head: u64, now: Duration) {
+    /// The write offset is `head` now.
+    pub(super) fn look(&mut self, head: u64, turn: &Turn<'_>) {
         if std::mem::replace(&mut self.head, head) != head {
-            self.came_at = Some(now);
+            self.came_at = Some(turn.now());
         }
     }
 

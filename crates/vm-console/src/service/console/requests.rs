@@ -22,7 +22,6 @@ impl ServedConsole {
     pub(super) fn requests(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
         self.attach_on_arrival(id, turn);
         for _ in 0..REQUESTS_A_TURN {
-            self.end_log_wait(id, turn);
             let Some(connection) = self.connections.get_mut(id) else {
                 return;
             };
