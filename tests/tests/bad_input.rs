@@ -191,10 +191,81 @@ fn arguments_that_do_not_exist_or_do_not_fit() {
 }
 
 #[test]
+fn values_that_are_none() {
+    for (option, values) in [
+        ("--name", &["", "..", "a/b", "vm-7.force", "-x"][..]),
+        ("--idle-limit", &["5", "soon", "-1s"]),
+        ("--lossless", &["5"]),
+        ("--replay", &["middle", "lines", "lines:x", "now:3"]),
+        ("--gaps", &["fill"]),
+        ("--rate-limit", &["0", "1,0", "1,2,3", "-1", "fast"]),
+        ("--drop-limit", &["0", "1,2,3,4", "1,2,x"]),
+        ("--socket-mode", &["888", "rw", "7777"]),
+        ("--peers", &["root", "1,x"]),
+        ("--log-boots", &["0", "99", "many"]),
+        ("--log-head", &["-1", "lots"]),
+    ] {
+        for value in values {
+            let argument = format!("{option}={value}");
+            refuses(|_| {}, &["--no-kvm", &argument], option);
+        }
+    }
+    let text = ["--no-kvm", "--text-log", "text", "--text-log-size", "0"];
+    refuses(|_| {}, &text, "--text-log-size 0");
+}
+
+#[test]
+fn an_entry_that_cannot_be_made() {
+    let named = ["--no-kvm", "--name", "vm-7", "--dir"];
+    let within = |dir: &'static str| [&named[..], &[dir]].concat();
+    refuses(|_| {}, &within("missing/consoles"), "missing/consoles");
+    let file = |at: &Path| std::fs::write(at.join("file"), "").unwrap();
+    refuses(file, &within("file"), "--name vm-7: file: cannot open it");
+    let link = |at: &Path| std::os::unix::fs::symlink("/tmp", at.join("vm-7")).unwrap();
+    refuses(link, &within("."), "a symbolic link is in the way");
+    refuses(|_| {}, &["--no-kvm", "--dir", "x"], "required");
+    refuses(|_| {}, &["--no-kvm", "--label", "a=b"], "required");
+    refuses(
+        |_| {},
+        &[&within("."), &["--label", "a"][..]].concat(),
+        "--label",
+    );
+    let two_logs = [&within("."), &["--log-file", "x"][..]].concat();
+    refuses(|_| {}, &two_logs, "--log-file");
+    let audit = [&within("."), &["--audit", "missing/audit"][..]].concat();
+    refuses(|_| {}, &audit, "--audit missing/audit");
+}
+
+#[test]
+fn one_path_for_two_sockets() {
+    for option in ["--forcing-socket", "--observer-socket", "--control-socket"] {
+        let sockets = ["--no-kvm", "--socket", "console", option, "console"];
+        refuses(
+            |_| {},
+            &sockets,
+            &format!("{option} console: this is the --socket"),
+        );
+    }
+}
+
+#[test]
 fn help_lists_the_exit_codes() {
     let help = Command::new(VMM).arg("--help").output().unwrap();
     let text = String::from_utf8_lossy(&help.stdout);
     assert!(help.status.success());
+    for group in [
+        "Guest:",
+        "Console sockets:",
+        "Boot log:",
+        "Session rules:",
+        "Input and output rules:",
+        "Machine:",
+    ] {
+        assert!(
+            text.contains(&format!("\n{group}\n")),
+            "{group:?} in {text}"
+        );
+    }
     for code in ["Exit codes:", "  0 ", "  1 ", "  2 ", "  101 ", "128 + "] {
         assert!(text.contains(code), "{code:?} in {text}");
     }

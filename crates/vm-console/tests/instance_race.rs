@@ -87,8 +87,8 @@ fn of_many_processes_exactly_one_wins_and_the_next_takes_over_when_it_is_killed(
         vmms.iter_mut().for_each(go);
         let answers: Vec<_> = vmms.iter_mut().map(answer).collect();
         let won = answers.iter().filter(|a| *a == "won").count();
-        let lost = answers.iter().filter(|a| *a == "lost").count();
-        assert_eq!((won, lost), (1, 7), "{answers:?}");
+        let refused = answers.iter().filter(|a| *a == "lost").count();
+        assert_eq!((won, refused), (1, 7), "{answers:?}");
 
         let found = directory.find(&id()).unwrap();
         let at = answers.iter().position(|a| a == "won").unwrap();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use vm_console::{LogConfig, StreamLimits};
 
-use super::values::bytes;
+use super::values::{bytes, number};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Boot log")]
@@ -23,7 +23,7 @@ pub(crate) struct LogArguments {
     pub(crate) log_head: Option<u64>,
 
     /// Of how many boots a new boot log keeps the beginning [default: 4]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = number::<u64>)]
     pub(crate) log_boots: Option<u64>,
 
     /// Keep the time of each line in the boot log
@@ -48,7 +48,7 @@ pub(crate) struct LogArguments {
     pub(crate) text_log_size: Option<u64>,
 
     /// How many full text logs are kept [default: 9]
-    #[arg(long, value_name = "COUNT", requires = "text_log_size")]
+    #[arg(long, value_name = "COUNT", value_parser = number::<u32>, requires = "text_log_size")]
     pub(crate) text_log_files: Option<u32>,
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use vm_console::instance::{Description, Directory, InstanceId};
 
-use super::values::{instance_id, label};
+use super::values::{instance_id, label, number};
 use crate::sandbox::{Confined, Violation};
 
 #[derive(Debug, Args)]
@@ -20,7 +20,7 @@ pub(crate) struct MachineArguments {
     pub(crate) dir: Option<PathBuf>,
 
     /// The group whose members may use the machine's entry there
-    #[arg(long, value_name = "GID", requires = "name")]
+    #[arg(long, value_name = "GID", value_parser = number::<u32>, requires = "name")]
     pub(crate) operators: Option<u32>,
 
     /// A name for people
@@ -36,7 +36,7 @@ pub(crate) struct MachineArguments {
     pub(crate) group: Option<String>,
 
     /// Its number in that group
-    #[arg(long, value_name = "NUMBER", requires = "group")]
+    #[arg(long, value_name = "NUMBER", value_parser = number::<u64>, requires = "group")]
     pub(crate) index: Option<u64>,
 
     /// Something else to be known about it; may be given more than once

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use vm_console::session::SessionPolicy;
 
-use super::values::time;
+use super::values::{number, time};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Session rules")]
@@ -39,19 +39,19 @@ pub(crate) struct SessionArguments {
     pub(crate) require_boot_log: bool,
 
     /// Users that may have the console [default: all that can connect]
-    #[arg(long, value_name = "UID,...", value_delimiter = ',')]
+    #[arg(long, value_name = "UID,...", value_parser = number::<u32>, value_delimiter = ',')]
     pub(crate) may_attach: Option<Vec<u32>>,
 
     /// Users that may see earlier output, and watch [default: all that can connect]
-    #[arg(long, value_name = "UID,...", value_delimiter = ',')]
+    #[arg(long, value_name = "UID,...", value_parser = number::<u32>, value_delimiter = ',')]
     pub(crate) may_read_log: Option<Vec<u32>>,
 
     /// Most clients that watch at one time [default: 16]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = number::<usize>)]
     pub(crate) max_observers: Option<usize>,
 
     /// Most connections at one time [default: 64]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = number::<usize>)]
     pub(crate) max_connections: Option<usize>,
 
     /// Time to read the rest of the output when a session is over [default: 5s]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use vm_console::session::Transport;
 
-use super::values::octal_mode;
+use super::values::{number, octal_mode};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Console sockets")]
@@ -35,7 +35,7 @@ pub(crate) struct SocketArguments {
     pub(crate) socket_mode: Option<u32>,
 
     /// Users that may connect to these sockets [default: all that the mode lets in]
-    #[arg(long, value_name = "UID,...", value_delimiter = ',')]
+    #[arg(long, value_name = "UID,...", value_parser = number::<u32>, value_delimiter = ',')]
     pub(crate) peers: Vec<u32>,
 
     /// Pseudo-terminal of the console, reached through this symlink: picocom --noreset PATH

@@ -15,6 +15,11 @@ pub(super) fn bytes(text: &str) -> Result<u64, &'static str> {
     text.parse().map_err(|_| NO_BYTES)
 }
 
+/// A count, or the number of a user or a group.
+pub(super) fn number<N: FromStr>(text: &str) -> Result<N, &'static str> {
+    text.parse().map_err(|_| "not a whole number, or too large")
+}
+
 pub(super) fn mib(text: &str) -> Result<u64, String> {
     text.parse()
         .ok()

@@ -160,12 +160,19 @@ impl fmt::Display for ClaimErrorKind {
                 doing,
                 file: None,
                 source,
-            } => write!(f, "cannot {doing} it: {source}"),
+            } => write!(
+                f,
+                "cannot {doing} it: {source}; make the directory of consoles beforehand, \
+                 with mode 1777 for several users, or choose another"
+            ),
             Self::Io {
                 doing,
                 file: Some(file),
                 source,
-            } => write!(f, "cannot {doing} its {file}: {source}"),
+            } => write!(
+                f,
+                "cannot {doing} its {file}: {source}; choose another directory"
+            ),
         }
     }
 }
