@@ -111,7 +111,8 @@ fn names_with_a_dot_first_are_left_out() {
 
 #[test]
 fn something_else_than_a_directory() {
-    let makers: [(&str, fn(&Path)); 4] = [
+    type Make = fn(&Path);
+    let makers: [(&str, Make); 4] = [
         ("not_a_directory", |path| drop(File::create(path).unwrap())),
         ("not_a_directory", fifo),
         ("not_a_directory", |path| {
