@@ -107,7 +107,9 @@ impl World {
                     return Err(format!("a connection grows: {state:?}"));
                 }
                 let net = lock(&self.net);
-                let Some(Node::Both(duct) | Node::In(duct)) = net.node(state.descriptor) else {
+                let Some(Node::Both(duct) | Node::In(duct) | Node::Mailbox(duct)) =
+                    net.node(state.descriptor)
+                else {
                     return Err("a connection has a descriptor that is none".into());
                 };
                 if let Some(from) = state.shown_from

@@ -17,15 +17,21 @@ pub(super) struct SimulatedSocket {
     net: Shared,
     door: usize,
     fd: RawFd,
+    transport: Transport,
 }
 
 impl SimulatedSocket {
     /// # Errors
     /// No descriptor is left.
-    pub(super) fn open(net: &Shared) -> io::Result<(Self, usize)> {
+    pub(super) fn open(net: &Shared, transport: Transport) -> io::Result<(Self, usize)> {
         let (door, fd) = open_door(net, None)?;
-        let net = net.clone();
-        Ok((Self { net, door, fd }, door))
+        let socket = Self {
+            net: net.clone(),
+            door,
+            fd,
+            transport,
+        };
+        Ok((socket, door))
     }
 }
 
@@ -57,16 +63,18 @@ impl Accepts for SimulatedSocket {
             Ok(stream) => {
                 lock(&self.net).doors[self.door].backlog.pop_front();
                 let uid = u32::from(uid);
+                let has_address = self.transport == Transport::Tcp;
+                let credentials = Credentials {
+                    uid,
+                    gid: uid,
+                    pid: 1,
+                };
                 Came::Client(Accepted {
                     stream: Box::new(stream),
-                    transport: Transport::Unix,
-                    credentials: Some(Credentials {
-                        uid,
-                        gid: uid,
-                        pid: 1,
-                    }),
-                    address: None,
-                    admitted: uid != 3,
+                    transport: self.transport,
+                    credentials: (!has_address).then_some(credentials),
+                    address: has_address.then_some(([127, 0, 0, 1], 1).into()),
+                    admitted: has_address || uid != 3,
                     exclusive: false,
                     settles: Duration::ZERO,
                 })

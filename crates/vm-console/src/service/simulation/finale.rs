@@ -161,7 +161,7 @@ impl World {
         let mut states =
             consoles.flat_map(crate::service::console::ServedConsole::connection_states);
         let leads_here = |descriptor| match net.node(descriptor) {
-            Some(Node::Both(to) | Node::In(to)) => to == duct,
+            Some(Node::Both(to) | Node::In(to) | Node::Mailbox(to)) => to == duct,
             _ => false,
         };
         states

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use rustix::io::Errno;
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 
-use super::net::{Shared, lock};
+use super::net::{Net, Shared, lock};
 use crate::service::kernel::{Interest, Kernel, Readiness, Watched};
 
 /// Simulated descriptors, and the real doorbells beside them.
@@ -34,20 +34,27 @@ impl SimulatedKernel {
         let mut rung = [EpollEvent::default(); 8];
         // An error counts as nothing due, and the run then does not end as it should.
         let count = self.bells.wait(0, &mut rung).unwrap_or(0);
-        let mut batch = Vec::new();
-        for (fd, what, interest) in &net.watched {
-            let ready = if net.node(*fd).is_some() {
-                net.readiness(*fd, *interest)
-            } else {
-                let readable = rung[..count].iter().any(|event| event.fd() == *fd);
-                Readiness {
-                    readable,
-                    ..Readiness::default()
-                }
-            };
-            if ready != Readiness::default() {
-                batch.push((*fd, *what, ready));
-            }
+        let due = |net: &Net| {
+            let watched = net.watched.iter();
+            let ready = watched.map(|(fd, what, interest)| {
+                let ready = if net.node(*fd).is_some() {
+                    net.readiness(*fd, *interest)
+                } else {
+                    let readable = rung[..count].iter().any(|event| event.fd() == *fd);
+                    Readiness {
+                        readable,
+                        ..Readiness::default()
+                    }
+                };
+                (*fd, *what, ready)
+            });
+            let due = ready.filter(|(.., ready)| *ready != Readiness::default());
+            due.collect::<Vec<_>>()
+        };
+        let mut batch = due(&net);
+        // Later than what else is due, as threads may be.
+        if net.deliver() && batch.is_empty() {
+            batch = due(&net);
         }
         net.batch = batch;
         net.batches += 1;

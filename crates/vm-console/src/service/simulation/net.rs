@@ -69,6 +69,8 @@ pub(super) enum Node {
     Both(usize),
     In(usize),
     Out(usize),
+    /// What another thread has received.
+    Mailbox(usize),
     Door(usize),
 }
 
@@ -76,6 +78,9 @@ pub(super) enum Node {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Nature {
     Socket,
+    /// A socket that another thread receives from.
+    Shared,
+    Tcp,
     Pty,
     Pipes,
     Regular,
@@ -85,6 +90,7 @@ impl From<Files> for Nature {
     fn from(files: Files) -> Self {
         match files {
             Files::Socket => Self::Socket,
+            Files::Shared => Self::Shared,
             Files::Pipes => Self::Pipes,
             Files::Regular => Self::Regular,
         }
@@ -112,6 +118,16 @@ pub(super) struct Duct {
     /// The client closed with something unread, and the service was not told yet.
     reset: bool,
     hindrance: Option<Hindrance>,
+    mailbox: Mailbox,
+}
+
+/// What the thread that receives was asked for, and what it has answered.
+#[derive(Debug)]
+enum Mailbox {
+    Idle,
+    Asked(usize),
+    /// No bytes are the end.
+    Answered(Result<VecDeque<u8>, Errno>),
 }
 
 /// A way in.
@@ -141,7 +157,13 @@ impl Duct {
             finished: false,
             reset: false,
             hindrance: None,
+            mailbox: Mailbox::Idle,
         }
+    }
+
+    /// A stream socket of any kind.
+    fn is_socket(&self) -> bool {
+        matches!(self.nature, Nature::Socket | Nature::Shared | Nature::Tcp)
     }
 
     pub(super) fn hinder(&mut self, how: Hindrance) {
@@ -181,7 +203,7 @@ impl Duct {
 
     pub(super) fn close(&mut self) {
         if self.client_open && self.nature != Nature::Pty {
-            self.reset = self.nature == Nature::Socket && !self.shown.is_empty();
+            self.reset = self.is_socket() && !self.shown.is_empty();
             self.client_writes = false;
             self.client_open = false;
             self.shown.clear();
@@ -190,7 +212,53 @@ impl Duct {
 
     /// Whether everything that was sent has been read.
     pub(super) fn is_read(&self) -> bool {
-        self.typed.is_empty()
+        let is_taken = match &self.mailbox {
+            Mailbox::Answered(Ok(bytes)) => bytes.is_empty(),
+            _ => true,
+        };
+        self.typed.is_empty() && is_taken
+    }
+
+    pub(super) fn is_receiving(&self) -> bool {
+        matches!(self.mailbox, Mailbox::Asked(_))
+    }
+
+    /// The thread receives, if it was asked to and there is something. Whether it did.
+    pub(super) fn deliver(&mut self) -> bool {
+        let Mailbox::Asked(most) = self.mailbox else {
+            return false;
+        };
+        let mut buffer = vec![0; most];
+        let answer = match self.read(&mut buffer) {
+            Err(Errno::AGAIN | Errno::INTR) => return false,
+            Ok(count) => Ok(buffer[..count].iter().copied().collect()),
+            Err(error) => Err(error),
+        };
+        self.mailbox = Mailbox::Answered(answer);
+        true
+    }
+
+    /// Takes what was delivered, or asks for something. `None`: nothing yet.
+    pub(super) fn take(&mut self, buffer: &mut [u8]) -> Option<Result<usize, Errno>> {
+        match &mut self.mailbox {
+            Mailbox::Idle => {
+                self.mailbox = Mailbox::Asked(buffer.len());
+                None
+            }
+            Mailbox::Asked(_) => None,
+            Mailbox::Answered(Err(error)) => Some(Err(*error)),
+            Mailbox::Answered(Ok(bytes)) if bytes.is_empty() => Some(Ok(0)),
+            Mailbox::Answered(Ok(bytes)) => {
+                let count = bytes.len().min(buffer.len());
+                for (to, byte) in buffer.iter_mut().zip(bytes.drain(..count)) {
+                    *to = byte;
+                }
+                if bytes.is_empty() {
+                    self.mailbox = Mailbox::Idle;
+                }
+                Some(Ok(count))
+            }
+        }
     }
 
     /// A new client of a pty inherits nothing that the last one left unread.
@@ -210,18 +278,28 @@ impl Duct {
     fn output(&self) -> Readiness {
         Readiness {
             readable: false,
-            // A stream socket is writable again when it is much less than full.
-            writable: self.shown.len() <= self.room / 4,
-            hung_up: !self.client_open && self.nature == Nature::Pipes,
+            writable: self.has_room(),
+            hung_up: match self.nature {
+                Nature::Pipes => !self.client_open,
+                Nature::Shared => self.both().hung_up,
+                _ => false,
+            },
         }
     }
 
+    /// A stream socket is writable again when it is much less than full.
+    fn has_room(&self) -> bool {
+        self.shown.len() <= self.room / 4
+    }
+
     fn both(&self) -> Readiness {
-        let shut = !self.client_writes && (self.finished || !self.client_open);
+        // A TCP peer that has closed everything looks like one that has closed its sending side.
+        let is_gone = !self.client_open && self.nature != Nature::Tcp;
+        let shut = !self.client_writes && (self.finished || is_gone);
         Readiness {
             readable: self.input().readable || self.reset,
-            writable: self.output().writable,
-            hung_up: self.nature == Nature::Socket && (shut || self.reset),
+            writable: self.has_room(),
+            hung_up: self.is_socket() && (shut || self.reset),
         }
     }
 
@@ -282,15 +360,15 @@ impl Duct {
     }
 
     pub(super) fn make_room(&mut self) {
-        if self.nature == Nature::Socket {
+        if self.is_socket() {
             self.room *= 2;
         }
     }
 
     /// Whether the client can answer by closing.
     pub(super) fn finish(&mut self) -> bool {
-        self.finished |= self.nature == Nature::Socket;
-        self.nature == Nature::Socket
+        self.finished |= self.is_socket();
+        self.is_socket()
     }
 
     pub(super) fn nature(&self) -> Nature {
@@ -313,6 +391,23 @@ impl Net {
         }
         self.nodes.insert(fd, node);
         Ok(fd)
+    }
+
+    /// Lets the threads receive that were asked to. Whether something has come.
+    pub(super) fn deliver(&mut self) -> bool {
+        let Self {
+            watched,
+            nodes,
+            ducts,
+            ..
+        } = self;
+        let mut has_come = false;
+        for (fd, ..) in watched {
+            if let Some(Node::Mailbox(duct)) = nodes.get(fd) {
+                has_come |= ducts[*duct].deliver();
+            }
+        }
+        has_come
     }
 
     /// Closes a descriptor of the service's.
@@ -368,7 +463,7 @@ impl Net {
     /// Whether epoll would refuse to watch it.
     pub(super) fn is_always_ready(&self, fd: RawFd) -> bool {
         let duct = match self.node(fd) {
-            Some(Node::Both(duct) | Node::In(duct) | Node::Out(duct)) => duct,
+            Some(Node::Both(duct) | Node::In(duct) | Node::Out(duct) | Node::Mailbox(duct)) => duct,
             Some(Node::Timer | Node::Door(_)) | None => return false,
         };
         self.ducts[duct].nature == Nature::Regular
@@ -384,6 +479,10 @@ impl Net {
             Some(Node::Both(duct)) => self.ducts[duct].both(),
             Some(Node::In(duct)) => self.ducts[duct].input(),
             Some(Node::Out(duct)) => self.ducts[duct].output(),
+            Some(Node::Mailbox(duct)) => Readiness {
+                readable: !self.ducts[duct].is_receiving(),
+                ..Readiness::default()
+            },
             Some(Node::Door(door)) => Readiness {
                 readable: self.doors[door].changed || !self.doors[door].backlog.is_empty(),
                 ..Readiness::default()

@@ -88,8 +88,10 @@ impl RawReader {
             };
             let note = String::from_utf8_lossy(&rest[3..at]).into_owned();
             done += at + length;
-            let missing = note.strip_suffix(" bytes of output lost");
-            if let Some(missing) = missing.or(note.strip_suffix(" bytes of output withheld")) {
+            let missing = ["lost", "withheld", "dropped"]
+                .into_iter()
+                .find_map(|why| note.strip_suffix(why)?.strip_suffix(" bytes of output "));
+            if let Some(missing) = missing {
                 next += missing
                     .parse::<u64>()
                     .map_err(|error| format!("{note:?}: {error}"))?;

@@ -26,6 +26,8 @@ pub(super) struct Rules {
     pub(super) guard: bool,
     /// Bytes per second.
     pub(super) rate: Option<u32>,
+    /// Bytes per second, beyond which output is dropped.
+    pub(super) drop: Option<u32>,
     pub(super) max_behind: Option<u64>,
     /// Milliseconds.
     pub(super) lossless: Option<u64>,
@@ -50,6 +52,7 @@ impl Rules {
         notices: true,
         guard: true,
         rate: None,
+        drop: None,
         max_behind: None,
         lossless: None,
         carrier: false,
@@ -70,15 +73,17 @@ pub(super) enum Way {
     Observers,
     Control,
     Pty,
+    Tcp,
 }
 
 impl Way {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Raw,
         Self::Forcing,
         Self::Observers,
         Self::Control,
         Self::Pty,
+        Self::Tcp,
     ];
 }
 
@@ -212,6 +217,8 @@ pub(super) enum Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Files {
     Socket,
+    /// A socket that another thread receives from.
+    Shared,
     /// A pipe for each way.
     Pipes,
     /// Input from a regular file, output into one.
@@ -307,6 +314,7 @@ impl Script {
 
 impl Rules {
     fn choose(from: &mut Choices<'_>) -> Self {
+        let drop;
         Self {
             tail: from.of(&[100, 1000, 10_000, 30_000]),
             head: from.of(&[0, 16, 500]),
@@ -319,7 +327,13 @@ impl Rules {
             replay: from.of(&[Start::Oldest, Start::Newest(300), Start::Now]),
             notices: !from.rarely(4),
             guard: !from.rarely(3),
-            rate: from.of(&[None, None, None, Some(1), Some(100), Some(10_000)]),
+            rate: {
+                let choice = usize::from(from.byte());
+                // One byte for both, so that older scripts mean what they meant.
+                drop = [None, None, Some(300), Some(20_000)][choice / 64];
+                [None, None, None, Some(1), Some(100), Some(10_000)][choice % 6]
+            },
+            drop,
             max_behind: from.of(&[None, None, Some(500), Some(5000)]),
             lossless: from.of(&[None, None, Some(5), Some(300)]),
             carrier: from.rarely(3),
@@ -352,7 +366,7 @@ impl Step {
             },
             131..=135 => Self::Attach {
                 console: from.byte(),
-                files: from.of(&[Files::Socket, Files::Pipes, Files::Regular]),
+                files: from.of(&[Files::Socket, Files::Pipes, Files::Regular, Files::Shared]),
                 force: from.flag(),
                 read_only: from.rarely(4),
                 room: from.byte(),

@@ -21,9 +21,12 @@ impl SimulatedStream {
     pub(super) fn open(net: &Shared, duct: usize) -> io::Result<Self> {
         let mut table = lock(net);
         let descriptors = match table.ducts[duct].nature() {
-            Nature::Socket | Nature::Pty => (table.open(Node::Both(duct))?, None),
-            Nature::Pipes | Nature::Regular => {
-                let input = table.open(Node::In(duct))?;
+            Nature::Socket | Nature::Tcp | Nature::Pty => (table.open(Node::Both(duct))?, None),
+            nature @ (Nature::Shared | Nature::Pipes | Nature::Regular) => {
+                let input = table.open(match nature {
+                    Nature::Shared => Node::Mailbox(duct),
+                    _ => Node::In(duct),
+                })?;
                 match table.open(Node::Out(duct)) {
                     Ok(output) => (input, Some(output)),
                     Err(error) => {
@@ -50,7 +53,16 @@ impl Stream for SimulatedStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<Arrived> {
         let mut net = lock(&self.net);
         net.called();
-        match net.ducts[self.duct].read(buffer) {
+        let duct = &mut net.ducts[self.duct];
+        let read = if duct.nature() == Nature::Shared {
+            let Some(taken) = duct.take(buffer) else {
+                return Ok(Arrived::Later);
+            };
+            taken
+        } else {
+            duct.read(buffer)
+        };
+        match read {
             Ok(0) => Ok(Arrived::End),
             Ok(count) => {
                 net.work.bytes += count as u64;
@@ -59,6 +71,10 @@ impl Stream for SimulatedStream {
             Err(Errno::AGAIN | Errno::INTR) => Ok(Arrived::Nothing),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn is_receiving(&self) -> bool {
+        lock(&self.net).ducts[self.duct].is_receiving()
     }
 
     fn has_unread(&self) -> bool {
@@ -79,7 +95,7 @@ impl Stream for SimulatedStream {
     }
 
     fn tells_when_closed(&self) -> bool {
-        true
+        lock(&self.net).ducts[self.duct].nature() != Nature::Tcp
     }
 
     fn make_room(&mut self) {

@@ -15,6 +15,7 @@ use super::stream::SimulatedStream;
 use crossbeam_channel::TryRecvError;
 
 use crate::console::{Console, ConsoleConfig, PowerControl};
+use crate::drop_limit::DropLimit;
 use crate::line::Input;
 use crate::log::{BootLog, LogConfig, MarkKind};
 use crate::protocol::Status;
@@ -99,6 +100,13 @@ impl Tally {
     }
 }
 
+fn limit(rate: u32) -> Option<RateLimit> {
+    Some(RateLimit {
+        bytes_per_second: rate.try_into().ok()?,
+        burst: 100.try_into().ok()?,
+    })
+}
+
 impl Rules {
     fn config(&self, name: &str) -> ConsoleConfig {
         let ms = Duration::from_millis;
@@ -121,10 +129,11 @@ impl Rules {
             notices: self.notices,
             max_observers: self.max_observers,
             max_connections: self.max_connections,
-            rate_limit: self.rate.and_then(|rate| {
-                Some(RateLimit {
-                    bytes_per_second: rate.try_into().ok()?,
-                    burst: 100.try_into().ok()?,
+            rate_limit: self.rate.and_then(limit),
+            drop_limit: self.drop.and_then(|rate| {
+                Some(DropLimit {
+                    rate: limit(rate)?,
+                    one_time_burst: 500,
                 })
             }),
             max_behind: self.max_behind,
@@ -201,10 +210,15 @@ impl World {
                 newlines: None,
             };
             let kind = match way {
-                Way::Raw | Way::Pty => raw(false, false),
+                Way::Raw | Way::Pty | Way::Tcp => raw(false, false),
                 Way::Forcing => raw(true, false),
                 Way::Observers => raw(false, true),
                 Way::Control => Kind::Control,
+            };
+            let transport = if way == Way::Tcp {
+                Transport::Tcp
+            } else {
+                Transport::Unix
             };
             let listener = if way == Way::Pty {
                 SimulatedPty::open(&self.net).map(|(pty, door)| {
@@ -215,7 +229,7 @@ impl World {
                     }
                 })
             } else {
-                SimulatedSocket::open(&self.net).map(|(socket, door)| {
+                SimulatedSocket::open(&self.net, transport).map(|(socket, door)| {
                     doors.push(door);
                     Listener {
                         source: Box::new(socket),
@@ -394,7 +408,12 @@ impl World {
             return;
         };
         let duct = net.ducts.len();
-        net.ducts.push(Duct::new(Nature::Socket, room_of(room)));
+        let nature = if way == Way::Tcp {
+            Nature::Tcp
+        } else {
+            Nature::Socket
+        };
+        net.ducts.push(Duct::new(nature, room_of(room)));
         net.doors[door].backlog.push_back((duct, uid));
         let reader = if way == Way::Control {
             Reader::Control(Box::new(ControlReader::new(gaps)))
