@@ -14,6 +14,9 @@ pub(crate) const TOO_MANY: &str = "too many descriptors that you passed do not c
 /// The reason that a user is given who passes one while there are too many of all users.
 const TOO_MANY_IN_ALL: &str = "too many descriptors do not close, so none can be passed";
 
+/// Most reads from a socket that is closed. Its buffer holds fewer messages.
+const UNREAD: usize = 4096;
+
 /// Nothing more is read of the connection, for this reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Exceeded(pub(super) &'static str);
@@ -39,6 +42,21 @@ pub(super) fn readable(
         Ok(None) => Err(Exceeded(TOO_MANY_IN_ALL)),
         Err(Errno::AGAIN | Errno::INTR) => Ok(0),
         Err(_) => Ok(buffer.len()),
+    }
+}
+
+/// Reads what is left in a socket of user `sender` that is closed, as far as the account allows.
+pub(super) fn drain(sender: Sender, mut receive: impl FnMut(&mut [u8]) -> Result<usize, Errno>) {
+    let mut buffer = [0; 4096];
+    for _ in 0..UNREAD {
+        if has_too_many(sender) {
+            return;
+        }
+        match receive(&mut buffer) {
+            Ok(0) => return,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => return,
+        }
     }
 }
 

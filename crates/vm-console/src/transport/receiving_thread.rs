@@ -22,7 +22,7 @@ use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 use super::ancillary::receive_shared;
 use super::closer::{self, Sender, Unwanted, close_elsewhere};
-use super::quota::{Exceeded, readable};
+use super::quota::{Exceeded, drain, readable};
 use super::stream::Arrived;
 
 /// Its buffers take 14 KiB, and the calls into the kernel little more.
@@ -119,14 +119,19 @@ impl ReceivingThread {
         matches!(*self.exchange.state(), State::Asked(_))
     }
 
-    /// Has it close the socket and end. The socket was shut down, so that the thread does not go on
-    /// waiting for bytes.
-    pub(super) fn end(self, socket: Arc<OwnedFd>, sender: Sender) {
+    /// Has it take out of the socket what was not received, close it and end. The socket was shut
+    /// down, so that the thread does not go on waiting for bytes. Returns the socket if no thread can
+    /// be started.
+    pub(super) fn end(mut self, socket: Arc<OwnedFd>, sender: Sender) -> Option<OwnedFd> {
+        if !self.is_started && self.start(Arc::clone(&socket), sender).is_err() {
+            return Arc::into_inner(socket);
+        }
         closer::is_left_behind(sender);
         // First, so that the thread's is the last.
         drop(socket);
         *self.exchange.state() = State::Over;
         self.exchange.changed.notify_one();
+        None
     }
 }
 
@@ -169,7 +174,9 @@ impl Exchange {
             let answer = self.receive(&socket, most, sender);
             self.answer(answer);
         }
-        // Closing it closes what nobody has received, and that may wait, too.
+        // Closing it would close what nobody has received, one after the other. What is left because
+        // there is too much of it is closed so.
+        drain(sender, |buffer| receive(&socket, buffer, sender));
         drop(socket);
         closer::has_ended(sender);
     }
@@ -212,10 +219,7 @@ impl Exchange {
             if most == 0 {
                 continue;
             }
-            let received = receive_shared(&socket, &mut buffer[..most], |number| {
-                close_elsewhere(Unwanted::Number(number), sender);
-            });
-            match received {
+            match receive(&socket, &mut buffer[..most], sender) {
                 Ok(count) => return Ok(buffer[..count].to_vec()),
                 // Another owner was faster.
                 Err(Errno::AGAIN | Errno::INTR) => {}
@@ -223,4 +227,11 @@ impl Exchange {
             }
         }
     }
+}
+
+/// Receives once, and has closed what came along.
+fn receive(socket: impl AsFd, buffer: &mut [u8], sender: Sender) -> Result<usize, Errno> {
+    receive_shared(socket, buffer, |number| {
+        close_elsewhere(Unwanted::Number(number), sender);
+    })
 }

@@ -126,9 +126,11 @@ impl Drop for SharedSocket {
         let Some(socket) = self.socket.take() else {
             return;
         };
-        if let Some(thread) = self.thread.take_if(|thread| thread.is_started()) {
-            thread.end(socket, self.sender);
-        } else if let Some(socket) = Arc::into_inner(socket) {
+        let left = match self.thread.take() {
+            Some(thread) => thread.end(socket, self.sender),
+            None => Arc::into_inner(socket),
+        };
+        if let Some(socket) = left {
             close_elsewhere(socket, self.sender);
         }
     }

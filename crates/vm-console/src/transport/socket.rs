@@ -7,8 +7,8 @@ use rustix::io::Errno;
 use rustix::net::{SendFlags, Shutdown, sockopt};
 
 use super::ancillary::receive;
-use super::closer::{Sender, close_elsewhere, has_too_many};
-use super::quota::readable;
+use super::closer::{Sender, close_elsewhere};
+use super::quota::{drain, readable};
 use super::stream::{Arrived, Stream, arrived, taken};
 use super::takeable::Takeable;
 
@@ -54,21 +54,6 @@ impl Socket {
                 close_elsewhere(descriptor, *sender);
             }
         })
-    }
-
-    /// Reads what is left, as far as the sender's account allows.
-    fn drain(&mut self) {
-        let mut buffer = [0; 4096];
-        for _ in 0..UNREAD {
-            if has_too_many(self.sender) {
-                return;
-            }
-            match self.receive(&mut buffer) {
-                Ok(0) => return,
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(_) => return,
-            }
-        }
     }
 }
 
@@ -134,7 +119,8 @@ impl Drop for Socket {
         // The kernel closes descriptors in bytes that were not read, and that might wait. So they
         // are taken out first. After this shutdown no more can come.
         let _ = rustix::net::shutdown(&self.fd, Shutdown::Read);
-        self.drain();
+        let sender = self.sender;
+        drain(sender, |buffer| self.receive(buffer));
         let closes_at_once = !self.has_unread();
         let Some(fd) = self.fd.take() else { return };
         if !closes_at_once {
@@ -144,9 +130,6 @@ impl Drop for Socket {
         }
     }
 }
-
-/// Most reads from a socket that is closed. Its buffer holds fewer messages.
-const UNREAD: usize = 4096;
 
 /// Whether it is a unix stream socket, which never waits if asked not to. Closing a TCP socket can
 /// wait.
