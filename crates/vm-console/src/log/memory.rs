@@ -76,11 +76,15 @@ impl Memory {
         })
     }
 
+    /// The file behind the mapping.
+    pub(super) fn file(&self) -> Option<&File> {
+        self.region.file_offset().map(FileOffset::file)
+    }
+
     /// False if the file behind the mapping has become shorter: its lost pages must not be touched.
     pub(super) fn is_whole(&self) -> bool {
-        match self.region.file_offset() {
+        match self.file() {
             Some(file) => file
-                .file()
                 .metadata()
                 .is_ok_and(|meta| meta.len() >= self.region.size() as u64),
             None => true,

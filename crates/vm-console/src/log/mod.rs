@@ -138,6 +138,7 @@ mod config;
 mod cursor;
 mod error;
 mod excerpt;
+pub(crate) mod folder;
 mod id;
 mod image;
 mod image_format;

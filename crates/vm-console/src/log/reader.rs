@@ -1,5 +1,6 @@
 //! The handle for reading a log, and which bytes are kept.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
@@ -178,6 +179,13 @@ impl BootLog {
     #[must_use]
     pub fn marks_written(&self) -> u64 {
         mark_table::written(&*self.memory)
+    }
+
+    /// The file behind the log; `None` if it is in memory. A VMM hands it to the one that replaces
+    /// it, which goes on in it with [`in_file`](Self::in_file).
+    #[must_use]
+    pub fn file(&self) -> Option<&File> {
+        self.memory.file()
     }
 
     /// True as long as the file behind the log has its full length. A log in memory always has it.

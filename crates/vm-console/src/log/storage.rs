@@ -122,6 +122,10 @@ impl BootLog {
     /// As [`open_or_create_file`](Self::open_or_create_file), in a file that somebody else has
     /// opened for reading and writing. Its mode is left alone. The file may be a memfd.
     ///
+    /// The lock that keeps a second writer away belongs to the open file, and not to the process.
+    /// It does not keep away a process that was handed this very descriptor, or a duplicate of it:
+    /// before that one opens the log, drop this writer.
+    ///
     /// # Errors
     /// As [`open_file`](Self::open_file).
     pub fn in_file(file: File, config: LogConfig) -> Result<(LogWriter, Self), LogError> {

@@ -1,14 +1,16 @@
 //! The complete output in files of bounded size, for owners who keep more than a log can.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::cursor::{Cursor, GapPolicy, Read};
 use super::error::LogError;
+use super::folder::Folder;
 use super::id::LogId;
-use super::numbered_files::{is_same, numbered, open_append, shift, with_suffix};
+use super::numbered_files::{numbered, shift, with_suffix};
 use super::reader::BootLog;
 use super::start::Start;
 use super::writer::WriterLock;
@@ -79,6 +81,7 @@ impl Default for StreamLimits {
 /// ```
 #[derive(Debug)]
 pub struct StreamFiles {
+    folder: Folder,
     name: PathBuf,
     limits: StreamLimits,
     cursor: Cursor,
@@ -110,12 +113,36 @@ impl StreamFiles {
         limits: StreamLimits,
         log: &BootLog,
     ) -> Result<Self, LogError> {
-        let name = name.as_ref().to_path_buf();
+        Self::of(Folder::working(), name.as_ref(), limits, log)
+    }
+
+    /// As [`open`](Self::open), in a directory that the owner has opened: one that its jail or its
+    /// file rights do not let it open by name. `name` is relative to it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_in(
+        directory: OwnedFd,
+        name: impl AsRef<Path>,
+        limits: StreamLimits,
+        log: &BootLog,
+    ) -> Result<Self, LogError> {
+        Self::of(Folder::opened(directory), name.as_ref(), limits, log)
+    }
+
+    fn of(
+        folder: Folder,
+        name: &Path,
+        limits: StreamLimits,
+        log: &BootLog,
+    ) -> Result<Self, LogError> {
+        let name = name.to_path_buf();
         limits.check()?;
-        let lock = try_lock(&name)?;
-        let cursor = cursor_after(&name, log);
-        let file = open_append(&name)?;
+        let lock = try_lock(&folder, &name)?;
+        let cursor = cursor_after(&folder, &name, log);
+        let file = folder.open_append(&name)?;
         let mut files = Self {
+            folder,
             name,
             limits,
             cursor,
@@ -135,8 +162,8 @@ impl StreamFiles {
 
     /// Goes on where the last owner of the files ended.
     fn own(&mut self, lock: WriterLock) -> Result<(), LogError> {
-        self.cursor = cursor_after(&self.name, self.cursor.log());
-        self.file = open_append(&self.name)?;
+        self.cursor = cursor_after(&self.folder, &self.name, self.cursor.log());
+        self.file = self.folder.open_append(&self.name)?;
         self.len = self.note_offset(&self.file)?;
         self.lock = Some(lock);
         Ok(())
@@ -157,7 +184,7 @@ impl StreamFiles {
 
     fn pump_all(&mut self) -> Result<(), LogError> {
         if self.lock.is_none() {
-            let Some(lock) = try_lock(&self.name)? else {
+            let Some(lock) = try_lock(&self.folder, &self.name)? else {
                 return Err(LogError::StreamInUse {
                     name: self.name.clone(),
                 });
@@ -219,11 +246,11 @@ impl StreamFiles {
 
     /// Begins a new file. After each step, the whole can be done again.
     fn rotate(&mut self) -> Result<(), LogError> {
-        if is_same(&self.name, &self.file) {
-            shift(&self.name, self.limits.full_files)
+        if self.folder.is_at(&self.name, &self.file) {
+            shift(&self.folder, &self.name, self.limits.full_files)
                 .map_err(|error| self.failed("rotate", error))?;
         }
-        let file = open_append(&self.name)?;
+        let file = self.folder.open_append(&self.name)?;
         let len = self.note_offset(&file)?;
         self.file = file;
         self.len = len;
@@ -239,8 +266,12 @@ impl StreamFiles {
         let begin = self.written_until().wrapping_sub(meta.len());
         let new = with_suffix(&self.name, ".offset.new");
         let id = LogId::to_value(self.cursor.log().id());
-        fs::write(&new, format!("{begin} {} {id:032x}\n", meta.ino()))
-            .and_then(|()| fs::rename(&new, with_suffix(&self.name, ".offset")))
+        self.folder
+            .write(&new, &format!("{begin} {} {id:032x}\n", meta.ino()))
+            .and_then(|()| {
+                self.folder
+                    .rename(&new, &with_suffix(&self.name, ".offset"))
+            })
             .map_err(|error| self.failed("write the offset of", error))?;
         Ok(meta.len())
     }
@@ -269,9 +300,9 @@ impl StreamFiles {
 }
 
 /// The lock of the files' one owner; `None` if there is another.
-fn try_lock(name: &Path) -> Result<Option<WriterLock>, LogError> {
+fn try_lock(folder: &Folder, name: &Path) -> Result<Option<WriterLock>, LogError> {
     let name = with_suffix(name, ".lock");
-    let file = open_append(&name)?;
+    let file = folder.open_append(&name)?;
     match file.try_lock() {
         // Unlocked when dropped: a process forked meanwhile may hold the file open for a while.
         Ok(()) => Ok(Some(WriterLock(file))),
@@ -281,8 +312,8 @@ fn try_lock(name: &Path) -> Result<Option<WriterLock>, LogError> {
 }
 
 /// A reader that begins after what is in the files already.
-fn cursor_after(name: &Path, log: &BootLog) -> Cursor {
-    let offset = written_until(name, log.id())
+fn cursor_after(folder: &Folder, name: &Path, log: &BootLog) -> Cursor {
+    let offset = written_until(folder, name, log.id())
         .filter(|&offset| offset <= log.head())
         .unwrap_or(0);
     log.cursor(Start::Offset(offset))
@@ -291,8 +322,8 @@ fn cursor_after(name: &Path, log: &BootLog) -> Cursor {
 
 /// The offset up to which an earlier process copied this log, by its note; `None` if it copied
 /// another.
-fn written_until(name: &Path, id: Option<LogId>) -> Option<u64> {
-    let note = fs::read_to_string(with_suffix(name, ".offset")).ok()?;
+fn written_until(folder: &Folder, name: &Path, id: Option<LogId>) -> Option<u64> {
+    let note = folder.read_to_string(&with_suffix(name, ".offset")).ok()?;
     let mut words = note.split_whitespace();
     let (begin, inode): (u64, u64) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
     // A note of an older version has no identity, and an older log has none.
@@ -307,7 +338,7 @@ fn written_until(name: &Path, id: Option<LogId>) -> Option<u64> {
     // Killed while it rotated, the process may have left the noted file as `NAME.1`.
     let files = [name.to_path_buf(), numbered(name, 1)]
         .into_iter()
-        .filter_map(|name| fs::metadata(name).ok());
-    let noted = files.into_iter().find(|meta| meta.ino() == inode)?;
-    Some(begin.wrapping_add(noted.len()))
+        .filter_map(|name| folder.stat(&name).ok());
+    let noted = files.into_iter().find(|stat| stat.st_ino == inode)?;
+    Some(begin.wrapping_add(noted.st_size.cast_unsigned()))
 }

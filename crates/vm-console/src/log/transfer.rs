@@ -48,6 +48,29 @@ impl LogWriter {
         }
     }
 
+    /// An image of what the log has come to, without any of the bytes, marks and times that it keeps.
+    pub(crate) fn export_place(&self) -> LogImage {
+        let log = self.log();
+        LogImage {
+            id: log.id(),
+            written: self.head(),
+            epoch: self.epoch(),
+            marks_written: log.marks_written(),
+            boots: Vec::new(),
+            marks: Vec::new(),
+            line_times: Vec::new(),
+            tail: Vec::new(),
+        }
+    }
+
+    /// Whether this is the log that the image was taken from, at the image's place or further on.
+    pub(crate) fn has_come_to(&self, image: &LogImage) -> bool {
+        image.id.is_some()
+            && image.id == self.log().id()
+            && image.written <= self.head()
+            && image.epoch <= self.epoch()
+    }
+
     /// Takes over an image: the identity becomes that of the image, and offsets, epochs and marks
     /// go on where it ended. If this log is too small for all of it, the oldest bytes count as
     /// overwritten. The log must be new.

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use crate::log::numbered_files::{is_same, open_append, shift};
+use crate::log::folder::Folder;
+use crate::log::numbered_files::shift;
 use crate::log::{LogError, StreamLimits};
 
 /// Something that takes bytes at its end.
@@ -21,14 +22,20 @@ pub(super) struct TextFile {
     file: File,
     /// Its name, unless the owner has opened it.
     name: Option<PathBuf>,
+    folder: Folder,
     limits: Option<StreamLimits>,
 }
 
 impl TextFile {
-    pub(super) fn open(name: &Path, limits: Option<StreamLimits>) -> Result<Self, LogError> {
+    pub(super) fn open(
+        folder: Folder,
+        name: &Path,
+        limits: Option<StreamLimits>,
+    ) -> Result<Self, LogError> {
         Ok(Self {
-            file: open_append(name)?,
+            file: folder.open_append(name)?,
             name: Some(name.to_path_buf()),
+            folder,
             limits,
         })
     }
@@ -40,6 +47,7 @@ impl TextFile {
         Ok(Self {
             file: file.into(),
             name: None,
+            folder: Folder::working(),
             limits: None,
         })
     }
@@ -61,11 +69,11 @@ impl TextFile {
             return Ok(fits);
         }
         // After each step, the whole can be done again.
-        if is_same(name, &self.file) {
-            shift(name, limits.full_files)
+        if self.folder.is_at(name, &self.file) {
+            shift(&self.folder, name, limits.full_files)
                 .map_err(|error| LogError::io("rotate", error).at(name))?;
         }
-        let file = open_append(name)?;
+        let file = self.folder.open_append(name)?;
         // Another process may have begun it.
         let fits = whole_lines(bytes, len(&file)?, limits.file_bytes);
         self.file = file;
@@ -129,7 +137,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let name = dir.path().join("text");
             let limits = StreamLimits { file_bytes: most, full_files: 320 };
-            let mut file = TextFile::open(&name, Some(limits)).unwrap();
+            let mut file = TextFile::open(Folder::working(), &name, Some(limits)).unwrap();
             for piece in &pieces {
                 let mut rest = piece.as_bytes();
                 while !rest.is_empty() {
@@ -158,7 +166,7 @@ mod tests {
             file_bytes: 12,
             full_files: 1,
         };
-        let mut file = TextFile::open(&name, Some(limits)).unwrap();
+        let mut file = TextFile::open(Folder::working(), &name, Some(limits)).unwrap();
         for line in ["first\n", "second\n", "third\n", "fourth\n"] {
             assert_eq!(file.append(line.as_bytes()).unwrap(), line.len());
         }

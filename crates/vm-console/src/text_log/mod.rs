@@ -64,6 +64,7 @@ pub(crate) use self::thread::Waker;
 use self::copier::Copier;
 use self::file::TextFile;
 use crate::console::Console;
+use crate::log::folder::Folder;
 use crate::log::line_text::Times;
 use crate::log::{LogError, Start, StreamLimits};
 
@@ -84,7 +85,11 @@ impl TextLog {
     /// # Errors
     /// [`LogError::Io`]: the file cannot be opened.
     pub fn append_to(path: impl AsRef<Path>) -> Result<Self, LogError> {
-        Ok(Self::of(TextFile::open(path.as_ref(), None)?))
+        Ok(Self::of(TextFile::open(
+            Folder::working(),
+            path.as_ref(),
+            None,
+        )?))
     }
 
     /// As [`append_to`](Self::append_to). A file that is full becomes `NAME.1`, and so on, as
@@ -93,12 +98,29 @@ impl TextLog {
     /// # Errors
     /// [`LogError::Size`] for a limit of 0 bytes, [`LogError::Io`] if the file cannot be opened.
     pub fn rotating(path: impl AsRef<Path>, limits: StreamLimits) -> Result<Self, LogError> {
+        Self::rotating_at(Folder::working(), path.as_ref(), limits)
+    }
+
+    /// As [`rotating`](Self::rotating), in a directory that the owner has opened: one outside of a
+    /// jail. `name` is relative to it.
+    ///
+    /// # Errors
+    /// As [`rotating`](Self::rotating).
+    pub fn rotating_in(
+        directory: OwnedFd,
+        name: impl AsRef<Path>,
+        limits: StreamLimits,
+    ) -> Result<Self, LogError> {
+        Self::rotating_at(Folder::opened(directory), name.as_ref(), limits)
+    }
+
+    fn rotating_at(folder: Folder, name: &Path, limits: StreamLimits) -> Result<Self, LogError> {
         limits.check()?;
-        Ok(Self::of(TextFile::open(path.as_ref(), Some(limits))?))
+        Ok(Self::of(TextFile::open(folder, name, Some(limits))?))
     }
 
     /// Appends to a file that the owner has opened: one outside of a jail, or a pipe to another
-    /// program.
+    /// program. It grows without bound, since a file without a name cannot be begun anew.
     ///
     /// # Errors
     /// The descriptor is not open.
