@@ -270,6 +270,10 @@ impl ConsoleLine {
         self.writer.export()
     }
 
+    pub(crate) fn export_place(&self) -> LogImage {
+        self.writer.export_place()
+    }
+
     /// The input that waits, oldest first.
     pub(crate) fn waiting(&self) -> Vec<Input> {
         self.input.iter().copied().collect()

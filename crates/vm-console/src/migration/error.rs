@@ -31,6 +31,8 @@ pub enum ImageError {
     },
     /// Its log is damaged, or does not fit into the writer's log.
     Log(LogError),
+    /// The writer's log is not the one that the image was taken from, or an older copy of it.
+    OtherLog,
     /// No descriptor is left for the console's doorbell.
     Io(io::Error),
 }
@@ -51,6 +53,10 @@ impl fmt::Display for ImageError {
             // This is about the log that the image is to go into.
             Self::Log(error @ LogError::NotEmpty) => error.fmt(f),
             Self::Log(error) => write!(f, "the console image's log: {error}"),
+            Self::OtherLog => f.write_str(
+                "the console image was taken from another log, or from a later state of this one: \
+                 open the file that its VMM wrote",
+            ),
             Self::Io(error) => write!(f, "cannot make the console: {error}"),
         }
     }
@@ -65,6 +71,7 @@ impl std::error::Error for ImageError {
             | Self::Version { .. }
             | Self::Length
             | Self::Damaged
+            | Self::OtherLog
             | Self::Invalid { .. } => None,
         }
     }

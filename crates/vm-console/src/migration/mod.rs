@@ -1,4 +1,4 @@
-//! Moving a console to another host with its guest.
+//! Moving a console with its guest: to another host, or into the VMM that replaces this one.
 
 mod error;
 mod format;
@@ -77,9 +77,21 @@ impl Console {
     /// before the console is removed from its service, which would drop the input.
     #[must_use]
     pub fn export(&self, line: &ConsoleLine) -> ConsoleImage {
+        self.image(line, line.export_log())
+    }
+
+    /// As [`export`](Self::export), for a VMM that replaces this one on the same host and goes on
+    /// in the same file. The image has the place that the log has come to, and none of its output,
+    /// so it takes no more time if the log is large.
+    #[must_use]
+    pub fn export_in_place(&self, line: &ConsoleLine) -> ConsoleImage {
+        self.image(line, line.export_place())
+    }
+
+    fn image(&self, line: &ConsoleLine, log: LogImage) -> ConsoleImage {
         let input = line.waiting();
         ConsoleImage {
-            log: line.export_log(),
+            log,
             counters: self.counters().with_input_waiting(input.len() as u64),
             input,
             powered: line.power().on,
@@ -96,8 +108,61 @@ impl Console {
     /// [`Io`](ImageError::Io) if no descriptor is left.
     pub fn resume(
         config: ConsoleConfig,
+        writer: LogWriter,
+        image: &ConsoleImage,
+    ) -> Result<(ConsoleLine, Self), ImageError> {
+        Self::from_image(config, writer, image, |writer| {
+            writer.restore(&image.log).map_err(ImageError::Log)
+        })
+    }
+
+    /// As [`resume`](Self::resume), in the log that the image was taken from, which goes on as it is:
+    /// the one of [`export_in_place`](Self::export_in_place).
+    ///
+    /// ```
+    /// use vm_console::{BootLog, Console, ConsoleConfig, Input, LogConfig};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("ttyS0.log");
+    /// let (writer, log) = BootLog::create_file(&path, LogConfig::default())?;
+    /// let file = log.file().ok_or("it is in a file")?.try_clone()?;
+    /// let (mut line, console) = Console::new(ConsoleConfig::named("vm-7"), writer)?;
+    /// line.transmit(b"before");
+    /// line.type_bytes(b"l");
+    /// let image = console.export_in_place(&line);
+    /// drop(line);
+    ///
+    /// // In the VMM that replaces it, which was handed the file:
+    /// let (writer, log) = BootLog::in_file(file, LogConfig::default())?;
+    /// let (mut line, _) = Console::resume_in_place(ConsoleConfig::named("vm-7"), writer, &image)?;
+    /// line.transmit(b" and after");
+    /// assert_eq!((log.read_at(0, 100).bytes, log.epoch()), (b"before and after".to_vec(), 1));
+    /// assert_eq!(line.receive(), Some(Input::Byte(b'l')));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`OtherLog`](ImageError::OtherLog) if it is another log, or an older copy of it;
+    /// [`Invalid`](ImageError::Invalid) and [`Io`](ImageError::Io) as for [`resume`](Self::resume).
+    pub fn resume_in_place(
+        config: ConsoleConfig,
+        writer: LogWriter,
+        image: &ConsoleImage,
+    ) -> Result<(ConsoleLine, Self), ImageError> {
+        Self::from_image(config, writer, image, |writer| {
+            if writer.has_come_to(&image.log) {
+                Ok(())
+            } else {
+                Err(ImageError::OtherLog)
+            }
+        })
+    }
+
+    fn from_image(
+        config: ConsoleConfig,
         mut writer: LogWriter,
         image: &ConsoleImage,
+        ready_log: impl FnOnce(&mut LogWriter) -> Result<(), ImageError>,
     ) -> Result<(ConsoleLine, Self), ImageError> {
         let waiting = image.input.len();
         rule_holds(
@@ -106,7 +171,7 @@ impl Console {
             waiting as u64,
         )?;
         let bell = doorbell().map_err(ImageError::Io)?;
-        writer.restore(&image.log).map_err(ImageError::Log)?;
+        ready_log(&mut writer)?;
         let (mut line, console) = Self::assemble(config, writer, bell, image.powered);
         line.restore_input(&image.input);
         console.restore_counters(&image.counters.with_input_waiting(waiting as u64));
