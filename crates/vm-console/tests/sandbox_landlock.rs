@@ -17,7 +17,7 @@ use vm_console::service::Service;
 use vm_console::session::EndReason;
 use vm_console::transport::Listener;
 use vm_console::transport::pty::Pty;
-use vm_console::transport::unix::UnixSocket;
+use vm_console::transport::unix::{Peers, UnixSocket};
 use vm_console::{BootLog, ConsoleConfig, LogConfig, StreamFiles, StreamLimits};
 
 /// How long to wait for what should not happen.
@@ -222,6 +222,29 @@ fn rules(dir: &Path, rows: &[FileRights], without: Option<(usize, &str)>) -> Rul
             (place(row), rights.map(|right| access(right)).collect())
         })
         .collect()
+}
+
+#[test]
+fn what_is_adopted_with_its_file_needs_the_rights_of_serving_only() {
+    if !has_landlock() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (link, path) = (dir.path().join("pty"), dir.path().join("socket"));
+    let pty = Pty::open(&link).unwrap().keep();
+    let pty = pty.into_descriptors().unwrap();
+    let socket = UnixSocket::bind(&path).unwrap().keep().unwrap();
+    let serving: Vec<_> = FILE_RIGHTS
+        .iter()
+        .filter(|row| row.moment == Moment::Serving)
+        .copied()
+        .collect();
+    let rules = rules(dir.path(), &serving, None);
+    assert!(on_a_thread(&rules, || {
+        let socket = UnixSocket::adopt_with_file(socket.into(), Peers::Anyone, &path);
+        Pty::adopt(pty, &link).is_ok() && socket.is_ok()
+    }));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
 #[test]

@@ -36,6 +36,11 @@ impl ListeningSocket {
             is_shared: true,
         }
     }
+
+    /// Another process goes on listening on it.
+    pub(super) fn share(&mut self) {
+        self.is_shared = true;
+    }
 }
 
 /// Accepts a connection without waiting, or says what came in its place. `of_family` knows the

@@ -11,6 +11,39 @@
 //!
 //! A client that the owner attaches may have [escapes](crate::escape), `~B` among them, and another
 //! identity.
+//!
+//! # Descriptors in place of paths
+//!
+//! Each way in can begin with descriptors that were opened elsewhere: by a service manager (socket
+//! activation), outside of a jail, or by an earlier VMM. So can the log and its copies.
+//!
+//! | what | by its path or address | by descriptors |
+//! |---|---|---|
+//! | unix socket, raw or control | [`UnixSocket::bind`] | [`UnixSocket::adopt`] |
+//! | TCP | [`TcpSocket::bind`](tcp::TcpSocket::bind) | [`TcpSocket::adopt`](tcp::TcpSocket::adopt) |
+//! | pty | [`Pty::open`](pty::Pty::open) | [`Pty::adopt`](pty::Pty::adopt) |
+//! | a client | | [`FdClient`](stdio::FdClient) |
+//! | boot log | [`open_or_create_file`](crate::BootLog::open_or_create_file) | [`in_file`](crate::BootLog::in_file), [`read_only`](crate::BootLog::read_only) |
+//! | text log | [`append_to`](crate::text_log::TextLog::append_to) | [`in_file`](crate::text_log::TextLog::in_file), which does not rotate |
+//! | text log that rotates | [`rotating`](crate::text_log::TextLog::rotating) | [`rotating_in`](crate::text_log::TextLog::rotating_in) a directory |
+//! | stream files | [`StreamFiles::open`](crate::StreamFiles::open) | [`open_in`](crate::StreamFiles::open_in) a directory |
+//!
+//! # Over a restart
+//!
+//! A VMM that replaces itself, with its guest or without, keeps its ways in. [`UnixSocket::keep`],
+//! [`TcpSocket::keep`](tcp::TcpSocket::keep) and [`Pty::keep`](pty::Pty::keep) give the owner a hold
+//! beside the listener. When the service has let go of the console, clients that come wait: on a
+//! socket in its backlog, at a pty with its slave open. Their hold then goes to the next process as
+//! descriptors, which adopts them and serves whoever waits. Open sessions end with
+//! [`ShuttingDown`](crate::session::EndReason::ShuttingDown).
+//!
+//! The log goes on in its [file](crate::BootLog::file), which may be a memfd: offsets, identity and
+//! epoch. With [`export_in_place`](crate::Console::export_in_place) and
+//! [`resume_in_place`](crate::Console::resume_in_place) its boot does too, and the input that waits;
+//! without them another boot begins. A text log goes on where the last one
+//! [ended](crate::text_log::TextLogHandle::written_until).
+//!
+//! The example `replaced_vmm` does all of it.
 
 pub(crate) mod accept;
 mod ancillary;
@@ -18,6 +51,7 @@ mod bind_error;
 pub(crate) mod closer;
 mod directory;
 pub(crate) mod identity;
+mod kept;
 mod listening;
 pub(crate) mod printable;
 pub mod pty;
@@ -25,6 +59,7 @@ pub(crate) mod quota;
 mod receiving_thread;
 pub(crate) mod shared_socket;
 pub(crate) mod socket;
+mod socket_file;
 pub mod stdio;
 pub(crate) mod stream;
 mod takeable;
@@ -37,6 +72,8 @@ use std::fmt;
 use crate::lone_newline::LoneNewlines;
 use accept::Accepts;
 use unix::UnixSocket;
+
+pub use kept::KeptSocket;
 
 /// A client's way to the console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

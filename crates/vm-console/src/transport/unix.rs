@@ -7,7 +7,9 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::fs::{AtFlags, Mode, RenameFlags};
@@ -19,8 +21,10 @@ use super::Transport;
 use super::accept::{Accepted, Accepts, Came, Release};
 use super::directory::Directory;
 use super::identity::Credentials;
+use super::kept::KeptSocket;
 use super::listening::{ListeningSocket, accept};
 use super::socket::Socket;
+use super::socket_file::{SocketFile, inode_at};
 
 pub use super::bind_error::BindError;
 
@@ -146,26 +150,43 @@ impl BindOptions {
         publish(&dir, &fresh.name, name)
             .map_err(|(what, source)| BindError::socket(path.as_os_str(), what, source))?;
         fresh.was_renamed();
-        let file = SocketFile {
-            dir,
-            name: name.to_owned(),
-            inode,
-            path: path.to_owned(),
-        };
-        Ok(UnixSocket {
-            socket: ListeningSocket::own(socket),
-            peers: self.peers.clone(),
-            file: Some(file),
-        })
+        let file = SocketFile::new(dir, name, inode, path);
+        let socket = ListeningSocket::own(socket);
+        Ok(UnixSocket::of(socket, self.peers.clone(), Some(file)))
     }
 }
 
-/// A listening unix socket. Dropping it closes it and removes its file, unless that was replaced.
+/// A listening unix socket. Dropping it closes it and removes its file, unless that was replaced, or
+/// the owner [keeps](Self::keep) the socket.
 #[derive(Debug)]
 pub struct UnixSocket {
-    socket: ListeningSocket,
+    bound: Arc<BoundSocket>,
     peers: Peers,
+}
+
+/// What ends when nobody in this process holds the socket any more.
+#[derive(Debug)]
+pub(super) struct BoundSocket {
+    socket: ListeningSocket,
     file: Option<SocketFile>,
+    is_left: AtomicBool,
+}
+
+impl BoundSocket {
+    /// From now on the socket and its file are another process's.
+    pub(super) fn leave_to_another_process(&self) {
+        self.is_left.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for BoundSocket {
+    fn drop(&mut self) {
+        if *self.is_left.get_mut() {
+            self.socket.share();
+        } else if let Some(file) = &self.file {
+            file.remove();
+        }
+    }
 }
 
 impl UnixSocket {
@@ -196,11 +217,19 @@ impl UnixSocket {
         };
         let socket = bind()
             .map_err(|(what, source)| BindError::socket(OsStr::from_bytes(&shown), what, source))?;
-        Ok(Self {
-            socket: ListeningSocket::own(socket),
-            peers: Peers::own(),
-            file: None,
-        })
+        Ok(Self::of(ListeningSocket::own(socket), Peers::own(), None))
+    }
+
+    fn of(socket: ListeningSocket, peers: Peers, file: Option<SocketFile>) -> Self {
+        let bound = BoundSocket {
+            socket,
+            file,
+            is_left: AtomicBool::new(false),
+        };
+        Self {
+            bound: Arc::new(bound),
+            peers,
+        }
     }
 
     /// Takes over a listening socket that was made elsewhere, and makes it non-blocking. Its file,
@@ -210,14 +239,62 @@ impl UnixSocket {
     /// would inherit that, and each of their messages would open a descriptor here.
     #[must_use]
     pub fn adopt(socket: OwnedFd, peers: Peers) -> Self {
-        // Accepting must not wait if the client has left meanwhile. The only possible error is a
-        // closed descriptor, which an owned one is not.
-        let _ = rustix::io::ioctl_fionbio(&socket, true);
-        Self {
-            socket: ListeningSocket::shared(socket),
-            peers,
-            file: None,
+        make_non_blocking(&socket);
+        Self::of(ListeningSocket::shared(socket), peers, None)
+    }
+
+    /// As [`adopt`](Self::adopt), of a socket whose file is at `path`, from a process that will not
+    /// listen on it any more: the VMM that this one replaces. Socket and file end with this.
+    ///
+    /// # Errors
+    /// By its [kind](BindError::kind): `ConnectionRefused` if nobody listens on the socket at
+    /// `path`, `AlreadyExists` if there is no socket, `InvalidInput` if `path` has no file name.
+    /// Otherwise the system's error, with the step that failed. The descriptor is closed then.
+    pub fn adopt_with_file(
+        socket: OwnedFd,
+        peers: Peers,
+        path: impl AsRef<Path>,
+    ) -> Result<Self, BindError> {
+        let path = path.as_ref();
+        let error = |what, source| BindError::socket(path.as_os_str(), what, source);
+        let io = |what| move |source: Errno| error(what, io::Error::from(source));
+        let name = path.file_name().ok_or_else(|| {
+            error(
+                "names no file: give the path of the socket itself",
+                io::ErrorKind::InvalidInput.into(),
+            )
+        })?;
+        let dir = Directory::of(path).map_err(io("cannot open its directory"))?;
+        let inode = inode_at(&dir, name).map_err(io("cannot look at it"))?;
+        match is_listening(&dir, name) {
+            Ok(true) => {}
+            Ok(false) => {
+                return Err(error(
+                    "nobody listens there: give the path of the socket that was passed",
+                    io::ErrorKind::ConnectionRefused.into(),
+                ));
+            }
+            Err(Errno::NOTSOCK) => {
+                return Err(error(
+                    "is no socket: give the path of the socket that was passed",
+                    io::ErrorKind::AlreadyExists.into(),
+                ));
+            }
+            Err(source) => return Err(io("cannot find out whether somebody listens")(source)),
         }
+        make_non_blocking(&socket);
+        let file = SocketFile::new(dir, name, inode, path);
+        Ok(Self::of(ListeningSocket::own(socket), peers, Some(file)))
+    }
+
+    /// A hold on the socket for the owner, who gives this to a service: the socket goes on
+    /// listening when the service has let go of it. See [`transport`](super#over-a-restart).
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn keep(&self) -> io::Result<KeptSocket> {
+        let socket = self.bound.socket.as_fd().try_clone_to_owned()?;
+        Ok(KeptSocket::new(socket, Some(Arc::clone(&self.bound))))
     }
 
     /// The same socket, to which these users may connect from now on.
@@ -227,10 +304,10 @@ impl UnixSocket {
         self
     }
 
-    /// The path of its file, if it has one that it made itself.
+    /// The path of its file, if that ends with it.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
-        self.file.as_ref().map(|file| file.path.as_path())
+        self.bound.file.as_ref().map(SocketFile::path)
     }
 }
 
@@ -244,14 +321,14 @@ impl From<UnixListener> for UnixSocket {
 
 impl Accepts for UnixSocket {
     fn descriptor(&self) -> Option<RawFd> {
-        Some(self.socket.as_fd().as_raw_fd())
+        Some(self.bound.socket.as_fd().as_raw_fd())
     }
 
     fn accept(&mut self) -> Came {
         // Of another kind, if it was adopted.
         let not_a_stream =
             |error| (error == Errno::OPNOTSUPP).then(|| Came::Dead(Errno::OPNOTSUPP.into()));
-        let connection = match accept(self.socket.as_fd(), not_a_stream) {
+        let connection = match accept(self.bound.socket.as_fd(), not_a_stream) {
             Ok(connection) => connection,
             Err(came) => return came,
         };
@@ -275,6 +352,12 @@ impl Accepts for UnixSocket {
     fn release(&mut self, _how: Release) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Accepting must not wait if the client has left meanwhile.
+fn make_non_blocking(socket: &OwnedFd) {
+    // The only possible error is a closed descriptor, which an owned one is not.
+    let _ = rustix::io::ioctl_fionbio(socket, true);
 }
 
 fn socket_of(kind: SocketType) -> Result<OwnedFd, Errno> {
@@ -377,30 +460,5 @@ fn is_listening(dir: &Directory, name: &OsStr) -> Result<bool, Errno> {
         Ok(()) | Err(Errno::PROTOTYPE | Errno::PERM) => Ok(true),
         Err(Errno::CONNREFUSED) => Ok(false),
         Err(error) => Err(error),
-    }
-}
-
-type Inode = (u64, u64);
-
-fn inode_at(dir: impl AsFd, name: &OsStr) -> Result<Inode, Errno> {
-    let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    Ok((stat.st_dev, stat.st_ino))
-}
-
-/// The file of a socket. It is removed with this.
-#[derive(Debug)]
-struct SocketFile {
-    dir: Directory,
-    name: OsString,
-    inode: Inode,
-    path: PathBuf,
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if inode_at(&self.dir, &self.name) == Ok(self.inode) {
-            // If this fails, the next owner replaces the dead socket.
-            let _ = rustix::fs::unlinkat(&self.dir, &self.name, AtFlags::empty());
-        }
     }
 }

@@ -10,23 +10,17 @@
 //! client up. It makes another pty and moves the symlink to that in one step. BREAK cannot cross a
 //! pty: use a control socket.
 
-use std::ffi::{CString, OsStr};
+mod link;
+mod pair;
+
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::fd::{OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::inotify::{CreateFlags, Reader, WatchFlags};
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
-use rustix::pty::OpenptFlags;
-use rustix::termios::{OptionalActions, QueueSelector};
-
+use self::link::{LinkClaim, point};
+use self::pair::Pair;
 use super::Transport;
 use super::accept::{Accepted, Accepts, Came, Release};
 use super::bind_error::BindError;
@@ -36,17 +30,24 @@ use super::stream::File;
 /// output that has arrived by then.
 const SETTLE: Duration = Duration::from_millis(150);
 
-/// A pseudo-terminal, whose slave is reached through a symlink. Dropping it removes the symlink.
+/// A pseudo-terminal, whose slave is reached through a symlink. Dropping it removes the symlink,
+/// unless the owner [keeps](Self::keep) the pty.
 #[derive(Debug)]
 pub struct Pty {
+    place: Arc<Place>,
+    /// Whether a client was accepted and not released yet.
+    is_served: bool,
+}
+
+/// The pty at a symlink. It may become another one; the symlink follows.
+#[derive(Debug)]
+struct Place {
     link: PathBuf,
     device: PtyDevice,
     /// `None` while no new pty could be made.
-    pair: Option<Pair>,
+    pair: Mutex<Option<Pair>>,
     /// Released after the symlink is gone, so that the next owner finds none.
-    _claim: LinkClaim,
-    /// Whether a client was accepted and not released yet.
-    is_served: bool,
+    claim: LinkClaim,
 }
 
 /// Tells the slave's device of a [`Pty`] that was given away. Cheap to clone.
@@ -84,14 +85,6 @@ impl PtyDevice {
     }
 }
 
-#[derive(Debug)]
-struct Pair {
-    master: OwnedFd,
-    /// Inotify, readable after the slave was opened or closed.
-    watch: OwnedFd,
-    device: PathBuf,
-}
-
 impl Pty {
     /// Makes a pty, and a symlink to its slave at `link`.
     ///
@@ -107,52 +100,123 @@ impl Pty {
     pub fn open(link: impl AsRef<Path>) -> Result<Self, BindError> {
         let link = link.as_ref();
         let error = |what, source: io::Error| BindError::pty(link.as_os_str(), what, source);
-        let claim = LinkClaim::take(link).map_err(|source| match source.kind() {
-            io::ErrorKind::WouldBlock => {
-                let source = io::ErrorKind::AddrInUse.into();
-                error(
-                    "another server has a pty there: stop it, or choose another path",
-                    source,
-                )
-            }
-            _ => error("cannot lock the symlink's name", source),
-        })?;
+        let claim = LinkClaim::take(link).map_err(|source| not_claimed(link, source))?;
         let pair = Pair::new().map_err(|source| error("cannot make a pty", source))?;
-        point(link, &pair.device).map_err(|source| match source.kind() {
+        Self::at(link, claim, pair)
+    }
+
+    /// Takes over a pty from the VMM that this one replaces, with its symlink at `link`; or one that
+    /// somebody else has made, with a new symlink. It is made raw and non-blocking. A client that
+    /// has its slave open is served.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and if the master is none. The descriptors are closed then.
+    pub fn adopt(descriptors: PtyDescriptors, link: impl AsRef<Path>) -> Result<Self, BindError> {
+        let link = link.as_ref();
+        let error = |what, source: io::Error| BindError::pty(link.as_os_str(), what, source);
+        let claim = match descriptors.lock {
+            Some(lock) => LinkClaim::adopt(link, lock.into()),
+            None => LinkClaim::take(link),
+        };
+        let claim = claim.map_err(|source| not_claimed(link, source))?;
+        let pair = Pair::of(descriptors.master)
+            .map_err(|source| error("cannot use the master that was passed", source))?;
+        Self::at(link, claim, pair)
+    }
+
+    fn at(link: &Path, claim: LinkClaim, pair: Pair) -> Result<Self, BindError> {
+        let error = |what, source: io::Error| BindError::pty(link.as_os_str(), what, source);
+        point(link, pair.device()).map_err(|source| match source.kind() {
             io::ErrorKind::AlreadyExists => error(
                 "a file that is no symlink is in the way: remove it, or choose another path",
                 source,
             ),
             _ => error("cannot make the symlink", source),
         })?;
-        Ok(Self {
+        let place = Place {
             link: link.to_owned(),
-            device: PtyDevice::new(pair.device.clone()),
-            pair: Some(pair),
-            _claim: claim,
+            device: PtyDevice::new(pair.device().to_owned()),
+            pair: Mutex::new(Some(pair)),
+            claim,
+        };
+        Ok(Self {
+            place: Arc::new(place),
             is_served: false,
         })
+    }
+
+    /// A hold on the pty for the owner, who gives this to a service: pty and symlink stay when the
+    /// service has let go of them. See [`transport`](super#over-a-restart).
+    #[must_use]
+    pub fn keep(&self) -> KeptPty {
+        KeptPty(Arc::clone(&self.place))
     }
 
     /// Tells the slave's device, also after this was given to a [`Listener`](super::Listener).
     #[must_use]
     pub fn device(&self) -> PtyDevice {
-        self.device.clone()
+        self.place.device.clone()
+    }
+}
+
+fn not_claimed(link: &Path, source: io::Error) -> BindError {
+    let (what, source) = match source.kind() {
+        io::ErrorKind::WouldBlock => (
+            "another server has a pty there: stop it, or choose another path",
+            io::ErrorKind::AddrInUse.into(),
+        ),
+        _ => ("cannot lock the symlink's name", source),
+    };
+    BindError::pty(link.as_os_str(), what, source)
+}
+
+/// Keeps a pty and its symlink when their [`Listener`](super::Listener) is gone, for the VMM that
+/// replaces this one. Dropping it removes the symlink, unless a service has the pty.
+#[derive(Debug)]
+pub struct KeptPty(Arc<Place>);
+
+/// A pty on its way to another process: what [`Pty::adopt`] takes.
+#[derive(Debug)]
+pub struct PtyDescriptors {
+    /// The master. The slave and its settings stay for as long as it is open.
+    pub master: OwnedFd,
+    /// The locked file `link.lock`, so that nobody else takes the symlink's place meanwhile; `None`
+    /// if the pty has no symlink yet.
+    pub lock: Option<OwnedFd>,
+}
+
+impl KeptPty {
+    /// Gives the pty to another process. From then on nothing that is dropped here ends it or
+    /// removes its symlink. Call it once the service has let go of the pty, which would otherwise
+    /// replace it after its next client.
+    ///
+    /// # Errors
+    /// No descriptor is left, or there is no pty, because the last one was closed with its client
+    /// and no other could be made.
+    pub fn into_descriptors(self) -> io::Result<PtyDescriptors> {
+        let Some(pair) = &*self.0.pair() else {
+            return Err(io::Error::other("no pty could be made after the last one"));
+        };
+        Ok(PtyDescriptors {
+            master: pair.master()?,
+            lock: Some(self.0.claim.leave()?),
+        })
     }
 }
 
 impl Accepts for Pty {
     fn descriptor(&self) -> Option<RawFd> {
-        self.pair.as_ref().map(|pair| pair.watch.as_raw_fd())
+        self.place.pair().as_ref().map(Pair::watch)
     }
 
     fn accept(&mut self) -> Came {
-        let Some(pair) = &self.pair else {
+        let pair = self.place.pair();
+        let Some(pair) = &*pair else {
             return Came::Nobody;
         };
         match (pair.is_open(), self.is_served) {
             (false, true) => Came::Left,
-            (true, false) => match pair.master.try_clone() {
+            (true, false) => match pair.master() {
                 Ok(master) => {
                     self.is_served = true;
                     Came::Client(Accepted {
@@ -177,7 +241,8 @@ impl Accepts for Pty {
 
     fn release(&mut self, how: Release) -> io::Result<()> {
         self.is_served = false;
-        if let (Release::Left, Some(pair)) = (how, &self.pair) {
+        let mut pair = self.place.pair();
+        if let (Release::Left, Some(pair)) = (how, &*pair) {
             // Output that the last client did not read is not for the next one. If that is there
             // already, or if this fails, it gets that output.
             if !pair.is_open() {
@@ -188,138 +253,30 @@ impl Accepts for Pty {
         // Closing the old pty hangs its client up. The new pty is made first, so that the symlink
         // never leads nowhere. If it cannot be made, the client is hung up all the same, which may
         // free the descriptors for another try.
-        let pair = Pair::new().or_else(|_| {
-            self.pair = None;
+        let next = Pair::new().or_else(|_| {
+            *pair = None;
             Pair::new()
         })?;
-        point(&self.link, &pair.device)?;
-        self.device.set(pair.device.clone());
-        self.pair = Some(pair);
+        point(&self.place.link, next.device())?;
+        self.place.device.set(next.device().to_owned());
+        *pair = Some(next);
         Ok(())
     }
 }
 
-impl Drop for Pty {
+impl Place {
+    fn pair(&self) -> MutexGuard<'_, Option<Pair>> {
+        self.pair.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
-        if std::fs::read_link(&self.link).is_ok_and(|target| target == self.device.path()) {
+        let leads_here =
+            || std::fs::read_link(&self.link).is_ok_and(|target| target == self.device.path());
+        if !self.claim.is_left() && leads_here() {
             // If this fails, the next owner replaces the symlink.
             let _ = std::fs::remove_file(&self.link);
         }
     }
-}
-
-/// The right to make the symlink, for as long as this lives.
-#[derive(Debug)]
-struct LinkClaim {
-    path: PathBuf,
-    file: std::fs::File,
-}
-
-impl LinkClaim {
-    /// Fails with `WouldBlock` if another owner has it.
-    fn take(link: &Path) -> io::Result<Self> {
-        let mut path = link.as_os_str().to_owned();
-        path.push(".lock");
-        let path = PathBuf::from(path);
-        loop {
-            let mut options = std::fs::OpenOptions::new();
-            options.write(true).create(true).mode(0o600);
-            options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
-            let file = options.open(&path)?;
-            file.try_lock()?;
-            // The last owner may have removed the file before it was locked here.
-            let is_there = std::fs::metadata(&path).is_ok_and(|found| {
-                file.metadata()
-                    .is_ok_and(|ours| (ours.dev(), ours.ino()) == (found.dev(), found.ino()))
-            });
-            if is_there {
-                return Ok(Self { path, file });
-            }
-        }
-    }
-}
-
-impl Drop for LinkClaim {
-    fn drop(&mut self) {
-        // The file is removed while it is locked. An owner that has it open sees after locking it
-        // that it is not the file at the path.
-        let _ = std::fs::remove_file(&self.path);
-        // Closing is not enough: a process forked meanwhile may keep the file open for a while.
-        let _ = self.file.unlock();
-    }
-}
-
-impl Pair {
-    fn new() -> io::Result<Self> {
-        let master =
-            rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
-        rustix::pty::grantpt(&master)?;
-        rustix::pty::unlockpt(&master)?;
-        let flags = rustix::fs::fcntl_getfl(&master)?;
-        rustix::fs::fcntl_setfl(&master, flags | OFlags::NONBLOCK)?;
-        let device: CString = rustix::pty::ptsname(&master, Vec::new())?;
-        let watch = rustix::fs::inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
-        let events = WatchFlags::OPEN | WatchFlags::CLOSE_WRITE | WatchFlags::CLOSE_NOWRITE;
-        rustix::fs::inotify::add_watch(&watch, &device, events)?;
-        let device = PathBuf::from(OsStr::from_bytes(device.as_bytes()));
-        let pair = Self {
-            master,
-            watch,
-            device,
-        };
-        let slave = pair.open_slave()?;
-        let mut settings = rustix::termios::tcgetattr(&slave)?;
-        settings.make_raw();
-        rustix::termios::tcsetattr(&slave, OptionalActions::Now, &settings)?;
-        // The master is hung up only after the slave was open once and is closed.
-        drop(slave);
-        Ok(pair)
-    }
-
-    fn open_slave(&self) -> io::Result<OwnedFd> {
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        Ok(rustix::fs::open(&self.device, flags, Mode::empty())?)
-    }
-
-    /// Whether the slave is open in any process.
-    fn is_open(&self) -> bool {
-        let mut buffer = [MaybeUninit::uninit(); 1024];
-        let mut events = Reader::new(&self.watch, &mut buffer);
-        // An error means that there is no further event now.
-        while events.next().is_ok() {}
-        let mut master = [PollFd::new(&self.master, PollFlags::empty())];
-        let now = Timespec::default();
-        match rustix::event::poll(&mut master, Some(&now)) {
-            Ok(_) => !master[0].revents().contains(PollFlags::HUP),
-            // The next event leads to another look.
-            Err(_) => false,
-        }
-    }
-
-    /// Drops the output that has not been read from the slave.
-    fn drop_unread(&self) -> io::Result<()> {
-        let slave = self.open_slave()?;
-        Ok(rustix::termios::tcflush(&slave, QueueSelector::IFlush)?)
-    }
-}
-
-/// Makes `link` a symlink to `device`. A symlink that is there is replaced in one step.
-fn point(link: &Path, device: &Path) -> io::Result<()> {
-    match std::fs::symlink_metadata(link) {
-        Ok(found) if !found.is_symlink() => return Err(io::ErrorKind::AlreadyExists.into()),
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    let name = link.file_name().ok_or(Errno::INVAL)?;
-    let mut draft = std::ffi::OsString::from(".");
-    draft.push(name);
-    draft.push(format!(".{}", std::process::id()));
-    let draft = link.with_file_name(draft);
-    // There is one only if an earlier process of the same id has left it.
-    let _ = std::fs::remove_file(&draft);
-    std::os::unix::fs::symlink(device, &draft)?;
-    std::fs::rename(&draft, link).inspect_err(|_| {
-        let _ = std::fs::remove_file(&draft);
-    })
 }

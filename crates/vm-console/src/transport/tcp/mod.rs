@@ -32,6 +32,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
 
 use super::Transport;
 use super::accept::{Accepted, Accepts, Came, Release};
+use super::kept::KeptSocket;
 use super::listening::accept;
 use super::socket::Socket;
 use super::unix::BindError;
@@ -44,7 +45,7 @@ pub const PEER_LIMIT: Duration = Duration::from_secs(120);
 /// Most connections that wait to be accepted.
 const BACKLOG: i32 = 128;
 
-/// A listening TCP socket. Dropping it closes it.
+/// A listening TCP socket. Dropping it closes it, unless the owner [keeps](Self::keep) it.
 ///
 /// ```
 /// use vm_console::transport::{Listener, tcp::TcpSocket};
@@ -93,6 +94,26 @@ impl TcpSocket {
         })
     }
 
+    /// Takes over a listening socket that was made elsewhere, such as by a service manager, and
+    /// makes it non-blocking.
+    ///
+    /// # Errors
+    /// The descriptor is no TCP socket.
+    pub fn adopt(socket: OwnedFd) -> io::Result<Self> {
+        // Accepting must not wait if the client has left meanwhile.
+        rustix::io::ioctl_fionbio(&socket, true)?;
+        Ok(Self::of(socket)?)
+    }
+
+    /// A hold on the socket for the owner, who gives this to a service: the socket goes on
+    /// listening when the service has let go of it. See [`transport`](super#over-a-restart).
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn keep(&self) -> io::Result<KeptSocket> {
+        Ok(KeptSocket::new(self.socket.try_clone()?, None))
+    }
+
     /// The address at which it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -111,15 +132,9 @@ impl TcpSocket {
 impl TryFrom<TcpListener> for TcpSocket {
     type Error = io::Error;
 
-    /// Takes over a listener that was made elsewhere, such as by a service manager, and makes it
-    /// non-blocking.
-    ///
-    /// # Errors
-    /// The descriptor is no TCP socket.
+    /// As [`adopt`](TcpSocket::adopt).
     fn try_from(listener: TcpListener) -> io::Result<Self> {
-        // Accepting must not wait if the client has left meanwhile.
-        listener.set_nonblocking(true)?;
-        Ok(Self::of(OwnedFd::from(listener))?)
+        Self::adopt(OwnedFd::from(listener))
     }
 }
 
