@@ -15,10 +15,11 @@ use vm_console::instance::{Description, Directory, Entry, InstanceId};
 use vm_console::sandbox::{FILE_RIGHTS, FileRights, Moment};
 use vm_console::service::Service;
 use vm_console::session::EndReason;
+use vm_console::text_log::TextLog;
 use vm_console::transport::Listener;
 use vm_console::transport::pty::Pty;
 use vm_console::transport::unix::{Peers, UnixSocket};
-use vm_console::{BootLog, ConsoleConfig, LogConfig, StreamFiles, StreamLimits};
+use vm_console::{BootLog, ConsoleConfig, LogConfig, LogError, StreamFiles, StreamLimits};
 
 /// How long to wait for what should not happen.
 const SHORTLY: Duration = Duration::from_millis(300);
@@ -104,6 +105,18 @@ fn attempt(needed: &FileRights) -> Attempt {
                 listed.len() == 1 && listed[0].is_ok()
             })
         },
+        ("`TextLog::append_to`", Moment::Making) => |dir, rules, _| {
+            let path = dir.join("text");
+            text_is_written(rules, || TextLog::append_to(&path)) == 3 && path.exists()
+        },
+        ("`TextLog::rotating`", Moment::Making) => |dir, rules, _| {
+            let limits = StreamLimits {
+                file_bytes: 1,
+                full_files: 9,
+            };
+            let rotating = || TextLog::rotating(dir.join("text"), limits);
+            text_is_written(rules, rotating) == 3 && dir.join("text.2").exists()
+        },
         (what, moment) => panic!("nothing tries {what} while {moment}"),
     }
 }
@@ -149,6 +162,23 @@ fn stream_is_whole(dir: &Path, rules: &Rules, _: Duration) -> bool {
     let is_copied = on_a_thread(rules, || copy().is_ok() && copy().is_ok());
     let file = |name: &str| std::fs::read(dir.join(name)).unwrap_or_default();
     is_copied && [file("stream.2"), file("stream.1"), file("stream")].concat() == HALF.repeat(2)
+}
+
+/// How many of three bytes get into the text log that `open` opens, whose thread is started with
+/// these rights.
+fn text_is_written(rules: &Rules, open: impl FnOnce() -> Result<TextLog, LogError> + Send) -> u64 {
+    let rig = Rig::new();
+    let mut written = 0;
+    on_a_thread(rules, || {
+        let Ok(text) = open() else { return false };
+        let text = rig.console.log_text(text).unwrap();
+        rig.print(b"one");
+        rig.console.remove();
+        assert!(text.wait_finished(PATIENCE));
+        written = rig.log.head() - text.lost();
+        true
+    });
+    written
 }
 
 /// A console in a service whose thread has no other rights.

@@ -70,9 +70,9 @@ fn not_in_table(scenario: Scenario, calls: &Calls) -> Vec<String> {
 /// Each part that needs the call has to make it where no other part can be the reason.
 fn not_measured(call: &SystemCall, measured: &[(Scenario, Calls)]) -> Vec<String> {
     let counts = |part, scenario: &Scenario| match part {
-        // The other threads have no parts.
+        // The other threads need the rest whatever there is.
         Part::Core => call.thread != Thread::Service || scenario.parts() == [Part::Core],
-        Part::HelperThreads => scenario.parts().contains(&part),
+        Part::HelperThreads | Part::Rotation => scenario.parts().contains(&part),
         Part::Transport(transport) => *scenario == Scenario::Clients(transport),
     };
     let is_made = |part| {

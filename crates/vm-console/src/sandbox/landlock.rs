@@ -5,7 +5,8 @@ use std::fmt;
 /// When a right is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Moment {
-    /// While the owner makes, opens or writes it, on the owner's thread.
+    /// While the owner makes, opens or writes it, on the owner's thread. A text log's own thread is
+    /// started there too, and has the same rights.
     Making,
     /// While it is served and when it is dropped, on the service's thread.
     Serving,
@@ -55,6 +56,8 @@ const READER: &str = "`BootLog::open_read_only`";
 const STREAM: &str = "`StreamFiles`";
 const ENTRY: &str = "`instance::Entry`";
 const LISTING: &str = "`instance::Directory::list`";
+const TEXT: &str = "`TextLog::append_to`";
+const ROTATING_TEXT: &str = "`TextLog::rotating`";
 
 const DIRECTORY: &str = "its directory";
 const PTMX: &str = "`/dev/ptmx`";
@@ -119,5 +122,12 @@ pub const FILE_RIGHTS: &[FileRights] = &[
         Moment::Making,
         DIRECTORY,
         &["read_dir", "read_file"],
+    ),
+    rights(TEXT, Moment::Making, DIRECTORY, &["make_reg", "write_file"]),
+    rights(
+        ROTATING_TEXT,
+        Moment::Making,
+        DIRECTORY,
+        &["make_reg", "write_file", "remove_file"],
     ),
 ];

@@ -45,6 +45,9 @@ pub enum Thread {
     Close,
     /// `vm-console-recv`, which receives from a unix socket that its client shares.
     Receive,
+    /// `vm-console-text`, which writes a text log. The owner starts it, so it inherits the filter of
+    /// the owner's thread, and not of the service's.
+    Text,
     /// A thread at an access to the port: a vCPU's. Methods of the port and of its line need the
     /// same.
     Guest,
@@ -52,11 +55,12 @@ pub enum Thread {
 
 impl Thread {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Service,
         Self::Log,
         Self::Close,
         Self::Receive,
+        Self::Text,
         Self::Guest,
     ];
 
@@ -66,7 +70,7 @@ impl Thread {
             _ if self == other => true,
             Self::Service => matches!(other, Self::Log | Self::Close | Self::Receive),
             Self::Receive => other == Self::Close,
-            Self::Log | Self::Close | Self::Guest => false,
+            Self::Log | Self::Close | Self::Text | Self::Guest => false,
         }
     }
 }
@@ -78,6 +82,7 @@ impl fmt::Display for Thread {
             Self::Log => "vm-console-log",
             Self::Close => "vm-console-close",
             Self::Receive => "vm-console-recv",
+            Self::Text => "vm-console-text",
             Self::Guest => "vCPU",
         })
     }
@@ -91,6 +96,8 @@ pub enum Part {
     /// What goes with starting `vm-console-log`, `vm-console-close` and `vm-console-recv`: warnings,
     /// and descriptors that clients pass. Any console with a listener can cause it.
     HelperThreads,
+    /// A text log that rotates.
+    Rotation,
     /// Clients of this transport.
     Transport(Transport),
 }
@@ -100,6 +107,7 @@ impl fmt::Display for Part {
         match self {
             Self::Core => f.write_str("all"),
             Self::HelperThreads => f.write_str("starting threads"),
+            Self::Rotation => f.write_str("rotation"),
             Self::Transport(transport) => transport.fmt(f),
         }
     }
@@ -140,7 +148,7 @@ impl SystemCall {
     pub fn is_needed(&self, thread: Thread, transports: &[Transport]) -> bool {
         self.thread == thread
             && self.parts.iter().any(|part| match part {
-                Part::Core | Part::HelperThreads => true,
+                Part::Core | Part::HelperThreads | Part::Rotation => true,
                 Part::Transport(transport) => transports.contains(transport),
             })
     }

@@ -13,7 +13,7 @@ const TCP: Part = Part::Transport(Transport::Tcp);
 const ALWAYS: &[Part] = &[Part::Core];
 const PASSING: &[Part] = &[Part::HelperThreads];
 const STARTING_THREADS: &[Part] = &[Part::HelperThreads, PASSED];
-const CLIENTS: &[Part] = &[UNIX, CONTROL, PASSED, PTY, STDIO, TCP];
+const ROTATION: &[Part] = &[Part::Rotation];
 const SOCKETS: &[Part] = &[UNIX, CONTROL, PASSED, TCP];
 const LISTENERS: &[Part] = &[UNIX, CONTROL];
 const PTYS: &[Part] = &[PTY];
@@ -45,7 +45,11 @@ pub const SYSTEM_CALLS: &[SystemCall] = &[
     on_service("sigaltstack", ALWAYS, "the end of the thread"),
     on_service("madvise", ALWAYS, "the end of the thread; the heap").with_gnu(),
     on_service("exit", ALWAYS, "the end of the thread"),
-    on_service("timerfd_settime", CLIENTS, "the alarm for all time limits"),
+    on_service(
+        "timerfd_settime",
+        ALWAYS,
+        "the alarm for all time limits, for text logs and for the port's time",
+    ),
     on_service("accept4", &[UNIX, CONTROL, TCP], "accepts clients"),
     on_service("recvmsg", SOCKETS, "bytes, and descriptors that come along"),
     on_service("sendto", SOCKETS, "bytes"),
@@ -194,6 +198,50 @@ pub const SYSTEM_CALLS: &[SystemCall] = &[
     on_receive("mremap", "the heap grows").rare(HEAP),
     on_receive("brk", "the heap grows or shrinks").rare(HEAP),
     on_receive("rt_sigreturn", "returns from a handler").rare(SIGNAL),
+    on_text("set_robust_list", ALWAYS, "the start of the thread").with_gnu(),
+    on_text("rseq", ALWAYS, "the start of the thread").with_gnu(),
+    on_text(
+        "rt_sigprocmask",
+        ALWAYS,
+        "the start and the end of the thread",
+    ),
+    on_text("gettid", ALWAYS, "the start of the thread"),
+    on_text(
+        "sched_getaffinity",
+        ALWAYS,
+        "the start of the thread: where its stack is",
+    )
+    .with_gnu(),
+    on_text("prctl", ALWAYS, "the start of the thread: its name"),
+    on_text("sigaltstack", ALWAYS, "the start and the end of the thread"),
+    on_text("mmap", ALWAYS, "the start of the thread; the heap"),
+    on_text("mprotect", ALWAYS, "the start of the thread; the heap"),
+    on_text("munmap", ALWAYS, "the end of the thread; the heap"),
+    on_text(
+        "futex",
+        ALWAYS,
+        "waits for output; wakes who waits for its end",
+    ),
+    on_text("write", ALWAYS, "the file"),
+    on_text("close", ALWAYS, "the file"),
+    on_text(
+        "fstat",
+        ROTATION,
+        "the file's length, and whether it has its name still",
+    )
+    .or(&["statx"]),
+    on_text("newfstatat", ROTATION, "which numbers are free"),
+    on_text("renameat", ROTATION, "a full file gets a number").or(&["renameat2"]),
+    on_text("unlinkat", ROTATION, "a full file goes if none is kept"),
+    on_text("openat", ROTATION, "the next file"),
+    on_text("madvise", ALWAYS, "the end of the thread; the heap").with_gnu(),
+    on_text("exit", ALWAYS, "the end of the thread"),
+    on_text("fcntl", ALWAYS, "looks whether it is open").rare(CHECKED),
+    on_text("mremap", ALWAYS, "the heap grows").rare(HEAP),
+    on_text("brk", ALWAYS, "the heap grows or shrinks").rare(HEAP),
+    on_text("sched_yield", ALWAYS, "a channel").rare(SPIN),
+    on_text("clock_gettime", ALWAYS, "the time").rare(CLOCK),
+    on_text("rt_sigreturn", ALWAYS, "returns from a handler").rare(SIGNAL),
     on_guest("write", "rings the doorbell; an interrupt by eventfd"),
     on_guest("futex", "waits for the port's lock"),
     on_guest("mmap", "the queue of input grows").rare(HEAP),
@@ -240,6 +288,10 @@ const fn on_close(name: &'static str, purpose: &'static str) -> SystemCall {
 
 const fn on_receive(name: &'static str, purpose: &'static str) -> SystemCall {
     on(Thread::Receive, name, ALWAYS, purpose)
+}
+
+const fn on_text(name: &'static str, parts: &'static [Part], purpose: &'static str) -> SystemCall {
+    on(Thread::Text, name, parts, purpose)
 }
 
 const fn on_guest(name: &'static str, purpose: &'static str) -> SystemCall {

@@ -16,17 +16,18 @@ use vm_console::audit::Audited;
 use vm_console::client::ControlClient;
 use vm_console::protocol::{AttachRequest, PowerAction};
 use vm_console::session::{EndReason, Transport};
+use vm_console::text_log::{TextLog, TextLogHandle};
 use vm_console::transport::Listener;
 use vm_console::transport::stdio::{FdClient, Terminal};
 use vm_console::transport::tcp::TcpConnector;
 use vm_console::transport::unix::{Peers, UnixSocket};
-use vm_console::{ConsoleConfig, PowerControl, Start};
+use vm_console::{ConsoleConfig, PowerControl, Start, StreamLimits};
 use vm_uart::registers::RBR;
 
-use super::stage::{Stage, state_of};
+use super::stage::{Served, Stage, state_of};
 use super::{ends, guest};
 use crate::support::control::pass;
-use crate::support::{open_terminal, pattern, silent_port, wait_until};
+use crate::support::{PATIENCE, open_terminal, pattern, silent_port, wait_until};
 
 pub fn nobody(stage: &Stage) {
     let served = stage.add(ConsoleConfig::named("vm"));
@@ -41,6 +42,42 @@ pub fn nobody(stage: &Stage) {
     served.console.remove();
     // The service drops the last handle to this one, and with it the log.
     drop(stage.add(ConsoleConfig::named("dropped")));
+}
+
+pub fn text_log(stage: &Stage) {
+    let served = stage.add(ConsoleConfig::named("vm"));
+    let text = TextLog::append_to(stage.path("text")).unwrap();
+    let text = served.console.log_text(text.with_times()).unwrap();
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let fails = TextLog::in_file(full.into()).unwrap();
+    let fails = served.console.log_text(fails).unwrap();
+    served.print(b"one\r\n");
+    wait_until("it is written", || text.written_until() == 5);
+    served.print(b"two\r\n");
+    wait_until("it has tried again", || fails.failures() > 1);
+    ends_with_its_console(&served, &text);
+    assert!(fails.wait_finished(PATIENCE));
+}
+
+/// A text log that keeps full files, and one that does not.
+pub fn rotation(stage: &Stage) {
+    for full_files in [0, 2] {
+        let served = stage.add(ConsoleConfig::named(&format!("vm-{full_files}")));
+        let limits = StreamLimits {
+            file_bytes: 5,
+            full_files,
+        };
+        let path = stage.path(&format!("text-{full_files}"));
+        let text = TextLog::rotating(path, limits).unwrap();
+        let text = served.console.log_text(text).unwrap();
+        served.print(b"one\r\ntwo\r\nsix\r\n");
+        ends_with_its_console(&served, &text);
+    }
+}
+
+fn ends_with_its_console(served: &Served, text: &TextLogHandle) {
+    served.console.remove();
+    assert!(text.wait_finished(PATIENCE));
 }
 
 pub fn clients(stage: &Stage, transport: Transport) {

@@ -18,12 +18,16 @@ pub enum Scenario {
     Clients(Transport),
     /// Descriptors that have to be closed, and a warning.
     Helpers,
+    /// A text log that grows without bound, on a full disk too.
+    TextLog,
+    /// A text log that rotates.
+    Rotation,
     /// Sockets passed over a control socket.
     Passing,
 }
 
 impl Scenario {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Nobody,
         Self::Clients(Transport::Unix),
         Self::Clients(Transport::Control),
@@ -32,6 +36,8 @@ impl Scenario {
         Self::Clients(Transport::Passed),
         Self::Clients(Transport::Tcp),
         Self::Helpers,
+        Self::TextLog,
+        Self::Rotation,
         Self::Passing,
     ];
 
@@ -40,6 +46,8 @@ impl Scenario {
             Self::Nobody => "nobody".into(),
             Self::Clients(transport) => transport.to_string().replace(' ', "-"),
             Self::Helpers => "helpers".into(),
+            Self::TextLog => "text-log".into(),
+            Self::Rotation => "rotation".into(),
             Self::Passing => "passing".into(),
         }
     }
@@ -48,7 +56,8 @@ impl Scenario {
     pub fn parts(self) -> Vec<Part> {
         let transport = Part::Transport;
         match self {
-            Self::Nobody => vec![Part::Core],
+            Self::Nobody | Self::TextLog => vec![Part::Core],
+            Self::Rotation => vec![Part::Core, Part::Rotation],
             // Passed sockets are closed elsewhere, since their clients share them. A peer that does
             // not answer is warned of.
             Self::Clients(by @ (Transport::Passed | Transport::Tcp)) => {
@@ -77,6 +86,8 @@ impl Scenario {
             Self::Nobody => plays::nobody(&stage),
             Self::Clients(transport) => plays::clients(&stage, transport),
             Self::Helpers => plays::helpers(&stage),
+            Self::TextLog => plays::text_log(&stage),
+            Self::Rotation => plays::rotation(&stage),
             Self::Passing => plays::passing(&stage),
         }
         stage.shut_down();

@@ -111,8 +111,8 @@ impl Stage {
         let ended = join("the service ends", self.thread);
         ended.expect("it ends in time").expect("it ends in order");
         wait_until("its other threads end", || {
-            let others = ["vm-console-log", "vm-console-close", "vm-console-recv"];
-            others.into_iter().all(|name| state_of(name).is_none())
+            let others = ["log", "close", "recv", "text"].map(|name| format!("vm-console-{name}"));
+            others.into_iter().all(|name| state_of(&name).is_none())
         });
     }
 }

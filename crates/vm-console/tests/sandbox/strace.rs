@@ -78,6 +78,7 @@ fn sort(trace: &str) -> Calls {
             Some("vm-console-log") => (Thread::Log, 0),
             Some("vm-console-clos") => (Thread::Close, 0),
             Some("vm-console-recv") => (Thread::Receive, 0),
+            Some("vm-console-text") => (Thread::Text, 0),
             Some("guest") => (Thread::Guest, 1),
             _ => continue,
         };
