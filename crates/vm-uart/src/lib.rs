@@ -79,7 +79,9 @@
 //!   [`ReceiveAhead::TriggerLevel`].
 //! * An interrupt handler that serves a sender without end would never find IIR at "none", as
 //!   nothing takes time. If it reads LSR in each pass, IIR says so once after 400 passes, and the
-//!   interrupt comes anew; Linux would log "too much work for irq4" after 512.
+//!   interrupt comes anew; Linux would log "too much work for irq4" after 512. The chip says it
+//!   much earlier, while the characters of a pass are on the line. Passes for which the owner lets
+//!   as much [time](SerialPort::advance) go by as they take there do not count.
 //!
 //! # What can be relied on
 //!

@@ -111,7 +111,9 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
             self.burst.other_access();
         }
         meanwhile.saw(self.told, self.uart.asserting());
-        self.passes.served |= offset == RBR && !self.uart.divisor_latch_access();
+        if offset == RBR && !self.uart.divisor_latch_access() {
+            self.passes.served(1);
+        }
         self.passes.looked |= offset == LSR;
         if offset == RBR && self.uart.config().receive_ahead == ReceiveAhead::TriggerLevel {
             // The guest has served a character, even if new input makes up for it at once.
@@ -158,7 +160,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
     /// Writes a register and does all that follows, except for moving the interrupt line.
     fn write_unsettled(&mut self, offset: u8, value: u8, meanwhile: &mut Meanwhile) {
         if offset == THR && !self.uart.divisor_latch_access() {
-            self.serve_thr_interrupt(meanwhile);
+            self.serve_thr_interrupt(1, meanwhile);
         }
         if matches!(offset, THR | FCR | LCR | MCR) {
             self.burst = Burst::default();
@@ -195,8 +197,8 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
 
     /// A THR write takes the THRE interrupt away. As transmission takes no time, the interrupt may
     /// be back at once, so the moment without it has to be noted.
-    fn serve_thr_interrupt(&mut self, meanwhile: &mut Meanwhile) {
-        self.passes.served = true;
+    fn serve_thr_interrupt(&mut self, characters: usize, meanwhile: &mut Meanwhile) {
+        self.passes.served(characters);
         meanwhile.saw(self.told, self.told.difference(Causes::TRANSMITTER_EMPTY));
     }
 
@@ -220,7 +222,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
         if offset == THR && !data.is_empty() && self.uart.passes_through_but_for_interrupt() {
             let taken = self.line.transmit(data).min(data.len());
             if taken > 0 {
-                self.serve_thr_interrupt(&mut meanwhile);
+                self.serve_thr_interrupt(taken, &mut meanwhile);
                 self.uart.transmitter_emptied();
                 meanwhile.spared = self.uart.thr_interrupt
                     && self.burst.written(taken, self.told, self.uart.depth());

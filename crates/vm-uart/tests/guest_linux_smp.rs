@@ -12,7 +12,7 @@ use machine::{
     FCR, IER, IIR, IIR_NONE, LCR, LCR_8N1, LSR, LSR_DR, LSR_THRE, MCR, MCR_DTR, MCR_OUT2, MCR_RTS,
     MSR, Ours, Port, RBR, THR,
 };
-use vm_uart::{Config, ReceiveAhead};
+use vm_uart::{Config, ReceiveAhead, SerialPort};
 
 /// `PASS_LIMIT`.
 const PASS_LIMIT: usize = 512;
@@ -31,6 +31,8 @@ struct Linux {
     received: usize,
     interrupts: usize,
     most_passes: usize,
+    /// The time that a pass takes on this host, if the port is told.
+    pass_ns: u64,
 }
 
 impl Linux {
@@ -53,6 +55,7 @@ impl Linux {
             received: 0,
             interrupts: 0,
             most_passes: 0,
+            pass_ns: 0,
         }
     }
 
@@ -115,6 +118,7 @@ impl Linux {
             let mut passes = 0;
             while self.handle_irq() {
                 self.others();
+                self.pc.port.advance(self.pass_ns);
                 passes += 1;
                 assert!(passes <= PASS_LIMIT, "serial8250: too much work for irq4");
             }
@@ -139,6 +143,18 @@ fn writers_on_other_cpus_never_make_too_much_work() {
         assert_eq!(linux.pc.printed().len(), 100_000);
         assert!(linux.interrupts < 2 * 100_000 / TX_LOAD_SIZE / 400 + 2);
     }
+}
+
+/// A slow host, on which a pass takes a fifth of the time of its characters.
+#[test]
+fn nor_if_the_port_is_told_the_time_that_this_takes() {
+    let mut linux = Linux::new(Config::default(), 100_000, 0);
+    linux.pass_ns = 300_000;
+    linux.pc.outb(LCR, 0x83);
+    linux.pc.outb(THR, 1); // 115,200 baud
+    linux.pc.outb(LCR, LCR_8N1);
+    linux.run();
+    assert_eq!(linux.pc.printed().len(), 100_000);
 }
 
 #[test]
@@ -167,6 +183,24 @@ fn a_buffer_that_nobody_fills_again_is_sent_in_one_run() {
     let mut linux = Linux::new(Config::default(), TRANSMIT_BUFFER, 0);
     linux.run();
     assert_eq!(linux.most_passes, TRANSMIT_BUFFER / TX_LOAD_SIZE);
+}
+
+/// The same accesses with the chip's own time between them: there, each character has left by then.
+#[test]
+fn passes_that_take_as_long_as_on_the_chip_have_no_end() {
+    for characters in [1, TX_LOAD_SIZE] {
+        let mut port = SerialPort::new((), ());
+        port.write(FCR, 0x01);
+        port.write(IER, 0x02);
+        for pass in 0..2000 {
+            assert_eq!(port.read(IIR), 0xc2, "after {pass} passes");
+            port.read(LSR);
+            for _ in 0..characters {
+                port.write(THR, b'x');
+            }
+            port.advance(port.uart().character_ns() * characters as u64);
+        }
+    }
 }
 
 /// Looking at IIR again and again without serving anything is no pass.

@@ -7,6 +7,9 @@
 //!
 //! So after [`LIMIT`] passes IIR says none once. What is pending stays so and interrupts anew at that
 //! moment, as if it came right after the answer. The handler returns and is called again.
+//!
+//! Where the owner lets [time](super::SerialPort::advance) pass, and as much of it as the chip needs
+//! for all these characters, it would have had as many passes. They count no more then.
 
 use crate::registers::InterruptId;
 
@@ -20,22 +23,39 @@ pub(super) const LIMIT: u16 = 400;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Passes {
     count: u16,
+    /// Characters that were served in them.
+    characters: u32,
+    /// Nanoseconds that have passed since the first of them.
+    elapsed: u64,
     /// LSR was read since IIR was read.
     pub(super) looked: bool,
-    /// RBR was read or THR written since IIR was read.
-    pub(super) served: bool,
+    /// Characters that were read from RBR or written to THR since IIR was read.
+    served: u32,
 }
 
 impl Passes {
+    pub(super) const fn served(&mut self, characters: usize) {
+        self.served = self.served.saturating_add(characters as u32);
+    }
+
     /// IIR is about to report `pending`. Returns whether it has to say none instead.
     pub(super) fn are_over(&mut self, pending: InterruptId) -> bool {
         let looked = core::mem::take(&mut self.looked);
         let served = core::mem::take(&mut self.served);
-        self.count += u16::from(looked && served);
+        self.count += u16::from(looked && served > 0);
+        self.characters = self.characters.saturating_add(served);
         let over = self.count > LIMIT;
         if over || pending == InterruptId::None {
-            self.count = 0;
+            *self = Self::default();
         }
         over && pending != InterruptId::None
+    }
+
+    /// Time has passed, of which a character takes `character_ns`.
+    pub(super) fn advance(&mut self, nanoseconds: u64, character_ns: u64) {
+        self.elapsed = self.elapsed.saturating_add(nanoseconds);
+        if self.elapsed >= u64::from(self.characters).saturating_mul(character_ns) {
+            (self.count, self.characters, self.elapsed) = (0, 0, 0);
+        }
     }
 }

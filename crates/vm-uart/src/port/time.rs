@@ -71,6 +71,7 @@ impl<I: InterruptLine, L: Line> SerialPort<I, L> {
     /// [`keep_time`](Self::keep_time).
     pub fn advance(&mut self, nanoseconds: u64) {
         self.uart.advance(nanoseconds);
+        self.passes.advance(nanoseconds, self.uart.character_ns());
         self.settle_from_outside();
     }
 
