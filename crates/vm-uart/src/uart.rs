@@ -605,6 +605,7 @@ impl Uart {
     }
 
     /// As [`passes_through`](Self::passes_through), but the THRE interrupt may be enabled.
+    #[inline]
     pub(crate) const fn passes_through_but_for_interrupt(&self) -> bool {
         self.lcr.bits() & (Lcr::DLAB.bits() | Lcr::BREAK.bits())
             | self.mcr.bits() & (Mcr::LOOP.bits() | Mcr::AUTO_FLOW.bits())

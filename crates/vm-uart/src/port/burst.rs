@@ -62,6 +62,22 @@ impl Burst {
         self.is_over = true;
     }
 
+    /// Whether the edge of one more byte is spared, if only the THRE interrupt holds the line.
+    #[inline]
+    pub(super) const fn spares_next(self, depth: usize) -> bool {
+        match self.written {
+            Some(written @ 1..) => self.fills_fifo && !self.is_over && (written as usize) < depth,
+            _ => false,
+        }
+    }
+
+    /// The one more byte was written and has left.
+    #[inline]
+    pub(super) fn spared_next(&mut self) {
+        self.written = self.written.map(|written| written + 1);
+        self.owes_edge = true;
+    }
+
     /// `count` bytes were written to THR and have left, while the causes `told` held the line.
     /// Returns whether the edge can be spared.
     pub(super) fn written(&mut self, count: usize, told: Causes, depth: usize) -> bool {
