@@ -4,6 +4,7 @@ use crate::measure::Row;
 
 pub use many::memory_of;
 
+mod by_interrupt;
 mod heavy;
 mod hostile;
 mod input;
@@ -19,6 +20,7 @@ pub fn all() -> Vec<Row> {
     [
         vcpu::rows(),
         kvm::rows(),
+        by_interrupt::rows(),
         heavy::rows(),
         input::rows(),
         many::rows(),

@@ -150,6 +150,19 @@ pub fn take_turns(value: u8, burst: usize, turn: u8, next: u8, rounds: u16) -> P
 /// writes 16 bytes; `bursts` times, then it takes ETBEI away and the main loop ends.
 #[must_use]
 pub fn interrupt_driven(bursts: u16) -> Program {
+    // FIFO on; DTR, RTS and OUT2; then ETBEI, and it begins.
+    by_interrupt(bursts, &[(2, 0x01), (4, 0x0b), (1, 0x02)])
+}
+
+/// As [`interrupt_driven`], at a port that such a program has set up before: as a driver that has
+/// more to send.
+#[must_use]
+pub fn interrupt_driven_again(bursts: u16) -> Program {
+    by_interrupt(bursts, &[(1, 0x02)])
+}
+
+/// `begin`: registers and the values with which the program begins.
+fn by_interrupt(bursts: u16, begin: &[(u16, u8)]) -> Program {
     let mut code = Vec::new();
     let out = |code: &mut Vec<u8>, port: u16, value: u8| {
         code.push(0xba);
@@ -172,8 +185,8 @@ pub fn interrupt_driven(bursts: u16) -> Program {
     }
     code.push(0xbd);
     code.extend(bursts.to_le_bytes()); // mov bp, bursts
-    for (offset, value) in [(2, 0x01), (4, 0x0b), (1, 0x02)] {
-        out(&mut code, COM1 + offset, value);
+    for (offset, value) in begin {
+        out(&mut code, COM1 + offset, *value);
     }
     code.push(0xfb); // sti
     let wait = code.len();

@@ -7,7 +7,6 @@ use kvm_ioctls::IoEventAddress;
 use vm_console::LogConfig;
 use vm_serial_tests::bare_guest::{COM1, Device, Guest, Program, interrupt_driven, polled};
 use vm_serial_tests::ticking::ticking;
-use vm_superio::serial::NoEvents;
 use vm_uart::bus::coalesced::CoalescedRing;
 use vm_uart::{EdgeLine, SerialPort};
 
@@ -77,20 +76,6 @@ pub(super) fn rows() -> Vec<Row> {
             || rate(|| interrupt_driven(4000), true),
         ),
         row(
-            "kvm-irq-plain",
-            "interrupt-driven, ours without coalescing",
-            Bar::None,
-            "bytes/s",
-            || rate(|| interrupt_driven(1000), false),
-        ),
-        row(
-            "kvm-irq-drop-in",
-            "interrupt-driven, ours as the drop-in",
-            Bar::None,
-            "bytes/s",
-            || drop_in(|| interrupt_driven(1000)),
-        ),
-        row(
             "kvm-irq-exits",
             "interrupt-driven, coalesced",
             Bar::None,
@@ -121,19 +106,6 @@ impl Device for Ours {
     }
 }
 
-struct DropIn(Mutex<vm_uart::Serial<Irqfd, NoEvents, Memory>>);
-
-impl Device for DropIn {
-    fn read(&mut self, offset: u8) -> u8 {
-        lock(&self.0).read(offset)
-    }
-
-    fn write(&mut self, offset: u8, value: u8) {
-        // Its sink never fails.
-        let _ = lock(&self.0).write(offset, value);
-    }
-}
-
 struct Peer(Superio<Memory>);
 
 impl Device for Peer {
@@ -155,24 +127,14 @@ fn exits(program: fn() -> Program) -> Result<Passes, Skipped> {
     passes(program, true, |_, exits, bytes| exits / bytes)
 }
 
-fn drop_in(program: fn() -> Program) -> Result<Passes, Skipped> {
-    let guest = Guest::new(1).map_err(Skipped)?;
-    let serial = vm_uart::Serial::new(irq(&guest)?, Memory::default());
-    beside_peer(
-        program,
-        guest,
-        DropIn(Mutex::new(serial)),
-        |seconds, _, bytes| bytes / seconds,
-    )
-}
-
-/// Runs the program on port and peer in turn.
+/// Runs the program on port and peer in turn. Each has a VM of its own, as a coalesced zone of ours
+/// would take the peer's bytes. `figure` computes the figure from seconds, exits and bytes.
 fn passes(
     program: fn() -> Program,
     coalesced: bool,
     figure: fn(f64, f64, f64) -> f64,
 ) -> Result<Passes, Skipped> {
-    let guest = Guest::new(1).map_err(Skipped)?;
+    let mut guest = Guest::new(1).map_err(Skipped)?;
     let line = logged_port(LogConfig::default())?;
     let port = Arc::new(Mutex::new(SerialPort::new(
         EdgeLine::new(irq(&guest)?),
@@ -180,25 +142,7 @@ fn passes(
     )));
     let ring = coalesced.then(|| ring(&guest, &port)).transpose()?;
     let timer = ring.clone().map(ticking).transpose()?;
-    let mut passes = beside_peer(program, guest, Ours { port, ring }, figure)?;
-    Ok(Box::new(move || {
-        let _ = &timer;
-        passes()
-    }))
-}
-
-fn irq(guest: &Guest) -> Result<Irqfd, Skipped> {
-    Ok(Irqfd(guest.irq.try_clone()?))
-}
-
-/// Runs the program on both devices in turn. Each has a VM of its own, as a coalesced zone of ours
-/// would take the peer's bytes. `figure` computes the figure from seconds, exits and bytes.
-fn beside_peer(
-    program: fn() -> Program,
-    mut guest: Guest,
-    mut ours: impl Device + 'static,
-    figure: fn(f64, f64, f64) -> f64,
-) -> Result<Passes, Skipped> {
+    let mut ours = Ours { port, ring };
     let mut peer_guest = Guest::new(1).map_err(Skipped)?;
     let mut peer = Peer(Mutex::new(vm_superio::Serial::new(
         irq(&peer_guest)?,
@@ -206,10 +150,15 @@ fn beside_peer(
     )));
     let program = program();
     Ok(Box::new(move || {
+        let _ = &timer;
         let ours = one(&mut guest, &program, &mut ours, figure)?;
         let peer = one(&mut peer_guest, &program, &mut peer, figure)?;
         Ok(Pass::pair(ours, peer))
     }))
+}
+
+fn irq(guest: &Guest) -> Result<Irqfd, Skipped> {
+    Ok(Irqfd(guest.irq.try_clone()?))
 }
 
 /// A ring that leads to `port`.
