@@ -19,8 +19,13 @@ use crate::host::{LoggedPort, Served, lock};
 use crate::measure::{Bar, Pass, Passes, Row, Skipped, percentile};
 use crate::peers::drained;
 
-const WRITES: usize = 200_000;
+/// Writes of each side in a pass.
+const WRITES: usize = 400_000;
+/// Turns in which they are made, so that both sides see the same noise of the machine.
+const TURNS: usize = 20;
 const PACE: Duration = Duration::from_micros(1);
+/// Longer than the service waits before it looks at flowing output.
+const SETTLE: Duration = Duration::from_millis(40);
 
 /// The rows of this module.
 pub(super) fn rows() -> Vec<Row> {
@@ -61,7 +66,7 @@ pub(super) fn rows() -> Vec<Row> {
         row(
             "heavy-observers",
             "guest's write, 16 observers that keep up",
-            Bar::None,
+            Bar::CostRatio(1.2),
             || {
                 beside(|served| {
                     (0..16)
@@ -91,9 +96,9 @@ pub(super) fn rows() -> Vec<Row> {
                             attaches
                         }
                     });
-                    let mut ours = timed_writes(served.port());
+                    let mut ours = timed_writes(served.port(), WRITES);
                     let attaches = attaching.stop().unwrap_or(0);
-                    let mut peer = timed_writes(alone.port());
+                    let mut peer = timed_writes(alone.port(), WRITES);
                     let detail = format!("{attaches} attaches during {WRITES} writes");
                     Ok(Pass {
                         detail: Some(detail),
@@ -194,12 +199,17 @@ fn beside(company: fn(&Served) -> Result<Company, Skipped>) -> Result<Passes, Sk
             lock(served.port()).write(THR, b'w');
         }
         std::thread::sleep(Duration::from_millis(20));
-        let mut ours = timed_writes(served.port());
+        let alone = Served::new(LogConfig::default())?;
+        let (mut ours, mut peer) = (Vec::new(), Vec::new());
+        for _ in 0..TURNS {
+            ours.extend(timed_writes(served.port(), WRITES / TURNS));
+            // The service still sends, and would be measured on the other side.
+            std::thread::sleep(SETTLE);
+            peer.extend(timed_writes(alone.port(), WRITES / TURNS));
+        }
         let memory = resident_kib();
         let written = served.log().head();
         let got = joined.leave(served);
-        let alone = Served::new(LogConfig::default())?;
-        let mut peer = timed_writes(alone.port());
         let detail = format!(
             "p50 {:.0} ns, p99 {:.0} ns, max {:.0} ns; alone p50 {:.0} ns, p99 {:.0} ns; {written} written, {}; process {memory} KiB",
             percentile(&mut ours, 0.5),
@@ -232,9 +242,9 @@ fn tail(writes: &mut [u64]) -> f64 {
     percentile(writes, 0.999)
 }
 
-fn timed_writes(port: &Mutex<LoggedPort>) -> Vec<u64> {
+fn timed_writes(port: &Mutex<LoggedPort>, count: usize) -> Vec<u64> {
     let mut next = Instant::now();
-    let times = (0..WRITES).map(|_| {
+    let times = (0..count).map(|_| {
         next += PACE;
         let mut before = Instant::now();
         while before < next {
