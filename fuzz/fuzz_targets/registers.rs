@@ -12,6 +12,7 @@
 mod tally;
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
@@ -78,6 +79,12 @@ enum Access {
     },
     Pump,
     Advance(u64),
+    ReceiveBytes(Vec<u8>),
+    /// The owner's clock may go backwards.
+    KeepTime {
+        seconds: u32,
+        nanoseconds: u32,
+    },
     Modem {
         cts: bool,
         dsr: bool,
@@ -211,6 +218,26 @@ fn apply(port: &mut Port, access: &Access) {
         }
         Access::Pump => port.pump(),
         Access::Advance(nanoseconds) => port.advance(*nanoseconds),
+        Access::ReceiveBytes(bytes) => {
+            let taken = port.receive_bytes(bytes);
+            assert!(taken <= bytes.len(), "{taken} of {}", bytes.len());
+        }
+        Access::KeepTime {
+            seconds,
+            nanoseconds,
+        } => {
+            let now = Duration::from_secs((*seconds).into())
+                + Duration::from_nanos((*nanoseconds).into());
+            let wait = port.keep_time(now);
+            assert!(
+                wait != Some(Duration::ZERO),
+                "a timeout that is due was not raised"
+            );
+            // Punctual, so the timeout that was waited for is there, or a later one counts.
+            if let Some(wait) = wait {
+                port.keep_time(now + wait);
+            }
+        }
         Access::Modem { cts, dsr, ri, dcd } => {
             port.set_modem_inputs(ModemInputs {
                 cts: *cts,
