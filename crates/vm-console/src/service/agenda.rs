@@ -16,11 +16,10 @@ impl Agenda {
     /// Wants `console` woken at `at`, or not at all. An alarm that is set too early rings for
     /// nothing, once, and is then set right; that is cheaper than moving it at each key.
     pub(super) fn wake_at(&mut self, console: ConsoleId, at: Option<Duration>) {
-        let set = self.by_console.get(&console).copied();
-        match (set, at) {
-            (Some(set), Some(at)) if set <= at => return,
-            (None, None) => return,
-            _ => {}
+        if let (Some(set), Some(at)) = (self.by_console.get(&console), at)
+            && *set <= at
+        {
+            return;
         }
         self.forget(console);
         if let Some(at) = at {

@@ -49,17 +49,17 @@ impl Listeners {
         }
     }
 
-    pub(super) fn open(&mut self, listener: Listener, turn: &mut Turn<'_>) {
-        let until = turn.now();
-        let release = None;
-        let state = State::Paused { until, release };
-        let unclosed = 0;
+    /// It is watched at the end of the turn, as one whose pause is over.
+    pub(super) fn open(&mut self, listener: Listener, now: Duration) {
+        let state = State::Paused {
+            until: now,
+            release: None,
+        };
         self.slots.push(Some(Slot {
             listener,
             state,
-            unclosed,
+            unclosed: 0,
         }));
-        self.resume_slot(self.slots.len() - 1, turn);
     }
 
     /// Closes those that are of no use once the console is being shut down.

@@ -142,7 +142,7 @@ impl ServedConsole {
 
     pub(super) fn listen(&mut self, listener: Listener, turn: &mut Turn<'_>) {
         if self.session.is_open() {
-            self.listeners.open(listener, turn);
+            self.listeners.open(listener, turn.now());
         }
     }
 

@@ -159,25 +159,23 @@ impl ServedConsole {
     }
 
     fn data(&mut self, id: ConnectionId, bytes: &[u8], asked: Asked, turn: &mut Turn<'_>) -> Reply {
-        self.may_type(id, asked, "no session to type in")?;
+        self.may_type(id, "no session to type in")?;
         let is_typed = self.type_bytes(id, bytes, turn);
         typed(is_typed, asked)
     }
 
     fn break_condition(&mut self, id: ConnectionId, asked: Asked, turn: &mut Turn<'_>) -> Reply {
-        self.may_type(id, asked, "no session to send BREAK in")?;
+        self.may_type(id, "no session to send BREAK in")?;
         let is_typed = self.type_break(id, turn);
         typed(is_typed, asked)
     }
 
-    /// Input that crossed the end of its session on the way here is nobody's fault, and is void.
-    fn may_type(&self, id: ConnectionId, asked: Asked, text: &'static str) -> Result<(), Failure> {
+    /// Input that crossed the end of its session on the way here is nobody's fault. It is void, and
+    /// only a request with a number is told so.
+    fn may_type(&self, id: ConnectionId, text: &'static str) -> Result<(), Failure> {
         match self.connections.get(id).ok_or(GONE)?.standing.role() {
-            Role::Holder(_) => Ok(()),
-            Role::Leaving { .. } | Role::Guest { had_session: true } if !asked.has_number() => {
-                Ok(())
-            }
-            Role::Leaving { .. } | Role::Guest { .. } | Role::Observer { .. } => {
+            Role::Holder(_) | Role::Leaving { .. } | Role::Guest { had_session: true } => Ok(()),
+            Role::Guest { had_session: false } | Role::Observer { .. } => {
                 fail(ErrorCode::NotAttached, text)
             }
         }
