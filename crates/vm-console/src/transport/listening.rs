@@ -50,12 +50,17 @@ pub(super) fn accept(
     of_family: impl FnOnce(Errno) -> Option<Came>,
 ) -> Result<OwnedFd, Came> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    rustix::net::accept_with(fd, flags).map_err(|error| match error {
+    rustix::net::accept_with(fd, flags).map_err(|error| refused(error, of_family))
+}
+
+/// What an error of accept means.
+fn refused(error: Errno, of_family: impl FnOnce(Errno) -> Option<Came>) -> Came {
+    match error {
         Errno::AGAIN => Came::Nobody,
         Errno::INTR | Errno::CONNABORTED => Came::Lost,
         Errno::INVAL | Errno::NOTSOCK | Errno::BADF => Came::Dead(error.into()),
         _ => of_family(error).unwrap_or_else(|| Came::Exhausted(error.into())),
-    })
+    }
 }
 
 impl AsFd for ListeningSocket {
@@ -84,5 +89,31 @@ impl Drop for ListeningSocket {
                 Err(_) => return,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_error_of_the_listener_itself_closes_it() {
+        let of_no_family = |_| None;
+        for error in [Errno::INTR, Errno::CONNABORTED] {
+            assert!(matches!(refused(error, of_no_family), Came::Lost));
+        }
+        for error in [Errno::INVAL, Errno::NOTSOCK, Errno::BADF] {
+            assert!(matches!(refused(error, of_no_family), Came::Dead(_)));
+        }
+        for error in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
+            assert!(matches!(refused(error, of_no_family), Came::Exhausted(_)));
+        }
+        let of_family = |error| (error == Errno::NETDOWN).then_some(Came::Lost);
+        assert!(matches!(refused(Errno::NETDOWN, of_family), Came::Lost));
+        assert!(matches!(refused(Errno::AGAIN, of_family), Came::Nobody));
+        assert!(matches!(
+            refused(Errno::MFILE, of_family),
+            Came::Exhausted(_)
+        ));
     }
 }

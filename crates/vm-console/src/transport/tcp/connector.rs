@@ -214,3 +214,45 @@ fn is_ready(descriptor: impl AsFd, what: PollFlags) -> bool {
     let at_once = Timespec::default();
     poll(&mut asked, Some(&at_once)).is_ok_and(|ready| ready > 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::transport::accept::Unreachable;
+
+    /// Asks until there is an answer: each try has one at once on the loopback interface.
+    fn answer(connector: &mut TcpConnector) -> Came {
+        let patience = Timespec {
+            tv_sec: 20,
+            tv_nsec: 0,
+        };
+        loop {
+            match connector.accept() {
+                Came::Nobody => {
+                    let mut either = [PollFd::new(&connector.either, PollFlags::IN)];
+                    assert_eq!(poll(&mut either, Some(&patience)), Ok(1));
+                }
+                came => return came,
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_failure_after_a_success_is_told_from_those_that_follow() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let connector = TcpConnector::new(address).unwrap();
+        let mut connector = connector.retry_after(Duration::ZERO);
+        assert!(matches!(answer(&mut connector), Came::Client(_)));
+        drop(listener);
+        connector.release(Release::Left).unwrap();
+        for wanted in [true, false, false] {
+            let Came::Unreachable(Unreachable { is_first, .. }) = answer(&mut connector) else {
+                panic!("nobody listens there");
+            };
+            assert_eq!(is_first, wanted);
+        }
+    }
+}

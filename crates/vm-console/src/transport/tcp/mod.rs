@@ -247,4 +247,10 @@ mod tests {
         give_up_after(&asked, Duration::MAX).unwrap();
         assert_eq!(sockopt::tcp_user_timeout(&asked), Ok(43_200_000));
     }
+
+    #[test]
+    fn a_connection_that_is_gone_is_told_from_a_want_of_descriptors() {
+        assert!(is_of_connection(Errno::HOSTUNREACH));
+        assert!(!is_of_connection(Errno::MFILE));
+    }
 }
