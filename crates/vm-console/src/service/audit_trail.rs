@@ -49,3 +49,38 @@ impl AuditTrail {
         self.shares.remove(&console);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::audit::Audited;
+
+    const NOW: Duration = Duration::ZERO;
+
+    fn record(trail: &mut AuditTrail, console: ConsoleId) -> bool {
+        let event = AuditEvent {
+            console: "vm".into(),
+            at: SystemTime::UNIX_EPOCH,
+            what: Audited::ListenerPaused,
+        };
+        trail.record(console, NOW, event)
+    }
+
+    #[test]
+    fn a_console_takes_no_more_than_its_share_and_leaves_nothing_behind() {
+        let (sender, _events) = crossbeam_channel::unbounded();
+        let mut trail = AuditTrail::new(sender);
+        let (greedy, other) = (ConsoleId(1), ConsoleId(2));
+        for _ in 0..SHARE.0 {
+            assert!(record(&mut trail, greedy));
+        }
+        assert!(!record(&mut trail, greedy));
+        assert!(record(&mut trail, other));
+        for console in [greedy, other] {
+            trail.forget(console);
+        }
+        assert!(trail.shares.is_empty());
+    }
+}

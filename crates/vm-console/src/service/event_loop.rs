@@ -145,3 +145,27 @@ impl Kernel for RealKernel<'_> {
         self.events.timer.set(span)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::epoll_set::EpollSet;
+
+    #[test]
+    fn a_batch_tells_of_a_descriptor_once() {
+        let mut events = EventLoop::new().unwrap();
+        let mut set = EpollSet::new().unwrap();
+        for fd in [3, 4] {
+            events.watched.insert(fd, (Watched::Commands, 0));
+        }
+        let mut batches = Vec::new();
+        for fd in [3, 4, 4, 3, 3] {
+            let watched = events.watched(Events::empty_raw(fd));
+            assert_eq!(watched, Some(Watched::Commands));
+            assert_eq!(events.watched(Events::empty_raw(5)), None);
+            let (events, ops) = (&mut events, &mut set);
+            batches.push(RealKernel { events, ops }.batch());
+        }
+        assert_eq!(batches, [1, 1, 2, 2, 3]);
+    }
+}

@@ -88,6 +88,7 @@ mod tests {
         for part in parts.iter().chain(&parts) {
             share.put_off(*part, READABLE);
             assert!(share.is_used_up(7), "later ones do not overtake it");
+            assert!(share.has_waiting());
         }
         let taken = std::iter::from_fn(|| share.next());
         assert_eq!(

@@ -177,7 +177,63 @@ impl<'a> Turn<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
+
+    /// A kernel in which it is this late, and nothing else.
+    struct Clock(Duration);
+
+    impl Kernel for Clock {
+        fn now(&self) -> Duration {
+            self.0
+        }
+
+        fn time_of_day(&self) -> SystemTime {
+            SystemTime::UNIX_EPOCH
+        }
+
+        fn batch(&self) -> u64 {
+            0
+        }
+
+        fn watch(&mut self, _: RawFd, _: Watched, _: Interest) -> io::Result<bool> {
+            Ok(false)
+        }
+
+        fn rewatch(&mut self, _: RawFd, _: Interest) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn unwatch(&mut self, _: RawFd) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn set_alarm(&mut self, _: Option<Duration>) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_turn_that_is_over_carries_out_one_request_all_the_same() {
+        let mut shared = Shared::new(crossbeam_channel::bounded(0).0);
+        let started = Duration::from_secs(1);
+        for (after, is_over) in [
+            (Duration::ZERO, false),
+            (LENGTH.saturating_sub(Duration::from_nanos(1)), false),
+            (LENGTH, true),
+        ] {
+            let mut clock = Clock(started + after);
+            let mut turn = Turn::new(&mut clock, &mut shared, started);
+            assert_eq!(turn.is_over(), is_over, "{after:?}");
+            assert!(!turn.is_over_for_requests());
+            for requests in 1..3 {
+                turn.carries_out_request();
+                assert_eq!(turn.requests(), requests);
+                assert_eq!(turn.is_over_for_requests(), is_over, "{after:?}");
+            }
+        }
+    }
 
     #[test]
     fn consoles_that_always_want_another_turn_take_turns() {
@@ -186,6 +242,7 @@ mod tests {
         let mut had = Vec::new();
         for _ in 0..9 {
             shared.again.extend(ids);
+            assert_eq!(shared.waiting_for_turn(), ids.len());
             had.extend(shared.take_waiting_for_turn());
         }
         assert_eq!(had, ids.repeat(3));

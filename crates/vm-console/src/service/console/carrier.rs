@@ -64,3 +64,67 @@ impl Carrier {
         self.low_until
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::line::ConsoleLine;
+    use crate::port::GuestPort;
+
+    /// A port that tells how its carrier was set.
+    #[derive(Default)]
+    struct Modem(Mutex<Vec<bool>>);
+
+    impl GuestPort for Modem {
+        fn with_line(&self, _: &mut dyn FnMut(&mut ConsoleLine)) {}
+
+        fn set_carrier(&self, present: bool) {
+            self.0.lock().unwrap().push(present);
+        }
+    }
+
+    #[test]
+    fn the_next_session_raises_it_once_the_pause_is_over() {
+        let modem = Arc::new(Modem::default());
+        let mut port = TimedPort::new(Port::new(modem.clone()));
+        let was_set = || std::mem::take(&mut *modem.0.lock().unwrap());
+        let config = ConsoleConfig {
+            carrier: true,
+            ..ConsoleConfig::named("vm")
+        };
+        let mut carrier = Carrier::new(&config);
+        let now = Duration::from_secs(1);
+        let over = now + ConsoleConfig::CARRIER_PAUSE;
+        carrier.start(now, &mut port);
+        carrier.session_began(now, &mut port);
+        carrier.session_over(now, &mut port);
+        assert_eq!(was_set(), [false, true, false]);
+        carrier.session_began(now, &mut port);
+        assert!(!carrier.on_time(now, true, &mut port));
+        assert!(!carrier.lets_input_in());
+        assert_eq!((was_set(), carrier.next_deadline()), (vec![], Some(over)));
+        assert!(carrier.on_time(over, true, &mut port));
+        assert!(carrier.lets_input_in());
+        assert!(!carrier.on_time(over, true, &mut port));
+        assert_eq!((was_set(), carrier.next_deadline()), (vec![true], None));
+        carrier.end(port.untimed());
+        assert_eq!(was_set(), [false]);
+    }
+
+    #[test]
+    fn without_the_option_it_is_left_alone() {
+        let modem = Arc::new(Modem::default());
+        let mut port = TimedPort::new(Port::new(modem.clone()));
+        let now = Duration::from_secs(1);
+        let mut carrier = Carrier::new(&ConsoleConfig::named("vm"));
+        carrier.start(now, &mut port);
+        carrier.session_began(now, &mut port);
+        carrier.session_over(now, &mut port);
+        carrier.end(port.untimed());
+        assert!(carrier.lets_input_in());
+        assert_eq!(*modem.0.lock().unwrap(), []);
+    }
+}

@@ -166,3 +166,68 @@ impl Connections {
             .map(|(id, _)| id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::connection::Wire;
+    use crate::session::{EndReason, Identity, Transport};
+    use crate::transport::stream::File;
+    use std::time::Duration;
+
+    fn connection() -> Connection {
+        let null = std::fs::File::open("/dev/null").unwrap();
+        let identity = Identity::new(Transport::Unix, "");
+        let stream = Box::new(File(null.into()));
+        Connection::new(identity, stream, Wire::control(), None, None)
+    }
+
+    fn some(count: usize) -> (Connections, Vec<ConnectionId>) {
+        let mut connections = Connections::default();
+        let ids = (0..count).map(|_| connections.add(connection())).collect();
+        (connections, ids)
+    }
+
+    #[test]
+    fn the_oldest_without_a_session_makes_way_and_never_who_is_needed() {
+        let (mut connections, ids) = some(5);
+        let [passed, by, leaving, old, new] = ids[..] else {
+            unreachable!("there are five")
+        };
+        assert_eq!(connections.passed_by(by), None);
+        connections.get_mut(passed).unwrap().standing.observe();
+        connections.get_mut(passed).unwrap().passed_by = Some(by);
+        assert_eq!(connections.passed_by(by), Some(passed));
+        let over = &mut connections.get_mut(leaving).unwrap();
+        over.end_session(EndReason::Revoked, 0, Duration::MAX);
+        assert_eq!(connections.dispensable(None), Some(old));
+        assert_eq!(connections.dispensable(Some(old)), Some(new));
+        connections.remove(old);
+        connections.remove(new);
+        assert_eq!(connections.dispensable(None), Some(leaving));
+        assert_eq!(connections.dispensable(Some(leaving)), None);
+    }
+
+    #[test]
+    fn the_way_round_begins_behind_who_had_its_turn_and_comes_to_each_once() {
+        let (mut connections, ids) = some(3);
+        let around = |connections: &Connections, mut way| {
+            std::iter::from_fn(|| connections.next_on(&mut way)).collect::<Vec<_>>()
+        };
+        for (had, rest) in [(0, [1, 2, 0]), (1, [2, 0, 1]), (2, [0, 1, 2])] {
+            let rest = rest.map(|index: usize| ids[index]);
+            connections.had_its_turn(ids[had]);
+            assert_eq!(around(&connections, connections.way_round()), rest);
+            connections.had_its_request(ids[had]);
+            assert_eq!(around(&connections, connections.way_round_requests()), rest);
+        }
+    }
+
+    #[test]
+    fn the_client_of_an_exclusive_way_in_is_found_by_it() {
+        let (mut connections, ids) = some(2);
+        connections.get_mut(ids[1]).unwrap().slot = Some(7);
+        assert_eq!(connections.of_slot(7), Some(ids[1]));
+        assert_eq!(connections.of_slot(0), None);
+    }
+}

@@ -174,9 +174,74 @@ fn next_look(now: Duration, interval: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+    use crate::service::guest_port::Port;
+    use crate::{BootLog, Console, ConsoleConfig, LogConfig};
 
     const NOW: Duration = Duration::from_secs(1);
+
+    /// A console, and its line in a port.
+    fn console() -> (Console, TimedPort) {
+        let (writer, _) = BootLog::in_memory(LogConfig::default()).unwrap();
+        let (line, console) = Console::new(ConsoleConfig::named("vm"), writer).unwrap();
+        (
+            console,
+            TimedPort::new(Port::new(Arc::new(Mutex::new(line)))),
+        )
+    }
+
+    fn print(port: &mut TimedPort, output: &[u8]) {
+        port.line(NOW, |line| line.transmit(output));
+    }
+
+    fn has_rung(console: &Console) -> bool {
+        console.bell.read().is_ok()
+    }
+
+    #[test]
+    fn output_after_a_silence_rings_and_while_it_flows_it_is_looked_for() {
+        let (console, mut port) = console();
+        let mut flow = Flow::new(LARGE_TAIL);
+        assert!(flow.wait(0, 0, NOW, &mut port));
+        // An armed bell serves all that have seen as much.
+        assert!(flow.wait(0, 0, NOW, &mut port));
+        assert_eq!(flow.next_deadline(), None);
+        assert!(!has_rung(&console));
+        print(&mut port, b"one");
+        assert!(has_rung(&console));
+        flow.rang();
+
+        // Three bytes were sent. The next are looked for, and do not ring.
+        flow.moved(3);
+        assert!(flow.wait(3, 3, NOW, &mut port));
+        assert!(flow.next_deadline().is_some_and(|at| at > NOW));
+        print(&mut port, b"two");
+        assert!(!has_rung(&console));
+
+        // Nothing has moved since: the bell again, and not if more is there already.
+        flow.on_time(NOW + SLOW_INTERVAL);
+        assert_eq!(flow.next_deadline(), None);
+        assert!(!flow.wait(3, 6, NOW, &mut port));
+        assert!(flow.wait(6, 6, NOW, &mut port));
+        print(&mut port, b"three");
+        assert!(has_rung(&console));
+        // It was armed, but for those who have seen everything.
+        assert!(!flow.wait(6, 11, NOW, &mut port));
+    }
+
+    #[test]
+    fn a_doorbell_that_could_not_be_watched_is_tried_again_once() {
+        let mut flow = Flow::new(LARGE_TAIL);
+        assert!(!flow.wants_to_watch(NOW));
+        flow.could_not_watch(NOW);
+        assert_eq!(flow.next_deadline(), Some(NOW + RETRY));
+        assert!(!flow.wants_to_watch(NOW));
+        assert!(flow.wants_to_watch(NOW + RETRY));
+        assert!(!flow.wants_to_watch(NOW + RETRY));
+        assert_eq!(flow.next_deadline(), None);
+    }
 
     #[test]
     fn a_slow_flow_is_looked_at_less_often_unless_somebody_types() {

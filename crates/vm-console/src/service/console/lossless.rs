@@ -99,3 +99,39 @@ impl Lossless {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::service::guest_port::Port;
+    use crate::{BootLog, Console, LogConfig};
+
+    const NOW: Duration = Duration::from_secs(1);
+    const WINDOW: u64 = 10;
+
+    #[test]
+    fn a_replay_is_not_waited_for_and_live_output_is() {
+        let (writer, _) = BootLog::in_memory(LogConfig::default()).unwrap();
+        let config = ConsoleConfig {
+            lossless: Some(Duration::from_millis(5)),
+            lossless_window: WINDOW,
+            ..ConsoleConfig::named("vm")
+        };
+        let (line, console) = Console::new(config, writer).unwrap();
+        let mut port = TimedPort::new(Port::new(Arc::new(Mutex::new(line))));
+        let mut lossless = Lossless::new(&console.config, u64::MAX);
+        let prints = |port: &mut TimedPort| port.line(NOW, |line| line.transmit(&[b'.'; 100]));
+        lossless.session_began();
+        // It has taken a part of what was printed before.
+        lossless.holder_took(NOW, 0, false, &mut port);
+        assert_eq!(prints(&mut port), 100);
+        lossless.holder_took(NOW, 100, true, &mut port);
+        assert_eq!(prints(&mut port), WINDOW as usize);
+        lossless.holder_took(NOW, 105, false, &mut port);
+        assert_eq!(prints(&mut port), 5);
+        port.line(NOW, |line| lossless.release(line));
+        assert_eq!(prints(&mut port), 100);
+    }
+}
