@@ -243,3 +243,62 @@ fn cursor_policy(gaps: GapPolicy) -> GapPolicy {
         GapPolicy::Disconnect => GapPolicy::Disconnect,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::LogConfig;
+
+    const UNGUARDED: Show = Show {
+        start: Start::Oldest,
+        gaps: GapPolicy::Note,
+        guarded: false,
+        observer: false,
+    };
+
+    #[test]
+    fn what_the_guard_holds_back_is_still_to_be_shown() {
+        let (mut writer, log) = BootLog::in_memory(LogConfig::default()).unwrap();
+        // The beginning of a sequence that may become a question to the terminal.
+        writer.append(b"login: \x1b[");
+        let show = Show {
+            guarded: true,
+            ..UNGUARDED
+        };
+        let mut view = View::new(&log, show);
+        let (mut buffer, mut shown) = ([0; 100], Vec::new());
+        assert!(!view.has_shown_everything());
+        assert!(matches!(
+            view.read(u64::MAX, &mut buffer),
+            Next::Output { offset: 0, len: 9 }
+        ));
+        view.guard().unwrap().filter(&buffer[..9], &mut shown);
+        assert!(view.is_up_to_date());
+        assert!(!view.has_shown_everything());
+        let counters = Counters::default();
+        let held = view.finish_replay(&counters).unwrap();
+        shown.extend(held);
+        assert!(view.has_shown_everything());
+        assert_eq!(shown, b"login: \x1b[");
+        writer.append(b"c");
+        assert!(!view.has_shown_everything());
+    }
+
+    #[test]
+    fn only_what_the_peer_has_taken_counts_as_delivered() {
+        let (mut writer, log) = BootLog::in_memory(LogConfig::default()).unwrap();
+        writer.append(&[b'.'; 100]);
+        for taken in [0, 60, 100] {
+            let mut view = View::new(&log, UNGUARDED);
+            assert!(matches!(
+                view.read(u64::MAX, &mut [0; 100]),
+                Next::Output { len: 100, .. }
+            ));
+            view.delivered(taken);
+            assert_eq!(view.delivered_to(), taken);
+            let counters = Counters::default();
+            view.finish(&counters);
+            assert_eq!(counters.values().output_delivered, taken);
+        }
+    }
+}

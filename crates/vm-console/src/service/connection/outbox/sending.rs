@@ -253,3 +253,132 @@ fn failure(error: &io::Error) -> EndReason {
         _ => EndReason::Error(format!("cannot write to the client: {error}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::RawFd;
+
+    use super::*;
+    use crate::log::{BootLog, GapPolicy, LogConfig, LogWriter, Start};
+    use crate::service::connection::outbox::ANSWERS;
+    use crate::service::connection::pace::Pace;
+    use crate::service::connection::view::Show;
+    use crate::transport::stream::Arrived;
+
+    const RAW: Framing = Framing::Raw { notices: false };
+
+    /// A peer that takes so much more.
+    #[derive(Debug, Default)]
+    struct Peer {
+        room: usize,
+        taken: Vec<u8>,
+    }
+
+    impl Stream for Peer {
+        fn descriptors(&self) -> (RawFd, Option<RawFd>) {
+            (-1, None)
+        }
+
+        fn read(&mut self, _: &mut [u8]) -> io::Result<Arrived> {
+            Ok(Arrived::Nothing)
+        }
+
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let taken = self.room.min(bytes.len());
+            self.room -= taken;
+            self.taken.extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn tells_when_closed(&self) -> bool {
+            true
+        }
+
+        fn finish_output(&mut self) -> bool {
+            true
+        }
+    }
+
+    fn outbox() -> Outbox {
+        Outbox::new(Pace::new(None), None)
+    }
+
+    /// Gives the peer room, and sends for one turn.
+    fn send(outbox: &mut Outbox, peer: &mut Peer, room: usize) -> Sent {
+        let mut pass = Pass {
+            now: Duration::ZERO,
+            scratch: &mut vec![0; CHUNK],
+            counters: &Counters::default(),
+        };
+        peer.room = room;
+        outbox.pace.room_came();
+        outbox.send(peer, RAW, u64::MAX, &mut pass)
+    }
+
+    /// A log, and an outbox that shows it from its beginning on.
+    fn shown(output: &[u8]) -> (LogWriter, Outbox) {
+        let (mut writer, log) = BootLog::in_memory(LogConfig::default()).unwrap();
+        let mut outbox = outbox();
+        let show = Show {
+            start: Start::Oldest,
+            gaps: GapPolicy::Note,
+            guarded: false,
+            observer: false,
+        };
+        outbox.show(&log, show);
+        writer.append(output);
+        (writer, outbox)
+    }
+
+    #[test]
+    fn answers_have_room_until_so_many_bytes_of_them_wait() {
+        let (mut outbox, mut peer) = (outbox(), Peer::default());
+        outbox.queue(|out| out.resize(ANSWERS - 1, b'.'));
+        assert!(outbox.has_room_for_answers());
+        outbox.queue(|out| out.push(b'.'));
+        assert!(!outbox.has_room_for_answers());
+        // What the peer has taken counts no more, though its memory is not given back yet.
+        assert_eq!(send(&mut outbox, &mut peer, 1), Sent::Behind);
+        assert_eq!(outbox.sent, 1);
+        assert!(outbox.has_room_for_answers());
+    }
+
+    #[test]
+    fn the_memory_of_what_was_sent_is_given_back_by_halves_and_in_the_end() {
+        let (mut outbox, mut peer) = (outbox(), Peer::default());
+        let answers: Vec<u8> = (0..100).collect();
+        outbox.queue(|out| out.extend(&answers));
+        // 49 bytes stay where they are, with one more it is half of all.
+        assert_eq!(send(&mut outbox, &mut peer, 49), Sent::Behind);
+        assert_eq!((outbox.sent, outbox.pending.len()), (49, 100));
+        assert_eq!(send(&mut outbox, &mut peer, 1), Sent::Behind);
+        assert_eq!((outbox.sent, outbox.pending.len()), (0, 50));
+        assert_eq!(send(&mut outbox, &mut peer, 50), Sent::All);
+        assert_eq!((outbox.sent, outbox.pending.capacity()), (0, 0));
+        assert_eq!(peer.taken, answers);
+    }
+
+    #[test]
+    fn a_peer_that_takes_a_part_is_sent_the_rest_when_it_has_room() {
+        let output = b"what the guest has printed";
+        let (_writer, mut outbox) = shown(output);
+        let mut peer = Peer::default();
+        assert_eq!(send(&mut outbox, &mut peer, 5), Sent::Behind);
+        assert_eq!((outbox.resume_offset(), outbox.has_pending()), (5, true));
+        assert_eq!(send(&mut outbox, &mut peer, output.len() - 5), Sent::All);
+        assert_eq!(outbox.resume_offset(), output.len() as u64);
+        assert!(outbox.has_sent_everything());
+        assert_eq!(peer.taken, output);
+    }
+
+    #[test]
+    fn one_turn_moves_so_many_bytes_and_the_last_that_fill_it_are_not_waited_for() {
+        let (mut outbox, mut peer) = (outbox(), Peer::default());
+        outbox.queue(|out| out.resize(TURN, b'.'));
+        assert_eq!(send(&mut outbox, &mut peer, usize::MAX), Sent::All);
+        let (_writer, mut outbox) = shown(&vec![b'.'; TURN + 1]);
+        assert_eq!(send(&mut outbox, &mut peer, usize::MAX), Sent::Behind);
+        assert_eq!(outbox.resume_offset(), TURN as u64);
+        assert_eq!(send(&mut outbox, &mut peer, usize::MAX), Sent::All);
+    }
+}
