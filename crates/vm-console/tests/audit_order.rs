@@ -62,3 +62,24 @@ fn a_reset_before_a_power_off_comes_first() {
         ]
     );
 }
+
+#[test]
+fn input_that_a_former_holder_left_is_discarded_before_the_next_session() {
+    let rig = Rig::new();
+    let mut first = rig.attach("raw");
+    // More than the port takes by itself.
+    first.send(&[b'.'; 100]);
+    support::wait_until("it is typed", || rig.counters().input == 100);
+    drop(first);
+    rig.wait_until_free();
+    let left = rig.counters().input - rig.counters().input_taken;
+    assert!(left > 0);
+    let _second = rig.attach("raw");
+    let discarded = rig.audited("the input is discarded", |what| {
+        matches!(what, Audited::InputDiscarded { .. })
+    });
+    assert_eq!(discarded.what, Audited::InputDiscarded { characters: left });
+    rig.audited("the next session", |what| {
+        matches!(what, Audited::Attached { .. })
+    });
+}

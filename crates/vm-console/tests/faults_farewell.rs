@@ -2,13 +2,16 @@
 
 mod support;
 
+use std::net::TcpStream;
 use std::time::Duration;
 
 use support::control::{Control, named};
-use support::{Client, PATIENCE, Rig, pattern};
+use support::{Client, PATIENCE, Rig, pattern, wait_until};
 use vm_console::ConsoleConfig;
 use vm_console::protocol::{EndCode, ServerFrame};
 use vm_console::session::EndReason;
+use vm_console::transport::Listener;
+use vm_console::transport::tcp::TcpSocket;
 
 fn rig() -> Rig {
     let mut config = ConsoleConfig::named("vm");
@@ -118,4 +121,18 @@ fn a_console_is_removed_at_once_however_many_clients_have_no_session() {
     rig.console.remove();
     assert!(rig.console.wait_removed(PATIENCE), "nobody is waited for");
     drop(clients);
+}
+
+#[test]
+fn nobody_comes_in_any_more_while_it_reads_the_rest() {
+    let rig = rig();
+    let socket = TcpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.address();
+    rig.console.listen(Listener::tcp(socket));
+    let mut holder = stopped(&rig);
+    rig.console.remove();
+    wait_until("the sockets are closed", || {
+        !rig.path("raw").exists() && TcpStream::connect(address).is_err()
+    });
+    is_told(&mut holder, "shutting down");
 }

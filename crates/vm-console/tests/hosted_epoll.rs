@@ -129,3 +129,15 @@ fn it_is_readable_only_while_there_is_something_to_do() {
     drop(service);
     client.read_to_end();
 }
+
+/// Whoever prints one of its own values, in which these are, sees which console it is about.
+#[test]
+fn a_service_and_a_handle_show_what_they_serve() {
+    let (service, handle) = Service::new().unwrap();
+    assert!(format!("{service:?}").contains("consoles: 0"));
+    let mut service = service.polled().unwrap();
+    let rig = Rig::in_service(handle, ConsoleConfig::named("vm-7"), LogConfig::default());
+    settle(&mut service);
+    assert!(format!("{service:?}").contains("consoles: 1"));
+    assert!(format!("{:?}", rig.console).contains("vm-7"));
+}

@@ -2,17 +2,17 @@
 
 mod support;
 
-use std::io::{PipeWriter, Read, Write};
+use std::io::{PipeWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use support::{PATIENCE, Rig, wait_until};
+use support::{Client, PATIENCE, Rig, wait_until};
 use vm_console::service::Outcome;
 use vm_console::session::EndReason;
 use vm_console::transport::stdio::FdClient;
-use vm_console::{ConsoleConfig, PowerControl};
+use vm_console::{ConsoleConfig, PowerControl, Start};
 
 const LIMIT: Duration = Duration::from_millis(100);
 
@@ -93,4 +93,48 @@ fn an_escape_resets_the_machine_if_it_can_be_reset_from_here() {
     let mut shown = vec![0; told.len()];
     keyboard.read_exact(&mut shown).unwrap();
     assert_eq!(shown, told);
+}
+
+#[test]
+fn its_replay_begins_where_the_owner_says_and_otherwise_as_on_a_socket() {
+    let mut config = ConsoleConfig::named("vm");
+    config.replay = Start::Newest(3);
+    let rig = Rig::with(config);
+    rig.print(b"one two");
+    let shown = |place: Option<Start>| {
+        let (client, served) = UnixStream::pair().unwrap();
+        let served = FdClient::from_socket(served.into()).read_only();
+        rig.console.attach(match place {
+            Some(place) => served.replay(place),
+            None => served,
+        });
+        Client::new(client).read(3)
+    };
+    assert_eq!(shown(Some(Start::Newest(5))), b"e t");
+    assert_eq!(shown(None), b"two");
+    assert_eq!(rig.connect("raw").read(3), b"two");
+}
+
+/// Opened anew it would begin with its first byte.
+#[test]
+fn a_regular_file_is_read_and_written_from_where_its_owner_is() {
+    let rig = Rig::new();
+    let mut keys = tempfile::tempfile().unwrap();
+    let mut screen = tempfile::tempfile().unwrap();
+    keys.write_all(b"read before|typed").unwrap();
+    keys.seek(SeekFrom::Start(12)).unwrap();
+    screen.write_all(b"written before|").unwrap();
+    let _attachment = rig
+        .console
+        .attach(FdClient::from_files(&keys, &screen).unwrap());
+    assert_eq!(rig.read_input(5), b"typed");
+    rig.print(b"output");
+    let wanted = b"written before|output";
+    wait_until("the output is written", || {
+        screen.metadata().unwrap().len() >= wanted.len() as u64
+    });
+    let mut written = Vec::new();
+    screen.seek(SeekFrom::Start(0)).unwrap();
+    screen.read_to_end(&mut written).unwrap();
+    assert!(written.starts_with(wanted), "{}", written.escape_ascii());
 }

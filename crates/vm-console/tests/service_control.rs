@@ -18,7 +18,7 @@ use vm_console::protocol::{
 };
 use vm_console::session::{Identity, Limit, Right};
 use vm_console::transport::stdio::FdClient;
-use vm_console::{ConsoleConfig, MarkKind, PowerControl};
+use vm_console::{ConsoleConfig, LogConfig, MarkKind, PowerControl};
 use vm_uart::registers::{LSR, Lsr, RBR};
 
 fn named(name: &str) -> AttachRequest {
@@ -195,6 +195,25 @@ fn a_log_read_shows_what_is_lost() {
     assert_eq!((data.asked, data.next, data.head), (100, 10_000, 10_000));
     assert!(data.start >= 10_000 - 4096);
     assert_eq!(data.bytes, pattern(0, 10_000)[data.start as usize..]);
+}
+
+#[test]
+fn a_log_read_ends_where_output_is_missing_and_the_next_one_tells_how_much() {
+    let sizes = LogConfig {
+        tail: 5000,
+        head: 300,
+        ..LogConfig::default()
+    };
+    let rig = Rig::with_log(ConsoleConfig::named("vm"), sizes);
+    rig.print(&pattern(0, 20_000));
+    let mut reader = rig.control();
+    let first = reader.read_log(Start::Oldest, 1 << 16).unwrap();
+    assert_eq!((first.start, first.next), (0, 300));
+    assert_eq!(first.bytes, pattern(0, 300));
+    let rest = reader.read_log(Start::Offset(300), 1 << 16).unwrap();
+    assert_eq!((rest.asked, rest.next), (300, 20_000));
+    assert!(rest.start > 300);
+    assert_eq!(rest.bytes, pattern(rest.start, rest.bytes.len()));
 }
 
 #[test]

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::service_thread::activity;
-use support::{Client, join, resident, wait_until};
+use support::{Client, join, open_terminal, resident, wait_until};
 use vm_console::service::Service;
-use vm_console::transport::{Listener, unix::UnixSocket};
+use vm_console::transport::{Listener, pty::Pty, unix::UnixSocket};
 use vm_console::{BootLog, Console, ConsoleConfig, LogConfig};
 use vm_uart::registers::{FCR, Lsr, RBR, THR};
 use vm_uart::{CharacterTimeout, Config, SerialPort};
@@ -77,6 +77,15 @@ fn idle_consoles_take_no_time_and_little_memory() {
             assert_eq!(port.lock().unwrap().read(RBR), b'k');
         }
     }
+    // One of the others has a client at a terminal.
+    let link = dir.path().join("pty");
+    let console = &ports[1].1;
+    console.listen(Listener::pty(Pty::open(&link).unwrap()));
+    let _terminal = open_terminal(&link);
+    wait_until("the client is there", || {
+        console.console().counters().attaches > 0
+    });
+
     let mut last = activity();
     wait_until("the service sleeps for half a second", || {
         std::thread::sleep(Duration::from_millis(500));
