@@ -69,31 +69,40 @@ impl Signals {
     /// # Errors
     /// No thread can be started.
     pub fn answer(
-        mut self,
+        self,
         terminal: Option<TerminalRestorer>,
         mut deadly: impl FnMut(i32) + Send + 'static,
     ) -> io::Result<()> {
+        self.forward(move |signal| match (signal, &terminal) {
+            (SIGTSTP, terminal) => {
+                if let Some(terminal) = terminal {
+                    terminal.suspend();
+                }
+                stop();
+            }
+            (SIGCONT, Some(terminal)) => terminal.resume(),
+            (SIGCONT, None) => {}
+            (signal, _) => deadly(signal),
+        })
+    }
+
+    /// Gives all of them to `answer`, on a thread of its own, those that wait already first.
+    ///
+    /// It is for programs that have more to put back than the settings of a terminal, such as those
+    /// that draw on the whole screen. At SIGTSTP they put it back and [stop].
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn forward(mut self, mut answer: impl FnMut(i32) + Send + 'static) -> io::Result<()> {
         thread::Builder::new()
             .name("signals".to_owned())
-            .spawn(move || {
-                for signal in self.waiting.forever() {
-                    match (signal, &terminal) {
-                        (SIGTSTP, _) => stop(terminal.as_ref()),
-                        (SIGCONT, Some(terminal)) => terminal.resume(),
-                        (SIGCONT, None) => {}
-                        (signal, _) => deadly(signal),
-                    }
-                }
-            })?;
+            .spawn(move || self.waiting.forever().for_each(&mut answer))?;
         Ok(())
     }
 }
 
-/// Stops the process; returns when it goes on.
-fn stop(terminal: Option<&TerminalRestorer>) {
-    if let Some(terminal) = terminal {
-        terminal.suspend();
-    }
+/// Stops the process, as SIGTSTP does by default; returns when it goes on.
+pub fn stop() {
     // It fails for unknown signals only.
     let _ = emulate_default_handler(SIGTSTP);
 }
