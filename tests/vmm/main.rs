@@ -3,6 +3,7 @@
 //! ```text
 //! vmm                      a tiny real-mode guest in KVM; this terminal is the first client
 //! vmm --no-kvm             the same session with a scripted guest in this process
+//! vmm --demo               six machines at once, to try vmcon on
 //! vmm --kernel bzImage     Linux; needs a host with hardware virtualisation
 //! ```
 //!
@@ -27,6 +28,7 @@
 
 mod arguments;
 mod console;
+mod demo;
 mod event;
 mod exit;
 mod guest;
@@ -70,6 +72,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<Exit, String> {
+    if let Some(directory) = &arguments.demo {
+        return demo::run(directory.clone());
+    }
     // Whatever can be wrong with what we were given comes first: after this, nothing is refused.
     let hardware = Hardware::prepare(&arguments.guest)?;
     let mut outlets = Outlets::open(arguments)?;

@@ -8,6 +8,8 @@ mod session;
 mod sockets;
 mod values;
 
+use std::path::PathBuf;
+
 use clap::Parser;
 
 pub(crate) use self::boot_log::LogArguments;
@@ -27,6 +29,10 @@ use crate::exit;
 #[derive(Debug, Parser)]
 #[command(name = "vmm", version, after_help = exit::CODES)]
 pub(crate) struct Arguments {
+    /// Run six machines at once, to try vmcon on, in this directory or in a new one
+    #[arg(long, value_name = "DIRECTORY", num_args = 0..=1, exclusive = true)]
+    pub(crate) demo: Option<Option<PathBuf>>,
+
     #[command(flatten)]
     pub(crate) guest: GuestArguments,
     #[command(flatten)]
