@@ -11,6 +11,7 @@ mod input;
 mod kvm;
 mod log;
 mod many;
+mod operator;
 mod processors;
 mod vcpu;
 
@@ -26,6 +27,7 @@ pub fn all() -> Vec<Row> {
         many::rows(),
         hostile::rows(),
         log::rows(),
+        operator::rows(),
     ]
     .into_iter()
     .flatten()
