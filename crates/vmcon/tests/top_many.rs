@@ -11,6 +11,7 @@
 mod host;
 mod watcher;
 
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -95,7 +96,7 @@ fn flood(consoles: &[Served], printed: &AtomicU64, is_over: &AtomicBool) {
         let mut lines = String::new();
         for line in turn..turn + 10 {
             let words = &words[line as usize % 7..];
-            lines.extend([&format!("[{:>12}] {words}\r\n", line * 123_456_789)[..]]);
+            write!(lines, "[{:>12}] {words}\r\n", line * 123_456_789).unwrap();
         }
         for served in consoles {
             served.print(&lines);

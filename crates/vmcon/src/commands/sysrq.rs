@@ -42,7 +42,7 @@ struct Keys(String);
 fn keys(text: &str) -> Result<Keys, String> {
     let is_key = |key: char| key.is_ascii_alphanumeric() || key == '?';
     match text.chars().find(|key| !is_key(*key)) {
-        Some(other) => Err(format!("{:?} is no SysRq key: a letter or a digit", other)),
+        Some(other) => Err(format!("{other:?} is no SysRq key: a letter or a digit")),
         None if text.is_empty() => Err("at least one key".to_owned()),
         // What people write in capitals are the same keys: Linux knows small ones.
         None => Ok(Keys(text.to_ascii_lowercase())),

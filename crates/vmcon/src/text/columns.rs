@@ -12,9 +12,9 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    pub(crate) fn new(text: impl ToString, style: Style) -> Self {
+    pub(crate) fn new(text: impl Into<String>, style: Style) -> Self {
         Self {
-            text: text.to_string(),
+            text: text.into(),
             style,
         }
     }
@@ -22,7 +22,7 @@ impl Cell {
 
 impl<T: ToString> From<T> for Cell {
     fn from(text: T) -> Self {
-        Self::new(text, Style::Plain)
+        Self::new(text.to_string(), Style::Plain)
     }
 }
 
@@ -77,9 +77,10 @@ impl<const N: usize> Columns<N> {
                 line.extend(std::iter::repeat_n(' ', padding));
                 let text = cut(&cell.text, width);
                 padding = width - text.width().min(width) + SPACE;
-                let (begin, end) = match coloured && !text.is_empty() {
-                    true => cell.style.codes(),
-                    false => ("", ""),
+                let (begin, end) = if coloured && !text.is_empty() {
+                    cell.style.codes()
+                } else {
+                    ("", "")
                 };
                 line.extend([begin, &text, end]);
             }
