@@ -421,9 +421,10 @@ fn a_socket_that_blocks_does_not_stop_the_service() {
         assert_eq!(rig.read_input(1), b"x");
         rig.prompt_status();
         rig.print(&pattern(0, 1 << 20));
+        // Of a socket that a client may share, a part of the buffer is left for last words.
         wait_until("the socket is full", || {
             rig.prompt_status();
-            rustix::io::ioctl_fionread(&client.stream).unwrap() >= 16 << 10
+            rustix::io::ioctl_fionread(&client.stream).unwrap() >= 8 << 10
         });
         for _ in 0..10 {
             rig.prompt_status();
