@@ -67,8 +67,7 @@ impl Carrier {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
 
     use super::*;
     use crate::line::ConsoleLine;
@@ -125,6 +124,6 @@ mod tests {
         carrier.session_over(now, &mut port);
         carrier.end(port.untimed());
         assert!(carrier.lets_input_in());
-        assert_eq!(*modem.0.lock().unwrap(), []);
+        assert!(modem.0.lock().unwrap().is_empty());
     }
 }

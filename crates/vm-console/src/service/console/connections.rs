@@ -169,17 +169,25 @@ impl Connections {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::service::connection::Wire;
     use crate::session::{EndReason, Identity, Transport};
     use crate::transport::stream::File;
-    use std::time::Duration;
 
     fn connection() -> Connection {
         let null = std::fs::File::open("/dev/null").unwrap();
         let identity = Identity::new(Transport::Unix, "");
         let stream = Box::new(File(null.into()));
-        Connection::new(identity, stream, Wire::control(), None, None)
+        Connection::new(
+            identity,
+            stream,
+            Wire::control(),
+            None,
+            None,
+            Duration::ZERO,
+        )
     }
 
     fn some(count: usize) -> (Connections, Vec<ConnectionId>) {
@@ -195,10 +203,14 @@ mod tests {
             unreachable!("there are five")
         };
         assert_eq!(connections.passed_by(by), None);
-        connections.get_mut(passed).unwrap().standing.observe();
+        connections
+            .get_mut(passed)
+            .unwrap()
+            .standing
+            .observe(Duration::ZERO);
         connections.get_mut(passed).unwrap().passed_by = Some(by);
         assert_eq!(connections.passed_by(by), Some(passed));
-        let over = &mut connections.get_mut(leaving).unwrap();
+        let over = connections.get_mut(leaving).unwrap();
         over.end_session(EndReason::Revoked, 0, Duration::MAX);
         assert_eq!(connections.dispensable(None), Some(old));
         assert_eq!(connections.dispensable(Some(old)), Some(new));
