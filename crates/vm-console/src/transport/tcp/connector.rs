@@ -255,4 +255,24 @@ mod tests {
             assert_eq!(is_first, wanted);
         }
     }
+
+    #[test]
+    fn a_try_without_an_answer_is_waited_for() {
+        let socket = socket_for(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        rustix::net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        rustix::net::listen(&socket, 0).unwrap();
+        let address = rustix::net::getsockname(&socket).unwrap();
+        let address = SocketAddr::try_from(address).unwrap();
+        // The kernel answers no more than it has room for.
+        let mut connectors: Vec<_> = (0..4)
+            .map(|_| TcpConnector::new(address).unwrap())
+            .collect();
+        for connector in &mut connectors {
+            connector.accept();
+        }
+        let last = &mut connectors[3];
+        for _ in 0..3 {
+            assert!(matches!(last.accept(), Came::Nobody));
+        }
+    }
 }

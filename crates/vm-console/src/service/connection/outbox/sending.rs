@@ -256,16 +256,26 @@ fn failure(error: &io::Error) -> EndReason {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
     use std::os::fd::RawFd;
 
     use super::*;
+    use crate::drop_limit::DropLimit;
     use crate::log::{BootLog, GapPolicy, LogConfig, LogWriter, Start};
+    use crate::rate::RateLimit;
     use crate::service::connection::outbox::ANSWERS;
     use crate::service::connection::pace::Pace;
     use crate::service::connection::view::Show;
     use crate::transport::stream::Arrived;
 
     const RAW: Framing = Framing::Raw { notices: false };
+
+    const SHOW: Show = Show {
+        start: Start::Oldest,
+        gaps: GapPolicy::Note,
+        guarded: false,
+        observer: false,
+    };
 
     /// A peer that takes so much more.
     #[derive(Debug, Default)]
@@ -319,13 +329,7 @@ mod tests {
     fn shown(output: &[u8]) -> (LogWriter, Outbox) {
         let (mut writer, log) = BootLog::in_memory(LogConfig::default()).unwrap();
         let mut outbox = outbox();
-        let show = Show {
-            start: Start::Oldest,
-            gaps: GapPolicy::Note,
-            guarded: false,
-            observer: false,
-        };
-        outbox.show(&log, show);
+        outbox.show(&log, SHOW);
         writer.append(output);
         (writer, outbox)
     }
@@ -376,9 +380,36 @@ mod tests {
         let (mut outbox, mut peer) = (outbox(), Peer::default());
         outbox.queue(|out| out.resize(TURN, b'.'));
         assert_eq!(send(&mut outbox, &mut peer, usize::MAX), Sent::All);
+        // What is queued is sent in chunks, of which one may be more than a turn.
+        outbox.queue(|out| out.resize(CHUNK + 1, b'.'));
+        assert_eq!(send(&mut outbox, &mut peer, usize::MAX), Sent::Behind);
+        assert_eq!(outbox.pending.len() - outbox.sent, 1);
         let (_writer, mut outbox) = shown(&vec![b'.'; TURN + 1]);
         assert_eq!(send(&mut outbox, &mut peer, usize::MAX), Sent::Behind);
         assert_eq!(outbox.resume_offset(), TURN as u64);
         assert_eq!(send(&mut outbox, &mut peer, usize::MAX), Sent::All);
+    }
+
+    #[test]
+    fn a_limit_that_drops_is_for_live_output_only() {
+        let one = NonZeroU32::MIN;
+        let limit = DropLimit {
+            rate: RateLimit {
+                bytes_per_second: one,
+                burst: one,
+            },
+            one_time_burst: 0,
+        };
+        let mut dropper = Dropper::new(limit, Duration::ZERO);
+        let (mut writer, log) = BootLog::in_memory(LogConfig::default()).unwrap();
+        writer.append(b"replayed");
+        let mut verdict_of = |start| {
+            let show = Show { start, ..SHOW };
+            let view = View::new(&log, show);
+            writer.append(b"live");
+            verdict(Some(&mut dropper), &view, u64::MAX, Duration::ZERO)
+        };
+        assert_eq!(verdict_of(Start::Oldest), Verdict::Send(usize::MAX));
+        assert_eq!(verdict_of(Start::Now), Verdict::Send(1));
     }
 }
