@@ -159,9 +159,14 @@ fn no_two_threads_have_the_entry_whatever_the_others_do() {
                 }
             }
         });
-        let won: u32 = claimers.into_iter().map(|c| c.join().unwrap()).sum();
+        let won: Vec<_> = claimers
+            .into_iter()
+            .map(thread::ScopedJoinHandle::join)
+            .collect();
+        // Also if one has failed, or the reader would go on for ever.
         over.store(true, Ordering::SeqCst);
         reader.join().unwrap();
+        let won: u32 = won.into_iter().map(Result::unwrap).sum();
         assert!(won > 0);
     });
 }

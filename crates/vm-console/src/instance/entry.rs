@@ -12,11 +12,15 @@ use rustix::process::geteuid;
 use super::access::Access;
 use super::claim_error::{ClaimError, ClaimErrorKind as Kind};
 use super::file;
+use super::inspection::is_removed;
 use super::liveness::LivenessLock;
 use super::{ClaimOptions, Description, Directory, InstanceId, InstanceRecord, names};
 use crate::log::{BootLog, LogConfig, LogError, LogWriter};
 use crate::transport::Listener;
 use crate::transport::unix::BindError;
+
+/// How often an entry is removed anew that other VMMs have had meanwhile.
+const TRIES: u32 = 64;
 
 /// The entry of an instance, held by the VMM that runs it.
 ///
@@ -154,12 +158,19 @@ impl Entry {
                 Err(error) => return Err(error.into()),
             }
         }
-        match rustix::fs::unlinkat(&self.place, self.id().as_str(), AtFlags::REMOVEDIR) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            // The next VMM has it already.
-            Err(Errno::NOTEMPTY) if self.has(names::LOCK) => Ok(()),
-            Err(error) => Err(error.into()),
+        for _ in 0..TRIES {
+            match rustix::fs::unlinkat(&self.place, self.id().as_str(), AtFlags::REMOVEDIR) {
+                Ok(()) | Err(Errno::NOENT) => return Ok(()),
+                // The next VMM has it already, or has removed it, and this is a later one's.
+                Err(Errno::NOTEMPTY) if self.has(names::LOCK) || is_removed(&self.dir) => {
+                    return Ok(());
+                }
+                // The next VMM is just taking or leaving it; or there are other files.
+                Err(Errno::NOTEMPTY) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
+        Err(Errno::NOTEMPTY.into())
     }
 
     fn has(&self, name: &str) -> bool {

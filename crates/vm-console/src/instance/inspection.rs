@@ -202,7 +202,7 @@ pub(super) fn open_entry(dir: impl AsFd, path: &Path) -> Result<OwnedFd, Errno> 
 }
 
 /// A directory that was removed while we have it open has no links.
-fn is_removed(dir: impl AsFd) -> bool {
+pub(super) fn is_removed(dir: impl AsFd) -> bool {
     rustix::fs::fstat(dir).is_ok_and(|stat| stat.st_nlink == 0)
 }
 
