@@ -186,8 +186,9 @@ fn who_is_sent_away_is_told_what_was_taken() {
 fn status_tells_all_of_it() {
     let host = Host::new();
     let served = host.console("vm-7");
-    served.print("login: ");
     let _ada = holder(&served);
+    // From now on the service looks when output comes.
+    served.print("login: ");
     let done = host.vmcon(&["status", "vm-7"]);
     let text = String::from_utf8(done.stdout).unwrap();
     assert!(

@@ -31,6 +31,10 @@ use crate::exit;
 pub(crate) struct Arguments {
     /// Run six machines at once, to try vmcon on, in this directory or in a new one
     #[arg(long, value_name = "DIRECTORY", num_args = 0..=1, exclusive = true)]
+    #[expect(
+        clippy::option_option,
+        reason = "not given, given, and given with a value"
+    )]
     pub(crate) demo: Option<Option<PathBuf>>,
 
     #[command(flatten)]

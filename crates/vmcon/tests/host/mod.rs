@@ -18,6 +18,7 @@ use vm_console::instance::{Description, Directory, Entry, InstanceId};
 use vm_console::service::{ConsoleHandle, Service, ServiceHandle};
 use vm_console::transport::Listener;
 use vm_console::{BootLog, Console, ConsoleConfig, ConsoleLine, LogConfig, LogWriter};
+use vm_serial_tests::process::{DEFAULT_SIGNALS, command};
 use vm_uart::SerialPort;
 
 /// How long anything may take on a machine that has much else to do.
@@ -136,7 +137,7 @@ impl Host {
 
     /// `vmcon` with these arguments, not yet started. Its directory is this host's.
     pub fn command<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vmcon"));
+        let mut command = command(DEFAULT_SIGNALS, env!("CARGO_BIN_EXE_vmcon"));
         command
             .arg("--dir")
             .arg(self.path())
