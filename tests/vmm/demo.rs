@@ -105,6 +105,8 @@ pub(crate) fn run(directory: Option<PathBuf>) -> Result<Exit, String> {
         let temporary = temporary.map_err(|e| format!("cannot make a directory: {e}"))?;
         (temporary.path().to_owned(), Some(temporary))
     };
+    // The first machine's socket needs it, which is made before its entry.
+    std::fs::create_dir_all(&path).map_err(|e| format!("--demo: {}: {e}", path.display()))?;
     let directory = Directory::new(&path);
     let mut running = Vec::new();
     for machine in &MACHINES {
@@ -199,7 +201,12 @@ impl Running {
                 let mut client = self.connect()?;
                 let begun = Instant::now();
                 // Its last words are in the log first.
-                while client.status()?.head < self.machine.typed.len() as u64
+                let words = self.machine.typed.trim_end().as_bytes();
+                while !client
+                    .read_log(Start::Oldest, u32::MAX)?
+                    .bytes
+                    .windows(words.len())
+                    .any(|bytes| bytes == words)
                     && begun.elapsed() < PATIENCE
                 {
                     std::thread::sleep(Duration::from_millis(10));
