@@ -11,7 +11,7 @@ use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::time::Duration;
 
 use support::clinging::{clinging, pass_clinging};
-use support::control::{Control, encode, error_code, hello, named, pass_urgently};
+use support::control::{Control, encode, error_code, hello, named, pass, pass_urgently};
 use support::gate::Gate;
 use support::{Client, PATIENCE, Rig, wait_until};
 use vm_console::ConsoleConfig;
@@ -175,6 +175,23 @@ fn nor_on_connections_that_wait_at_a_listener_that_is_closed() {
         rig.console.remove();
         let waiting = rig.connect("watch");
         let peers = pass_clinging(&waiting.stream, b"never read", 1);
+        (waiting, peers)
+    });
+    undisturbed(&beside, &mut neighbour, peers);
+}
+
+/// A unix socket might be one to serve, until the connection that brings it is closed.
+#[test]
+fn nor_in_a_unix_socket_on_such_a_connection() {
+    let (gate, rig, _holder) = rig(|_| {});
+    let beside = rig.beside(ConsoleConfig::named("beside"));
+    let mut neighbour = beside.attach("raw");
+    let (_waiting, peers) = gate.while_shut(&rig, || {
+        rig.console.remove();
+        let waiting = rig.connect("watch");
+        let (one, other) = UnixStream::pair().unwrap();
+        let peers = pass_clinging(&one, b"never read", 1);
+        pass(&waiting.stream, b"never read", &[other.as_fd()]);
         (waiting, peers)
     });
     undisturbed(&beside, &mut neighbour, peers);

@@ -110,9 +110,6 @@ impl Stream for Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if let Some(passed) = self.take_passed() {
-            close_elsewhere(passed, self.sender);
-        }
         if !self.is_unix {
             return;
         }
@@ -121,6 +118,10 @@ impl Drop for Socket {
         let _ = rustix::net::shutdown(&self.fd, Shutdown::Read);
         let sender = self.sender;
         drain(sender, |buffer| self.receive(buffer));
+        // One of them may be kept as wanted, if none was before.
+        if let Some(passed) = self.take_passed() {
+            close_elsewhere(passed, self.sender);
+        }
         let closes_at_once = !self.has_unread();
         let Some(fd) = self.fd.take() else { return };
         if !closes_at_once {
