@@ -11,7 +11,7 @@ use vm_console::audit::Audited;
 use vm_console::client::{ClientError, ControlClient};
 use vm_console::protocol::{
     AttachRequest, ClientFrame, ErrorCode, LogNews, LogRequest, LogWait, MachineState, ServerFrame,
-    ServerFrameKind,
+    ServerFrameKind, SysRq,
 };
 use vm_console::{ConsoleConfig, LogConfig, LogId, Start};
 
@@ -199,6 +199,21 @@ fn one_that_is_gone_is_noticed_while_it_waits() {
     assert_eq!(connections(&mut other), 2);
     drop(client);
     wait_until("it is let go", || connections(&mut other) == 1);
+}
+
+/// Nobody reads the answers then, and no wait stands in the way of a request that was sent.
+#[test]
+fn all_that_one_has_asked_for_is_carried_out_though_it_is_gone() {
+    let rig = Rig::new();
+    let mut client = Frames::of_version(3, &rig);
+    for id in 0..40 {
+        client.request(id, log_wait(Start::Now, None, RUNS));
+    }
+    client.request(40, ClientFrame::SysRq(SysRq::default()));
+    drop(client);
+    rig.audited("the last request", |what| {
+        matches!(what, Audited::SysRq { .. })
+    });
 }
 
 /// A follower that goes on where it was is one event of the audit, and not one for each answer.

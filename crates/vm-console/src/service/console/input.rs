@@ -57,9 +57,11 @@ impl ServedConsole {
                 break;
             }
         }
-        let Some(connection) = self.connections.get(id) else {
+        let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
+        // Its last request may have been one more wait.
+        connection.wire.end_wait();
         if connection.has_request_to_do() || connection.may_be_read() {
             turn.want_another(self.id);
         } else if connection.inbox.is_empty() && !connection.listens() {
