@@ -15,7 +15,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
@@ -30,6 +30,12 @@ const STACK: usize = 256 << 10;
 
 /// Most bytes that are received at a time.
 const MOST: usize = 4096;
+
+/// Before the next look at a socket that is ready and has nothing.
+const PAUSE: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 5_000_000,
+};
 
 /// The thread, as the service sees it.
 #[derive(Debug)]
@@ -217,6 +223,8 @@ impl Exchange {
             }
             let most = readable(&socket, sender, &mut buffer[..most]).map_err(Failure::Quota)?;
             if most == 0 {
+                // Another owner can make a look find nothing though the socket is ready.
+                let _ = poll(&mut [], Some(&PAUSE));
                 continue;
             }
             match receive(&socket, &mut buffer[..most], sender) {
