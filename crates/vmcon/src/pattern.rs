@@ -1,4 +1,6 @@
-//! Names by pattern, as shells have it.
+//! Names by pattern, as shells have it, and why a regular expression is none.
+
+use std::error::Error;
 
 use regex::Regex;
 
@@ -27,9 +29,32 @@ impl Pattern {
     }
 }
 
+/// Why a regular expression cannot be used, in one line. The libraries draw where in it on several
+/// lines, and say last or in the error below why.
+pub(crate) fn why_invalid(error: &dyn Error) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    let text = deepest.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    last.trim_start_matches("error: ").to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_invalid_expression_is_explained_in_one_line() {
+        let why = |pattern| why_invalid(&Regex::new(pattern).unwrap_err());
+        assert_eq!(why("("), "unclosed group");
+        assert_eq!(
+            why("a**[z-a]"),
+            "invalid character class range, the start must be <= the end"
+        );
+        assert!(why("a{100000}{100000}").contains("size limit"));
+    }
 
     #[test]
     fn a_part_or_with_wildcards_all_of_a_name() {

@@ -7,6 +7,8 @@ use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::nfa::thompson;
 use regex_automata::util::{start, syntax};
 
+use crate::pattern::why_invalid;
+
 /// How large the automaton of one pattern may be, in bytes: enough for some thousand characters.
 const SIZE_LIMIT: usize = 1 << 20;
 /// The newest bytes that are kept to find the automaton's state again.
@@ -42,10 +44,7 @@ impl Pattern {
                     .nfa_size_limit(Some(SIZE_LIMIT)),
             )
             .build(text)
-            .map_err(|error| {
-                let cause = std::error::Error::source(&error);
-                cause.map_or_else(|| error.to_string(), ToString::to_string)
-            })?;
+            .map_err(|error| why_invalid(&error))?;
         let mut pattern = Self {
             text: text.to_owned(),
             cache: automaton.create_cache(),
@@ -171,7 +170,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_looked_for_is_refused() {
-        assert!(Pattern::new("(").is_err());
+        assert_eq!(Pattern::new("(").unwrap_err(), "unclosed group");
         assert!(Pattern::new("((a{1000}){1000}){1000}").is_err());
     }
 

@@ -15,6 +15,7 @@ use super::screen::Screen;
 use super::walk::{Event, Walk};
 use crate::failure::{Code, Failure};
 use crate::output::Stop;
+use crate::pattern::why_invalid;
 
 /// What to search for.
 #[derive(Debug)]
@@ -48,7 +49,9 @@ impl Search {
             .size_limit(PATTERN_LIMIT)
             .dfa_size_limit(PATTERN_LIMIT)
             .build(pattern)
-            .map_err(|error| Failure::new(Code::Usage, format_args!("--grep: {error}")))?;
+            .map_err(|error| {
+                Failure::new(Code::Usage, format_args!("--grep: {}", why_invalid(&error)))
+            })?;
         Ok(Some(Self {
             matcher,
             context: asked.context,

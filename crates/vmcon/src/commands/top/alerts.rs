@@ -4,6 +4,7 @@ use regex::bytes::{Regex, RegexBuilder};
 
 use super::tail::last_lines;
 use crate::failure::{Code, Failure};
+use crate::pattern::why_invalid;
 
 /// What a guest in trouble prints.
 pub(super) const DEFAULT: &str = "panic|Oops|BUG:|Call Trace|Out of memory";
@@ -21,7 +22,12 @@ impl Alerts {
             .multi_line(true)
             .build()
             .map(Self)
-            .map_err(|error| Failure::new(Code::Usage, format_args!("--alert: {}", brief(&error))))
+            .map_err(|error| {
+                Failure::new(
+                    Code::Usage,
+                    format_args!("--alert: {}", why_invalid(&error)),
+                )
+            })
     }
 
     /// The line in `output` of the first match that ends beyond its first `seen` bytes.
@@ -43,13 +49,6 @@ impl Alerts {
     pub(super) fn mark(&self, line: &str) -> bool {
         self.0.is_match(line.as_bytes())
     }
-}
-
-/// The last line of a message that draws the pattern above it.
-fn brief(error: &regex::Error) -> String {
-    let text = error.to_string();
-    let last = text.lines().last().unwrap_or_default();
-    last.trim_start_matches("error: ").to_owned()
 }
 
 #[cfg(test)]
