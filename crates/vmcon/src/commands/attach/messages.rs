@@ -50,8 +50,8 @@ fn greeting(
 /// What the escapes do.
 pub(super) fn help(key: EscapeKey) -> String {
     format!(
-        "[after Enter: {key}. leaves   {key}B sends BREAK   {key}R resets the machine   \
-         {key}? helps   {key}{key} types {key}]"
+        "[after Enter: {key}. leaves  {key}B BREAK  {key}R reset  {key}? help  \
+         {key}{key} types {key}]"
     )
 }
 
@@ -119,6 +119,13 @@ mod tests {
             greeting("vm-7", true, 3, false, Some(EscapeKey(None))),
             "watching vm-7 (boot 3, stopped)"
         );
+    }
+
+    #[test]
+    fn the_keys_fit_in_a_line_of_80_columns() {
+        for key in [EscapeKey::TILDE, EscapeKey(Some(0x1d))] {
+            assert!(help(key).len() <= 80, "{}", help(key));
+        }
     }
 
     #[test]
