@@ -141,6 +141,10 @@ impl Console {
     /// As [`connect`](Self::connect); to connect takes no longer than `limit`.
     pub(crate) fn connect_within(&self, limit: Duration) -> Result<ControlClient, Failure> {
         let Some(socket) = &self.socket else {
+            if self.is_only_a_file() {
+                let text = "this is a file; give the console's id, socket or directory";
+                return Err(Failure::new(Code::Damaged, text).of(&self.name));
+            }
             let text = match &self.log {
                 Some(_) => "its VMM is gone; `vmcon log` shows what it has left",
                 None => "its VMM is gone",
