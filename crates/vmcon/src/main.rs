@@ -14,6 +14,7 @@ mod arguments;
 mod commands;
 mod connect;
 mod failure;
+mod job;
 mod open_log;
 mod output;
 mod pattern;

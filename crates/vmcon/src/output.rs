@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 use rustix::io::Errno;
+use rustix::termios::Winsize;
 use vm_console::client::ClientError;
 
 use crate::failure::{Code, Failure};
@@ -65,10 +66,19 @@ pub(crate) fn notice(text: impl Display) {
 
 /// How wide the terminal at standard output is; `None` if it is none.
 pub(crate) fn width() -> Option<usize> {
+    size(|size| size.ws_col)
+}
+
+/// How many lines the terminal at standard output has; `None` if it is none.
+pub(crate) fn height() -> Option<usize> {
+    size(|size| size.ws_row)
+}
+
+fn size(of: impl FnOnce(Winsize) -> u16) -> Option<usize> {
     let out = io::stdout();
     if !out.is_terminal() {
         return None;
     }
-    let size = rustix::termios::tcgetwinsize(&out).ok()?;
-    (size.ws_col > 0).then_some(usize::from(size.ws_col))
+    let size = of(rustix::termios::tcgetwinsize(&out).ok()?);
+    (size > 0).then_some(usize::from(size))
 }

@@ -6,11 +6,14 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 
 use host::Host;
+use rustix::process::Signal;
 use serde_json::Value;
 use vm_console::client::ControlClient;
 use vm_console::instance::{Description, Entry};
 use vm_console::protocol::AttachRequest;
 use vm_console::{ConsoleConfig, LogConfig};
+use vm_serial_tests::process::Process;
+use vm_serial_tests::terminal::Terminal;
 
 fn lines(host: &Host, arguments: &[&str]) -> Vec<String> {
     let done = host.vmcon(arguments);
@@ -171,4 +174,27 @@ fn watching_goes_on_until_nobody_reads() {
     served.console.power_off();
     let stopped = (0..10_000).any(|_| is(watching.line(), "stopped"));
     assert!(stopped);
+}
+
+#[test]
+fn a_stopped_watch_gives_the_screen_back() {
+    const ENTER: &str = "\x1b[?1049h\x1b[?25l";
+    const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
+    let host = Host::new();
+    let _served = host.console("vm-1");
+    let terminal = Terminal::open();
+    let mut command = host.command(&["ls", "--watch=10ms"]);
+    command.stdin(terminal.slave()).stdout(terminal.slave());
+    let mut watching = Process::start(&mut command);
+    for nth in 1..=2 {
+        terminal.output().wait_for_nth(ENTER, nth);
+        watching.signal(Signal::TSTP);
+        terminal.output().wait_for_nth(LEAVE, nth);
+        host::until(|| watching.is_stopped());
+        watching.signal(Signal::CONT);
+    }
+    terminal.output().wait_for_nth(ENTER, 3);
+    watching.signal(Signal::INT);
+    watching.wait();
+    terminal.output().wait_for_nth(LEAVE, 3);
 }

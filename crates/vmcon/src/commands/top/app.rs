@@ -22,8 +22,9 @@ use super::listing::Lister;
 use super::looks::Looks;
 use super::model::Model;
 use super::palette::Palette;
-use super::screen::{Screen, is_in_foreground, stop_until_in_foreground};
+use super::screen::Screen;
 use crate::commands::Context;
+use crate::job::{is_in_foreground, stop_until_in_foreground};
 use crate::output::Stop;
 
 /// Between two looks at all logs.

@@ -6,7 +6,7 @@ use std::process::Command;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, waitpid};
 use vm_console::instance::{Directory, InstanceId};
 
-use super::screen::stop_until_in_foreground;
+use crate::job::stop_until_in_foreground;
 
 /// A running `vmcon attach`.
 #[derive(Debug)]

@@ -12,10 +12,10 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::layout::{Position, Rect};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use vm_console::signals;
 use vm_console::transport::terminal::{Terminal, TerminalRestorer};
 
 use crate::failure::{Code, Failure};
+use crate::job::stop_until_in_foreground;
 use crate::output::Stop;
 
 /// One frame, and more.
@@ -112,24 +112,6 @@ impl Drop for Screen {
         // Its own drop would write to standard error, and panic if that is gone as well.
         std::mem::forget(self.drawing.take());
     }
-}
-
-/// Stops the program until its shell has it in the foreground. In the background it would draw over
-/// what others write.
-pub(super) fn stop_until_in_foreground() {
-    loop {
-        signals::stop();
-        if is_in_foreground() {
-            return;
-        }
-    }
-}
-
-/// Whether the terminal is this program's and not that of another job.
-pub(super) fn is_in_foreground() -> bool {
-    // Without job control there is nobody else.
-    rustix::termios::tcgetpgrp(io::stdin())
-        .map_or(true, |foreground| foreground == rustix::process::getpgrp())
 }
 
 fn show() -> io::Result<()> {
