@@ -11,6 +11,9 @@ use crate::failure::{Code, EXIT_CODES, Failure};
 use crate::output::Stop;
 use crate::text::style::Colour;
 
+/// The heading of the options that each command has, below its own in its help.
+const EVERYWHERE: &str = "For every command";
+
 /// Every serial console of this host, from a terminal.
 ///
 /// CONSOLE is the id of an instance as `vmcon ls` shows it, or a path: of a control socket, of a
@@ -29,6 +32,7 @@ pub(crate) struct Arguments {
     #[arg(
         long,
         global = true,
+        help_heading = EVERYWHERE,
         value_name = "DIR",
         env = "VMCON_DIR",
         default_value = vm_console::instance::DEFAULT_DIRECTORY
@@ -36,7 +40,13 @@ pub(crate) struct Arguments {
     pub(crate) dir: PathBuf,
 
     /// When to colour what is not the guest's
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = EVERYWHERE,
+        value_name = "WHEN",
+        default_value = "auto"
+    )]
     pub(crate) color: Colour,
 
     #[command(subcommand)]

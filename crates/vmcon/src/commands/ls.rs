@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
     /// An array of objects for programs; with --watch one in each line
     #[arg(long)]
     pub(crate) json: bool,
-    /// Look again and again
+    /// Look again and again, so long apart [default: 1s]
     #[arg(short, long, value_name = "TIME", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "1s", value_parser = humantime::parse_duration)]
     watch: Option<Duration>,
