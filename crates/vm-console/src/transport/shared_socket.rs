@@ -26,8 +26,9 @@ pub(crate) struct SharedSocket {
     thread: Option<ReceivingThread>,
     /// The user whose account its descriptors are on.
     sender: Sender,
-    /// The room that is kept for last words is given up.
-    says_last_words: bool,
+    /// Most bytes to send at a time, so that room is left for last words: a larger buffer then would
+    /// be an option to set. None once they are said.
+    most: Option<usize>,
 }
 
 const AT_ONCE: Timespec = Timespec {
@@ -38,25 +39,28 @@ const AT_ONCE: Timespec = Timespec {
 impl SharedSocket {
     /// A socket that came from user `sender`.
     pub(crate) fn new(fd: OwnedFd, sender: Sender) -> Self {
+        // A client that shrinks the buffer later has less room for its own last words.
+        let most = sockopt::socket_send_buffer_size(&fd)
+            .ok()
+            .map(|size| size / 4);
         Self {
             socket: Takeable::new(Arc::new(fd)),
             thread: ReceivingThread::new().ok(),
             sender,
-            says_last_words: false,
+            most,
         }
     }
 
-    /// How many bytes may be sent now, so that room is left for last words: a larger buffer then
-    /// would be an option to set. A quarter of it at a time, while no more than a quarter is used,
-    /// which is what the kernel means by room.
+    /// How many bytes may be sent now: a quarter of the buffer at a time, while no more than a
+    /// quarter is used, which is what the kernel means by room.
     fn room(&self) -> usize {
-        if self.says_last_words {
+        let Some(most) = self.most else {
             return usize::MAX;
-        }
+        };
         let mut room = [PollFd::new(&self.socket, PollFlags::OUT)];
         match poll(&mut room, Some(&AT_ONCE)) {
             Ok(0) => 0,
-            _ => sockopt::socket_send_buffer_size(&self.socket).map_or(usize::MAX, |size| size / 4),
+            _ => most,
         }
     }
 }
@@ -109,7 +113,7 @@ impl Stream for SharedSocket {
     }
 
     fn make_room(&mut self) {
-        self.says_last_words = true;
+        self.most = None;
     }
 
     fn finish_output(&mut self) -> bool {
