@@ -29,12 +29,17 @@ pub(crate) struct SharedSocket {
     /// Most bytes to send at a time, so that room is left for last words: a larger buffer then would
     /// be an option to set. None once they are said.
     most: Option<usize>,
+    /// What may still be used of the buffer before the kernel is asked anew.
+    credit: usize,
 }
 
 const AT_ONCE: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 0,
 };
+
+/// What the kernel counts for a message beside its bytes, and a little more.
+const OVERHEAD: usize = 1024;
 
 impl SharedSocket {
     /// A socket that came from user `sender`.
@@ -48,20 +53,24 @@ impl SharedSocket {
             thread: ReceivingThread::new().ok(),
             sender,
             most,
+            credit: 0,
         }
     }
 
-    /// How many bytes may be sent now: a quarter of the buffer at a time, while no more than a
-    /// quarter is used, which is what the kernel means by room.
-    fn room(&self) -> usize {
+    /// How many bytes may be sent now: a quarter of the buffer, once no more than a quarter is used,
+    /// which is what the kernel means by room.
+    fn room(&mut self) -> usize {
         let Some(most) = self.most else {
             return usize::MAX;
         };
-        let mut room = [PollFd::new(&self.socket, PollFlags::OUT)];
-        match poll(&mut room, Some(&AT_ONCE)) {
-            Ok(0) => 0,
-            _ => most,
+        if self.credit == 0 {
+            let mut room = [PollFd::new(&self.socket, PollFlags::OUT)];
+            if matches!(poll(&mut room, Some(&AT_ONCE)), Ok(0)) {
+                return 0;
+            }
+            self.credit = most;
         }
+        self.credit
     }
 }
 
@@ -105,7 +114,10 @@ impl Stream for SharedSocket {
             return Ok(0);
         }
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        taken(rustix::net::send(&self.socket, &bytes[..count], flags))
+        let sent = taken(rustix::net::send(&self.socket, &bytes[..count], flags));
+        let used = sent.as_ref().map_or(usize::MAX, |count| count + OVERHEAD);
+        self.credit = self.credit.saturating_sub(used);
+        sent
     }
 
     fn tells_when_closed(&self) -> bool {
