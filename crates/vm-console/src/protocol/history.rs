@@ -3,7 +3,7 @@
 use super::codec::FrameError;
 use super::codes::MarkCode;
 use super::value::{Reader, Value, Writer};
-use crate::log::{KnownBoot, LineTime, Mark, UnixTime};
+use crate::log::{BootLog, KnownBoot, LineTime, Mark, UnixTime};
 
 /// The boots and the marks of a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +18,19 @@ pub struct Boots {
     pub boots: Vec<BootInfo>,
     /// Every mark that the log keeps, oldest first.
     pub marks: Vec<MarkInfo>,
+}
+
+/// What a log, in this process or in a file, knows now.
+impl From<&BootLog> for Boots {
+    fn from(log: &BootLog) -> Self {
+        Self {
+            oldest: log.oldest(),
+            head: log.head(),
+            epoch: log.epoch(),
+            boots: log.known_boots().iter().map(Into::into).collect(),
+            marks: log.marks().iter().map(Into::into).collect(),
+        }
+    }
 }
 
 impl Value for Boots {
@@ -172,6 +185,21 @@ pub struct LineTimes {
     pub before: Option<UnixTime>,
     /// Times of later lines. If there are none, no more are kept for now.
     pub times: Vec<LineTime>,
+}
+
+impl LineTimes {
+    /// Most times in one answer: some 10 µs of work.
+    pub const MOST: usize = 1024;
+
+    /// The times of lines in `log` that ended after the offset `after`: at most `max`, and at most
+    /// [`MOST`](Self::MOST). To go on, ask for those after the last one.
+    #[must_use]
+    pub fn of(log: &BootLog, after: u64, max: u32) -> Self {
+        Self {
+            before: log.time_at(after),
+            times: log.line_times(after, Self::MOST.min(max as usize)),
+        }
+    }
 }
 
 impl Value for LineTimes {

@@ -22,9 +22,6 @@ pub(crate) struct FileSource {
 /// nothing.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
-/// Line times in one answer.
-const LINE_TIMES: usize = 1024;
-
 impl FileSource {
     pub(crate) fn new(log: BootLog) -> Self {
         Self {
@@ -75,21 +72,11 @@ impl LogSource for FileSource {
     }
 
     fn boots(&mut self) -> Result<Boots, SourceError> {
-        let boots = self.log.known_boots();
-        Ok(Boots {
-            oldest: self.log.oldest(),
-            head: self.log.head(),
-            epoch: self.log.epoch(),
-            boots: boots.iter().map(Into::into).collect(),
-            marks: self.log.marks().iter().map(Into::into).collect(),
-        })
+        Ok(Boots::from(&self.log))
     }
 
     fn line_times(&mut self, after: u64) -> Result<LineTimes, SourceError> {
-        Ok(LineTimes {
-            before: self.log.time_at(after),
-            times: self.log.line_times(after, LINE_TIMES),
-        })
+        Ok(LineTimes::of(&self.log, after, u32::MAX))
     }
 
     fn wait(&mut self, at: u64, limit: Duration) -> Result<(), SourceError> {
