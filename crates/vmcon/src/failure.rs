@@ -8,7 +8,7 @@ use vm_console::client::ClientError;
 use vm_console::printable;
 use vm_console::protocol::{EndCode, ErrorCode, Held, Refusal, RefusalCode};
 
-use crate::text::age::Age;
+use crate::held::{in_words, millis};
 
 /// The exit codes, as `--help` shows them.
 pub(crate) const EXIT_CODES: &str = "\
@@ -146,18 +146,11 @@ impl Failure {
         object.insert("message".into(), self.message.clone().into());
         if let Some(held) = &self.holder {
             object.insert("holder".into(), held.by.clone().into());
-            object.insert("held_for_ms".into(), millis(held.held_for));
-            object.insert(
-                "idle_for_ms".into(),
-                held.idle_for.map_or(Value::Null, millis),
-            );
+            object.insert("held_for_ms".into(), millis(held.held_for).into());
+            object.insert("idle_for_ms".into(), held.idle_for.map(millis).into());
         }
         json!({ "error": object })
     }
-}
-
-fn millis(span: std::time::Duration) -> Value {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX).into()
 }
 
 impl fmt::Display for Failure {
@@ -194,11 +187,7 @@ impl From<Refusal> for Failure {
 
 /// Who holds a console, since when, and for how long idle, in a few words.
 pub(crate) fn in_use(held: &Held) -> String {
-    let idle = match held.idle_for {
-        None => "nothing typed yet".to_owned(),
-        Some(idle) => format!("idle {}", Age(idle)),
-    };
-    format!("in use by {} for {}, {idle}", held.by, Age(held.held_for))
+    format!("in use by {}", in_words(&held.by, held))
 }
 
 impl From<ClientError> for Failure {

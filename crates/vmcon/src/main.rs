@@ -6,7 +6,11 @@
 //! | `commands` | one file for each command |
 //! | `target` | which console is meant: an instance, a socket, a log |
 //! | `source`, `open_log` | logs to read, in files and over sockets |
+//! | `connect` | connections to control sockets, with a bound on every wait |
 //! | `failure` | exit codes, and the one shape of a failure |
+//! | `held` | who holds a console, in words and for programs |
+//! | `pattern` | names by pattern |
+//! | `job` | the program as a job of its shell |
 //! | `output`, `text` | what is written, and how it looks |
 //! | `when` | points in time, as people write them |
 
@@ -14,6 +18,7 @@ mod arguments;
 mod commands;
 mod connect;
 mod failure;
+mod held;
 mod job;
 mod open_log;
 mod output;

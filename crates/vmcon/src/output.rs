@@ -20,6 +20,13 @@ pub(crate) enum Stop {
     Told(Code),
 }
 
+impl Stop {
+    /// Something failed that has no code of its own.
+    pub(crate) fn failed(why: impl Display) -> Self {
+        Failure::new(Code::Failed, why).into()
+    }
+}
+
 /// Why standard output cannot be written to.
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Self {
@@ -29,7 +36,7 @@ impl From<io::Error> for Stop {
         if is_gone {
             Self::OutputGone
         } else {
-            Failure::new(Code::Failed, format_args!("standard output: {error}")).into()
+            Self::failed(format_args!("standard output: {error}"))
         }
     }
 }
@@ -62,6 +69,11 @@ pub(crate) fn print_json(value: &serde_json::Value) -> Result<(), Stop> {
 pub(crate) fn notice(text: impl Display) {
     // With one write, so that no output comes in between.
     let _ = io::stderr().write_all(text.to_string().as_bytes());
+}
+
+/// Whether the terminal is said to know text only.
+pub(crate) fn terminal_is_dumb() -> bool {
+    std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
 }
 
 /// How wide the terminal at standard output is; `None` if it is none.

@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use regex::Regex;
+use vm_console::instance::InstanceId;
 
 use crate::failure::{Code, Failure};
 
@@ -26,6 +27,11 @@ impl Pattern {
 
     pub(crate) fn matches(&self, name: &str) -> bool {
         self.0.is_match(name)
+    }
+
+    /// Whether an instance is meant, by its id or by its name for people.
+    pub(crate) fn matches_instance(&self, id: &InstanceId, name: Option<&str>) -> bool {
+        self.matches(id.as_str()) || name.is_some_and(|name| self.matches(name))
     }
 }
 

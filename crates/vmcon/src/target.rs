@@ -1,6 +1,7 @@
 //! Which console is meant on the command line, and where it is.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,9 @@ use vm_console::printable;
 
 use crate::connect::{PATIENCE, connect};
 use crate::failure::{Code, Failure};
+
+/// Longest path that is shown, in bytes.
+const NAME_LIMIT: usize = 256;
 
 /// A console as the command line names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +32,16 @@ impl ValueParserFactory for Target {
 
     fn value_parser() -> Self::Parser {
         OsStringValueParser::new().try_map(parse).into()
+    }
+}
+
+/// What people call it: fit for a terminal.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Path(path) => f.write_str(&printable(&path.to_string_lossy(), NAME_LIMIT)),
+        }
     }
 }
 
@@ -60,7 +74,7 @@ impl Console {
     pub(crate) fn find(directory: &Directory, target: &Target) -> Result<Self, Failure> {
         match target {
             Target::Id(id) => Self::of_instance(directory, id),
-            Target::Path(path) => Self::at(path),
+            Target::Path(path) => Self::at(path, target.to_string()),
         }
     }
 
@@ -74,9 +88,7 @@ impl Console {
         })
     }
 
-    fn at(path: &Path) -> Result<Self, Failure> {
-        let name = printable(&path.to_string_lossy(), 256);
-        let failed = |code, text: &str| Failure::new(code, text).of(&name);
+    fn at(path: &Path, name: String) -> Result<Self, Failure> {
         let kind = std::fs::metadata(path)
             .map_err(|error| Failure::new(Code::NoSuchConsole, error).of(&name))?
             .file_type();
@@ -95,10 +107,8 @@ impl Console {
             socket = Some(path.join("control.sock"));
             log = Some(path.join("boot.log"));
         } else {
-            return Err(failed(
-                Code::Damaged,
-                "neither a socket, nor a log, nor a directory",
-            ));
+            let text = "neither a socket, nor a log, nor a directory";
+            return Err(Failure::new(Code::Damaged, text).of(&name));
         }
         Ok(Self {
             name,
@@ -109,8 +119,8 @@ impl Console {
     }
 
     /// What people call it: fit for a terminal.
-    pub(crate) fn name(&self) -> String {
-        self.name.clone()
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Its id, unless it was named by a path.

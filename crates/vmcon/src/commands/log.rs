@@ -205,12 +205,11 @@ fn tell(event: Event, screen: &mut Screen) -> Result<(), Stop> {
 
 /// A signal leaves the terminal as the end of the log does.
 fn restore_on_signals() -> Result<(), Stop> {
-    let failed = |error: io::Error| Failure::new(Code::Failed, error);
-    let signals = Signals::hold().map_err(failed)?;
+    let signals = Signals::hold().map_err(Stop::failed)?;
     let answered = signals.answer(None, |signal| {
         // It fails if the terminal is closed.
         let _ = rustix::io::write(io::stdout(), screen::RESET);
         die_by(signal)
     });
-    Ok(answered.map_err(failed)?)
+    answered.map_err(Stop::failed)
 }

@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use vm_console::instance::{Liveness, MachineState};
 use vm_console::printable;
-use vm_console::protocol::{Held, Observer, Status};
+use vm_console::protocol::{Held, Observer, Status, StatusDetails};
 
 use super::Context;
+use crate::held::{self, millis};
 use crate::output::{Stop, print, print_json};
 use crate::target::{Console, Target};
 use crate::text::age::Age;
@@ -42,15 +44,15 @@ fn describe(console: &Console, status: &Status, observers: &[Observer], all: boo
         // Nothing that is written to a string fails.
         let _ = writeln!(text, "{name:<10} {value}");
     };
-    let power = if status.powered { "running" } else { "stopped" };
     let details = status.details.as_ref();
     let since =
         |age: Option<Duration>| age.map_or(String::new(), |age| format!(" for {}", Age(age)));
-    line("console", console.name());
+    line("console", console.name().to_owned());
     line(
         "machine",
         format!(
-            "{power}{}, boot {}",
+            "{}{}, boot {}",
+            state(status),
             since(details.and_then(|d| d.machine_age)),
             status.epoch
         ),
@@ -115,32 +117,22 @@ fn describe(console: &Console, status: &Status, observers: &[Observer], all: boo
 }
 
 fn holder(held: &Held) -> String {
-    let idle = match held.idle_for {
-        None => "nothing typed yet".to_owned(),
-        Some(idle) => format!("idle {}", Age(idle)),
-    };
-    format!(
-        "{} for {}, {idle}",
-        printable(&held.by, 256),
-        Age(held.held_for)
-    )
+    held::in_words(&printable(&held.by, 256), held)
+}
+
+/// As `vmcon ls` has it: whoever answers lives.
+fn state(status: &Status) -> &'static str {
+    MachineState::of(Liveness::Live, status.powered).as_str()
 }
 
 fn to_json(console: &Console, status: &Status, observers: &[Observer]) -> Value {
     let details = status.details.as_ref();
-    let span = |span: Option<Duration>| span.map(millis);
-    let of = |get: fn(&vm_console::protocol::StatusDetails) -> Option<Duration>| {
-        span(details.and_then(get))
-    };
+    let of = |get: fn(&StatusDetails) -> Option<Duration>| details.and_then(get).map(millis);
     json!({
         "console": status.console,
         "id": console.id(),
-        "state": if status.powered { "running" } else { "stopped" },
-        "holder": status.holder.as_ref().map(|held| json!({
-            "name": held.by,
-            "held_for_ms": millis(held.held_for),
-            "idle_for_ms": span(held.idle_for),
-        })),
+        "state": state(status),
+        "holder": status.holder.as_ref().map(held::to_json),
         "observers": observers.iter().map(|observer| json!({
             "name": observer.who,
             "observing_for_ms": millis(observer.observing_for),
@@ -161,8 +153,4 @@ fn to_json(console: &Console, status: &Status, observers: &[Observer]) -> Value 
         "counters": status.counters.iter().map(|(name, value)| (name.clone(), (*value).into()))
             .collect::<serde_json::Map<_, _>>(),
     })
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

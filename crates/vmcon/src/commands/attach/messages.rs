@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use vm_console::instance::{Liveness, MachineState};
 use vm_console::printable;
 
 use super::contact::Arrival;
@@ -39,7 +40,7 @@ fn greeting(
     keys: Option<EscapeKey>,
 ) -> String {
     let done = if read_only { "watching" } else { "attached to" };
-    let state = if powered { "running" } else { "stopped" };
+    let state = MachineState::of(Liveness::Live, powered);
     let helps = match keys {
         Some(key @ EscapeKey(Some(_))) => format!("; Enter {key} . leaves, Enter {key} ? helps"),
         _ => String::new(),

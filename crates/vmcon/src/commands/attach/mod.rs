@@ -114,10 +114,7 @@ of a script waits. Output that cannot be had any more is told at its place: [123
 lost]. After a takeover --wait waits until the console is free.";
 
 pub(crate) fn run(context: &Context, arguments: Arguments) -> Result<(), Stop> {
-    let console = match &arguments.console {
-        Target::Id(id) => id.to_string(),
-        Target::Path(path) => vm_console::printable(&path.to_string_lossy(), 256),
-    };
+    let console = arguments.console.to_string();
     if arguments.read_only && arguments.steps.send_something() {
         let text = "--read-only types nothing, so --send has no effect";
         return Err(Failure::new(Code::Usage, text).into());

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use signal_hook::consts::{SIGCONT, SIGWINCH};
 
 use super::sink::Sink;
+use crate::output::terminal_is_dumb;
 
 /// Tells when the window changes its size.
 #[derive(Debug)]
@@ -53,9 +54,8 @@ impl Title {
     /// Sets the title, and lets the terminal keep the one before it on its stack. `None` if
     /// standard output is no terminal that knows titles.
     pub(super) fn set(text: &str) -> Option<Self> {
-        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb" || term.is_empty());
         let sink = Sink::new(rustix::stdio::stdout()).ok()?;
-        if is_dumb || !sink.is_terminal() {
+        if terminal_is_dumb() || !sink.is_terminal() {
             return None;
         }
         let text = format!("\x1b[22;2t\x1b]2;{text}\x07");

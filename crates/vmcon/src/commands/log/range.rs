@@ -81,12 +81,17 @@ impl Range {
         }
         if wanted.since.is_some() || wanted.until.is_some() {
             let known = known_times(source)?;
+            // All that there is was written before now.
+            let past = |time: &UnixTime| *time < wanted.now;
             if let Some(since) = wanted.since {
-                let from = range.since(source, &known, since, wanted.now, span)?;
-                range.from = range.from.max(from);
+                let place = Some(since).filter(past).map(|time| known.since(time));
+                let (edge, unknown_from) = range.locate(source, "--since", place, span)?;
+                range.from = range.from.max(unknown_from.unwrap_or(edge));
             }
             if let Some(until) = wanted.until {
-                end = end.min(range.until(source, &known, until, wanted.now, span)?);
+                let place = Some(until).filter(past).map(|time| known.until(time));
+                let (edge, _) = range.locate(source, "--until", place, span)?;
+                end = end.min(edge);
                 range.until = Until::Offset(end);
             }
         }
@@ -117,38 +122,20 @@ impl Range {
         Ok(range)
     }
 
-    fn since(
+    /// The offset of `place`, or the end if there is none, and where output of an unknown time before
+    /// it begins, which is noted.
+    fn locate(
         &mut self,
         source: &mut dyn LogSource,
-        known: &KnownTimes,
-        time: UnixTime,
-        now: UnixTime,
+        option: &str,
+        place: Option<Place>,
         span: Span,
-    ) -> Result<u64, Failure> {
-        if time >= now {
-            return Ok(span.head);
-        }
-        let place = known.since(time);
+    ) -> Result<(u64, Option<u64>), SourceError> {
+        let Some(place) = place else {
+            return Ok((span.head, None));
+        };
         let edge = offset(source, place.edge, span)?;
-        let from = self.note_unknown("--since", place, edge, span);
-        Ok(from.unwrap_or(edge))
-    }
-
-    fn until(
-        &mut self,
-        source: &mut dyn LogSource,
-        known: &KnownTimes,
-        time: UnixTime,
-        now: UnixTime,
-        span: Span,
-    ) -> Result<u64, Failure> {
-        if time >= now {
-            return Ok(span.head);
-        }
-        let place = known.until(time);
-        let edge = offset(source, place.edge, span)?;
-        self.note_unknown("--until", place, edge, span);
-        Ok(edge)
+        Ok((edge, self.note_unknown(option, place, edge, span)))
     }
 
     /// Notes that there is output of an unknown time before `edge`. Returns where it begins.

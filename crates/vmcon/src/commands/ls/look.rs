@@ -42,8 +42,7 @@ pub(super) fn look(directory: &Directory, pattern: Option<&str>) -> Result<Vec<F
         let pattern = Pattern::new(pattern)?;
         listed.retain(|entry| match entry {
             Ok(Instance { id, record, .. }) => {
-                let name = record.description.name.as_deref();
-                pattern.matches(id.as_str()) || name.is_some_and(|name| pattern.matches(name))
+                pattern.matches_instance(id, record.description.name.as_deref())
             }
             Err(flaw) => pattern.matches(&flaw.name.to_string_lossy()),
         });

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use vm_console::instance::{InstanceId, MachineState};
+use vm_console::instance::{Instance, MachineState};
 use vm_console::printable;
 use vm_console::protocol::Status;
 
 use super::look::Found;
+use crate::held::{self, millis};
 use crate::text::age::Age;
 use crate::text::columns::{Cell, Columns};
 use crate::text::style::Style;
@@ -20,7 +21,7 @@ pub(super) fn render(found: &[Found], width: Option<usize>, coloured: bool) -> S
     let mut columns = Columns::new(headings, 2);
     for entry in found {
         columns.row(match entry {
-            Found::Answers(instance, status) => answering(&instance.id, status),
+            Found::Answers(instance, status) => answering(instance, status),
             Found::Silent(instance, failure) => other(
                 instance.id.as_str(),
                 "silent",
@@ -37,11 +38,12 @@ pub(super) fn render(found: &[Found], width: Option<usize>, coloured: bool) -> S
     columns.render(width, coloured)
 }
 
-fn answering(id: &InstanceId, status: &Status) -> [Cell; 7] {
-    let state = if status.powered {
-        Cell::new("running", Style::Green)
+fn answering(instance: &Instance, status: &Status) -> [Cell; 7] {
+    let state = MachineState::of(instance.liveness, status.powered);
+    let style = if status.powered {
+        Style::Green
     } else {
-        Cell::new("stopped", Style::Dim)
+        Style::Dim
     };
     let held = status.holder.as_ref();
     let idle = held.map_or(String::new(), |held| {
@@ -53,8 +55,8 @@ fn answering(id: &InstanceId, status: &Status) -> [Cell; 7] {
         .as_ref()
         .and_then(|details| details.output_age);
     [
-        id.as_str().into(),
-        state,
+        instance.id.as_str().into(),
+        Cell::new(state.as_str(), style),
         held.map_or(String::new(), |held| printable(&held.by, CELL))
             .into(),
         idle.into(),
@@ -83,11 +85,7 @@ impl Found {
                     "id": instance.id,
                     "state": MachineState::of(instance.liveness, status.powered).as_str(),
                     "record": instance.record,
-                    "holder": status.holder.as_ref().map(|held| json!({
-                        "name": held.by,
-                        "held_for_ms": millis(held.held_for),
-                        "idle_for_ms": held.idle_for.map(millis),
-                    })),
+                    "holder": status.holder.as_ref().map(held::to_json),
                     "observers": status.observers,
                     "epoch": status.epoch,
                     "head": status.head,
@@ -110,8 +108,4 @@ impl Found {
             }),
         }
     }
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

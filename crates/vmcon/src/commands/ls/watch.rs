@@ -1,6 +1,5 @@
 //! A list that is drawn again and again at one place of the terminal.
 
-use std::io;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -20,7 +19,7 @@ pub(super) fn watch(
     every: Duration,
     mut draw: impl FnMut() -> Result<String, Stop>,
 ) -> Result<(), Stop> {
-    let signals = Signals::hold().map_err(failed)?;
+    let signals = Signals::hold().map_err(Stop::failed)?;
     let drawing = Arc::new(Mutex::new(()));
     let undisturbed = Arc::clone(&drawing);
     signals
@@ -39,7 +38,7 @@ pub(super) fn watch(
                 die_by(signal)
             }
         })
-        .map_err(failed)?;
+        .map_err(Stop::failed)?;
     print(ENTER)?;
     let end = loop {
         let drawn = draw().and_then(|table| {
@@ -77,10 +76,6 @@ fn picture(table: &str, height: Option<usize>) -> String {
         ""
     };
     format!("\x1b[H{}{end}", lines.join("\r\n"))
-}
-
-fn failed(error: io::Error) -> Stop {
-    crate::failure::Failure::new(crate::failure::Code::Failed, error).into()
 }
 
 #[cfg(test)]

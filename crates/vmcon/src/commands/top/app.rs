@@ -16,7 +16,6 @@ use vm_console::signals::{Signals, die_by};
 use super::asks::{Asks, Job, Wants};
 use super::draw::draw;
 use super::event::{Asked, Event, Listing};
-use super::failed;
 use super::keys::{Action, press};
 use super::listing::Lister;
 use super::looks::Looks;
@@ -65,16 +64,16 @@ impl App {
         rings: bool,
     ) -> Result<Self, Stop> {
         allow_many_files();
-        let listing = lister.list().map_err(failed)?;
-        let signals = Signals::hold().map_err(failed)?;
+        let listing = lister.list().map_err(Stop::failed)?;
+        let signals = Signals::hold().map_err(Stop::failed)?;
         let screen = Screen::enter()?;
         let (sender, events) = bounded(EVENTS);
-        forward(signals, sender.clone(), &screen).map_err(failed)?;
+        forward(signals, sender.clone(), &screen).map_err(Stop::failed)?;
         let now = Instant::now();
         let mut app = Self {
             model,
             looks: Looks::default(),
-            asks: Asks::start(&sender).map_err(failed)?,
+            asks: Asks::start(&sender).map_err(Stop::failed)?,
             events,
             directory: context.directory.clone(),
             screen,
@@ -84,7 +83,7 @@ impl App {
             next_look: now,
         };
         app.list(listing);
-        lister.start(sender).map_err(failed)?;
+        lister.start(sender).map_err(Stop::failed)?;
         Ok(app)
     }
 

@@ -33,7 +33,6 @@ mod tile_view;
 use std::io;
 
 use super::Context;
-use crate::failure::{Code, Failure};
 use crate::output::Stop;
 use alerts::Alerts;
 use app::App;
@@ -71,8 +70,4 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<(), Stop> 
         is_coloured: context.colour.applies_to(&io::stdout()),
     };
     App::start(context, model, lister, !arguments.no_bell)?.run(palette)
-}
-
-fn failed(error: impl std::fmt::Display) -> Stop {
-    Failure::new(Code::Failed, error).into()
 }

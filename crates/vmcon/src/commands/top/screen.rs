@@ -16,7 +16,7 @@ use vm_console::transport::terminal::{Terminal, TerminalRestorer};
 
 use crate::failure::{Code, Failure};
 use crate::job::stop_until_in_foreground;
-use crate::output::Stop;
+use crate::output::{Stop, terminal_is_dumb};
 
 /// One frame, and more.
 const BUFFER: usize = 64 << 10;
@@ -44,7 +44,7 @@ impl Screen {
         if !io::stdout().is_terminal() {
             return Err(refused(no_terminal));
         }
-        if std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb") {
+        if terminal_is_dumb() {
             return Err(refused(
                 "top draws all over the terminal, which one with TERM=dumb cannot; see `vmcon ls`",
             ));

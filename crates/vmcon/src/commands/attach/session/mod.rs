@@ -120,7 +120,7 @@ impl Session {
         let now = Instant::now();
         Ok(Self {
             screen: Screen::new(quiet)?,
-            phase: Phase::Contacting(Contact::begin(plan.clone()).map_err(failed)?),
+            phase: Phase::Contacting(Contact::begin(plan.clone()).map_err(Stop::failed)?),
             title: (!quiet).then(|| messages::title(&console)),
             console,
             plan,
@@ -217,7 +217,7 @@ impl Session {
             }
             Phase::Asking(_) => {}
         }
-        ready.wait(deadline).map_err(failed)
+        ready.wait(deadline).map_err(Stop::failed)
     }
 
     /// Whether the keyboard is read now.
@@ -303,8 +303,4 @@ impl Session {
             link.resize(columns, rows);
         }
     }
-}
-
-fn failed(error: impl std::fmt::Display) -> Stop {
-    Failure::new(Code::Failed, error).into()
 }

@@ -3,7 +3,7 @@
 use vm_console::printable;
 use vm_console::protocol::{EndCode, Output, ServerFrame, SessionEnd};
 
-use super::{Flow, Phase, Session, failed};
+use super::{Flow, Phase, Session};
 use crate::commands::attach::contact::{Arrival, Contact, News};
 use crate::commands::attach::link::{Link, Received};
 use crate::commands::attach::messages;
@@ -19,7 +19,7 @@ impl Session {
     /// Begins a session anew, at the place up to which the output has come.
     pub(super) fn contact(&mut self) -> Result<(), Stop> {
         self.told_dropped = false;
-        self.phase = Phase::Contacting(Contact::begin(self.plan.clone()).map_err(failed)?);
+        self.phase = Phase::Contacting(Contact::begin(self.plan.clone()).map_err(Stop::failed)?);
         Ok(())
     }
 
@@ -92,7 +92,7 @@ impl Session {
 
     fn take_terminal(&mut self) -> Result<(), Stop> {
         if self.terminal.is_none() && self.keyboard.is_terminal() {
-            self.terminal = Terminal::take(self.title.as_deref()).map_err(failed)?;
+            self.terminal = Terminal::take(self.title.as_deref()).map_err(Stop::failed)?;
             self.screen.set_raw();
         }
         Ok(())

@@ -5,7 +5,7 @@ use vm_console::escape::Typed;
 use super::{Flow, HURRY, Phase, Session};
 use crate::commands::attach::keyboard::Key;
 use crate::commands::attach::messages;
-use crate::commands::attach::questions::{Answer, Question, Reaction};
+use crate::commands::attach::questions::{Answer, Asking, Question, Reaction};
 use crate::failure::Code;
 use crate::output::Stop;
 
@@ -91,7 +91,7 @@ impl Session {
 
     /// Asks at the terminal.
     pub(super) fn ask(&mut self, question: Question) {
-        let asking = crate::commands::attach::questions::Asking::new(question);
+        let asking = Asking::new(question);
         self.screen.ask(&asking.question().prompt(&self.console));
         self.phase = Phase::Asking(asking);
     }
@@ -127,11 +127,11 @@ impl Session {
         };
         match answer {
             Answer::Leave => return Err(Stop::Told(code)),
-            Answer::Take => self.plan.request.force = true,
+            Answer::Take => {
+                self.plan.request.force = true;
+                self.plan.request.read_only = false;
+            }
             Answer::Watch => self.plan.request.read_only = true,
-        }
-        if answer == Answer::Take {
-            self.plan.request.read_only = false;
         }
         self.contact()?;
         Ok(Flow::GoesOn)

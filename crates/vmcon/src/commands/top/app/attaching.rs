@@ -10,7 +10,6 @@ use vm_console::instance::InstanceId;
 use super::{App, End, LOOK};
 use crate::commands::top::attached::Attached;
 use crate::commands::top::event::Event;
-use crate::commands::top::failed;
 use crate::output::{Stop, notice};
 
 /// Between two looks whether it has ended.
@@ -30,7 +29,7 @@ impl App {
         };
         let mut killed = None;
         let code = loop {
-            if let Some(code) = attached.look().map_err(failed)? {
+            if let Some(code) = attached.look().map_err(Stop::failed)? {
                 break code;
             }
             match self.events.recv_timeout(CHILD) {

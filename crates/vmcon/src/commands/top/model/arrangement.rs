@@ -28,14 +28,10 @@ impl Model {
     pub(in crate::commands::top) fn arrange(&mut self) {
         let pattern = Pattern::new(&self.filter);
         let passes = |tile: &&Tile| {
-            pattern.as_ref().is_ok_and(|pattern| {
-                pattern.matches(tile.id.as_str())
-                    || tile
-                        .entry
-                        .name
-                        .as_deref()
-                        .is_some_and(|n| pattern.matches(n))
-            })
+            let name = tile.entry.name.as_deref();
+            pattern
+                .as_ref()
+                .is_ok_and(|pattern| pattern.matches_instance(&tile.id, name))
         };
         let mut shown: Vec<_> = self.tiles.values().filter(passes).collect();
         match self.order {
