@@ -2,8 +2,8 @@
 //!
 //! Both sides pay for the same exits, which cost a thousand times what the devices do. So a row can
 //! only tell them apart if it measures both at the same time: a pass is a hundred short runs of
-//! each, one after the other, and its figure is that of the middle one, by the time of the thread. The exits and the
-//! interrupts of each side are counted beside that, and these have no noise.
+//! each, one after the other, and its figure is that of the middle one, by the time of the thread.
+//! The exits and the interrupts of each side are counted beside that, and these have no noise.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,6 +17,7 @@ use vm_superio::Trigger;
 use vm_superio::serial::NoEvents;
 use vm_uart::{EdgeLine, SerialPort};
 
+use super::kvm::row;
 use crate::host::{lock, logged_port};
 use crate::measure::{Bar, Pass, Passes, Row, Skipped, median};
 use crate::peers::{Irqfd, Memory};
@@ -32,26 +33,12 @@ const BAR: Bar = Bar::Faster(0.99);
 
 /// The rows of this module.
 pub(super) fn rows() -> Vec<Row> {
-    fn row(
-        name: &'static str,
-        what: &'static str,
-        bar: Bar,
-        prepare: fn() -> Result<Passes, Skipped>,
-    ) -> Row {
-        Row {
-            name,
-            what,
-            peer: "vm-superio, same VMM",
-            unit: "bytes/s",
-            bar,
-            prepare,
-        }
-    }
     vec![
         row(
             "kvm-irq-plain",
             "interrupt-driven, ours without coalescing",
             BAR,
+            "bytes/s",
             || {
                 in_turns(|irq| {
                     let line = logged_port(LogConfig::default())?;
@@ -64,6 +51,7 @@ pub(super) fn rows() -> Vec<Row> {
             "kvm-irq-drop-in",
             "interrupt-driven, ours as the drop-in",
             BAR,
+            "bytes/s",
             || {
                 in_turns(|irq| {
                     let serial = vm_uart::Serial::new(irq, Memory::default());
@@ -75,6 +63,7 @@ pub(super) fn rows() -> Vec<Row> {
             "kvm-irq-same",
             "interrupt-driven, vm-superio on both sides: the error of the two rows above",
             Bar::None,
+            "bytes/s",
             || in_turns(|irq| Ok(Peer::new(irq))),
         ),
     ]

@@ -14,24 +14,26 @@ use crate::host::{LoggedPort, lock, logged_port};
 use crate::measure::{Bar, Pass, Passes, Row, Skipped};
 use crate::peers::{Irqfd, Memory, Superio};
 
+/// A row with vm-superio in the same VMM as the peer.
+pub(super) fn row(
+    name: &'static str,
+    what: &'static str,
+    bar: Bar,
+    unit: &'static str,
+    prepare: fn() -> Result<Passes, Skipped>,
+) -> Row {
+    Row {
+        name,
+        what,
+        peer: "vm-superio, same VMM",
+        unit,
+        bar,
+        prepare,
+    }
+}
+
 /// The rows of this module.
 pub(super) fn rows() -> Vec<Row> {
-    fn row(
-        name: &'static str,
-        what: &'static str,
-        bar: Bar,
-        unit: &'static str,
-        prepare: fn() -> Result<Passes, Skipped>,
-    ) -> Row {
-        Row {
-            name,
-            what,
-            peer: "vm-superio, same VMM",
-            unit,
-            bar,
-            prepare,
-        }
-    }
     vec![
         row(
             "kvm-16",

@@ -167,6 +167,22 @@ fn nor_on_connections_that_are_turned_away() {
 
 #[test]
 fn nor_on_connections_that_wait_at_a_listener_that_is_closed() {
+    passed_at_a_listener_that_is_closed(|waiting| pass_clinging(waiting, b"never read", 1));
+}
+
+/// A unix socket might be one to serve, until the connection that brings it is closed.
+#[test]
+fn nor_in_a_unix_socket_on_such_a_connection() {
+    passed_at_a_listener_that_is_closed(|waiting| {
+        let (one, other) = UnixStream::pair().unwrap();
+        let peers = pass_clinging(&one, b"never read", 1);
+        pass(waiting, b"never read", &[other.as_fd()]);
+        peers
+    });
+}
+
+/// What a connection passes that is not accepted before its listener is closed.
+fn passed_at_a_listener_that_is_closed(pass: impl FnOnce(&UnixStream) -> Vec<TcpStream>) {
     let (gate, rig, _holder) = rig(|_| {});
     let beside = rig.beside(ConsoleConfig::named("beside"));
     let mut neighbour = beside.attach("raw");
@@ -174,24 +190,7 @@ fn nor_on_connections_that_wait_at_a_listener_that_is_closed() {
         // The command is carried out before any of them is accepted.
         rig.console.remove();
         let waiting = rig.connect("watch");
-        let peers = pass_clinging(&waiting.stream, b"never read", 1);
-        (waiting, peers)
-    });
-    undisturbed(&beside, &mut neighbour, peers);
-}
-
-/// A unix socket might be one to serve, until the connection that brings it is closed.
-#[test]
-fn nor_in_a_unix_socket_on_such_a_connection() {
-    let (gate, rig, _holder) = rig(|_| {});
-    let beside = rig.beside(ConsoleConfig::named("beside"));
-    let mut neighbour = beside.attach("raw");
-    let (_waiting, peers) = gate.while_shut(&rig, || {
-        rig.console.remove();
-        let waiting = rig.connect("watch");
-        let (one, other) = UnixStream::pair().unwrap();
-        let peers = pass_clinging(&one, b"never read", 1);
-        pass(&waiting.stream, b"never read", &[other.as_fd()]);
+        let peers = pass(&waiting.stream);
         (waiting, peers)
     });
     undisturbed(&beside, &mut neighbour, peers);

@@ -4,28 +4,17 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-use support::{PATIENCE, Rig, skip, wait_until};
+use support::{PATIENCE, Rig, example, wait_until};
 use vm_console::MarkKind;
-
-/// The program, which cargo has built beside this test.
-fn program() -> Option<PathBuf> {
-    let tests = std::env::current_exe().unwrap();
-    let program = tests.parent()?.parent()?.join("examples/console_client");
-    if program.is_file() {
-        return Some(program);
-    }
-    skip(&format!("{} is not built", program.display()));
-    None
-}
 
 fn start(socket: &Path, arguments: &[&str]) -> Option<Child> {
     let limit = format!("{}", PATIENCE.as_secs()); // one that hangs fails, and does not stay
     let child = Command::new("timeout")
         .args(["--foreground", &limit])
-        .arg(program()?)
+        .arg(example("console_client")?)
         .arg(socket)
         .args(arguments)
         .stdin(Stdio::piped())
@@ -231,7 +220,9 @@ fn what_it_cannot_use_is_named_in_one_line() {
         let refused = run(&rig.path("control"), arguments, b"").unwrap();
         assert_eq!(refused.status.code(), Some(2), "{arguments:?}");
     }
-    let help = Command::new(program().unwrap()).arg("--help").output();
+    let help = Command::new(example("console_client").unwrap())
+        .arg("--help")
+        .output();
     let help = text(&help.unwrap().stdout);
     for code in ["Exit codes:", "  0 ", "  1 ", "  2 ", "128 + "] {
         assert!(help.contains(code), "{code:?} in {help}");

@@ -6,24 +6,13 @@ mod support;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
-use support::{Client, PATIENCE, control_client, open_terminal, skip, wait_until};
+use support::{Client, PATIENCE, control_client, example, open_terminal, wait_until};
 use vm_console::transport::pty::Pty;
 use vm_console::transport::unix::UnixSocket;
-
-/// The program, which cargo has built beside this test.
-fn program() -> Option<PathBuf> {
-    let tests = std::env::current_exe().unwrap();
-    let program = tests.parent()?.parent()?.join("examples/replaced_vmm");
-    if program.is_file() {
-        return Some(program);
-    }
-    skip(&format!("{} is not built", program.display()));
-    None
-}
 
 struct Vmm {
     child: Child,
@@ -36,7 +25,7 @@ impl Vmm {
         let limit = format!("{}", 2 * PATIENCE.as_secs()); // one that hangs fails, and does not stay
         let mut child = Command::new("timeout")
             .args(["--foreground", &limit])
-            .arg(program()?)
+            .arg(example("replaced_vmm")?)
             .arg(dir)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

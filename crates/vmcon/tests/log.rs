@@ -123,14 +123,7 @@ fn a_start_beyond_the_end_is_an_error_with_advice() {
 #[test]
 fn loss_is_told_where_it_is() {
     let host = Host::new();
-    let sizes = LogConfig {
-        tail: 100,
-        head: 10,
-        boots: 1,
-    };
-    let served = host.console_of("vm-7", ConsoleConfig::named("vm-7"), sizes);
-    served.print([b'h'; 10]);
-    served.print([b'm'; 290]);
+    let _served = host.console_with_a_gap("vm-7");
     let done = host.vmcon(&["log", "vm-7"]);
     let expected = ["h".repeat(10), "m".repeat(100)].concat();
     assert_eq!((done.text(), done.code), (expected.clone(), 0));

@@ -2,7 +2,9 @@
 
 mod host;
 
-use host::{Done, Host, Running, until};
+use std::path::PathBuf;
+
+use host::{Done, Host, Running, Served, until};
 use rustix::io::ioctl_fionread;
 use rustix::process::Signal;
 use vm_console::{ConsoleConfig, LogConfig};
@@ -16,6 +18,15 @@ fn follow(host: &Host, arguments: &[&str], shown: &str) -> Running {
     running
 }
 
+/// What the command line calls `vm-7`, so that its log is read in its file or over its socket.
+fn name(served: &Served, by_socket: bool) -> PathBuf {
+    if by_socket {
+        served.socket()
+    } else {
+        "vm-7".into()
+    }
+}
+
 fn rest(done: &Done) -> (String, &str, i32) {
     (done.text(), done.stderr.as_str(), done.code)
 }
@@ -25,11 +36,7 @@ fn output_is_shown_as_it_comes_over_resets() {
     for by_socket in [false, true] {
         let host = Host::new();
         let served = host.console("vm-7");
-        let name = if by_socket {
-            served.socket()
-        } else {
-            "vm-7".into()
-        };
+        let name = name(&served, by_socket);
         served.print("first\n");
         let mut running = follow(&host, &[name.to_str().unwrap(), "-f"], "first\n");
         // Without an end of the line.
@@ -181,11 +188,7 @@ fn nobody_reads_any_more_and_it_ends() {
     for by_socket in [false, true] {
         let host = Host::new();
         let served = host.console("vm-7");
-        let name = if by_socket {
-            served.socket()
-        } else {
-            "vm-7".into()
-        };
+        let name = name(&served, by_socket);
         served.print("first\n");
         let running = follow(&host, &[name.to_str().unwrap(), "-f"], "first\n");
         // The guest is silent: no write tells.

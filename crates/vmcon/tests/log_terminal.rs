@@ -4,7 +4,6 @@ mod host;
 
 use host::{Host, Served};
 use rustix::process::Signal;
-use vm_console::{ConsoleConfig, LogConfig};
 use vm_serial_tests::process::Process;
 use vm_serial_tests::terminal::Terminal;
 
@@ -66,14 +65,7 @@ fn matches_are_marked_and_colours_end_with_their_line() {
 #[test]
 fn loss_is_told_within_the_text() {
     let host = Host::new();
-    let sizes = LogConfig {
-        tail: 100,
-        head: 10,
-        boots: 1,
-    };
-    let served = host.console_of("vm-7", ConsoleConfig::named("vm-7"), sizes);
-    served.print([b'h'; 10]);
-    served.print([b'm'; 290]);
+    let _served = host.console_with_a_gap("vm-7");
     let text = shown(&host, &["vm-7", "--color", "never"], &"m".repeat(100));
     assert_eq!(
         text,

@@ -372,6 +372,17 @@ pub fn join<T>(what: &str, thread: JoinHandle<T>) -> Option<std::thread::Result<
     Some(thread.join())
 }
 
+/// An example of this crate, which cargo has built beside the test.
+pub fn example(name: &str) -> Option<PathBuf> {
+    let tests = std::env::current_exe().unwrap();
+    let program = tests.parent()?.parent()?.join("examples").join(name);
+    if program.is_file() {
+        return Some(program);
+    }
+    skip(&format!("{} is not built", program.display()));
+    None
+}
+
 /// Prints that a part is skipped, and why. Fails if the environment requires all parts.
 pub fn skip(what: &str) {
     // The harness would hide the output of the print macros.

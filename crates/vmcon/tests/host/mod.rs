@@ -93,6 +93,19 @@ impl Host {
         self.serve(entry, config, writer, log)
     }
 
+    /// A console of whose 300 bytes the first 10 and the last 100 are left.
+    pub fn console_with_a_gap(&self, id: &str) -> Served {
+        let sizes = LogConfig {
+            tail: 100,
+            head: 10,
+            boots: 1,
+        };
+        let served = self.console_of(id, ConsoleConfig::named(id), sizes);
+        served.print([b'h'; 10]);
+        served.print([b'm'; 290]);
+        served
+    }
+
     /// A console whose log is no file.
     pub fn console_in_memory(&self, id: &str) -> Served {
         let (writer, log) = BootLog::in_memory(LogConfig::default()).unwrap();
