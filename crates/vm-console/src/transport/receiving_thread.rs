@@ -49,7 +49,8 @@ pub(super) struct ReceivingThread {
 struct Exchange {
     state: Mutex<State>,
     changed: Condvar,
-    /// Readable unless something is asked for: whoever waits for that gets an answer, or may ask.
+    /// Readable unless something is asked for, or nothing was asked for yet: whoever waits for that
+    /// gets an answer, or may ask.
     ready: EventFd,
 }
 
@@ -78,7 +79,6 @@ impl ReceivingThread {
     /// No descriptor is left.
     pub(super) fn new() -> io::Result<Self> {
         let ready = EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?;
-        ready.write(1)?;
         let exchange = Exchange {
             state: Mutex::new(State::Idle),
             changed: Condvar::new(),
@@ -151,7 +151,7 @@ impl Exchange {
         match &mut *state {
             State::Idle => {
                 *state = State::Asked(buffer.len().min(MOST));
-                // It is readable, so this takes that back.
+                // Unless this is the first request it is readable, and this takes that back.
                 let _ = self.ready.read();
                 self.changed.notify_one();
                 Ok(Arrived::Later)

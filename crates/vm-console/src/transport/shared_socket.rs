@@ -95,11 +95,22 @@ impl Stream for SharedSocket {
             return Err(exhausted("no descriptor is left to receive with"));
         };
         if !thread.is_started() {
+            // Who never types needs no thread.
+            let mut input = [PollFd::new(socket, PollFlags::IN)];
+            if matches!(poll(&mut input, Some(&AT_ONCE)), Ok(0)) {
+                return Ok(Arrived::Nothing);
+            }
             thread
                 .start(Arc::clone(socket), self.sender)
                 .map_err(|error| exhausted(&format!("no thread to receive: {error}")))?;
         }
         thread.receive(buffer)
+    }
+
+    fn output_tells_of_input(&self) -> bool {
+        self.thread
+            .as_ref()
+            .is_some_and(|thread| !thread.is_started())
     }
 
     fn is_receiving(&self) -> bool {

@@ -33,6 +33,11 @@ pub(crate) trait Stream: fmt::Debug + Send {
         false
     }
 
+    /// Whether the descriptor for output tells of input, too, because that for input does not yet.
+    fn output_tells_of_input(&self) -> bool {
+        false
+    }
+
     /// Whether a peer that has closed everything can be told from one that has only closed its
     /// sending side.
     fn tells_when_closed(&self) -> bool;

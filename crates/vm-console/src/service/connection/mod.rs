@@ -278,7 +278,7 @@ impl Connection {
             writable: false,
         };
         let mut output = Interest {
-            readable: false,
+            readable: input.readable && self.stream.output_tells_of_input(),
             writable: self.outbox.pace.is_behind(),
         };
         let descriptors = self.stream.descriptors();
