@@ -9,6 +9,9 @@ use rustix::process::geteuid;
 
 use crate::transport::unix::BindOptions;
 
+/// Permission bits with which others than the owner can write.
+pub(super) const WRITABLE_BY_OTHERS: u32 = 0o022;
+
 /// Who may use an entry beside its owner and root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {

@@ -8,7 +8,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use super::access::Access;
+use super::access::{Access, WRITABLE_BY_OTHERS};
 use super::claim_error::{ClaimError, ClaimErrorKind as Kind};
 use super::file::{self, FileError};
 use super::inspection::{open_entry, read_record};
@@ -17,8 +17,6 @@ use super::{Description, Directory, Entry, InstanceId, InstanceRecord, entry, na
 
 /// How often an entry is tried anew that another process has removed meanwhile.
 const TRIES: u32 = 64;
-/// Permission bits with which others than the owner can write.
-const WRITABLE_BY_OTHERS: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 
 /// The options for publishing an instance.

@@ -9,12 +9,10 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use rustix::process::{getegid, geteuid, getgroups};
 
+use super::access::WRITABLE_BY_OTHERS;
 use super::file::{self, FileError};
 use super::{Flaw, FlawKind, InstanceId, InstanceRecord, Liveness, liveness, names};
 use crate::log::{BootLog, LogError};
-
-/// Permission bits with which others than the owner can write.
-const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 /// An instance that was found in the directory.
 ///
