@@ -41,8 +41,10 @@ macro_rules! counters {
         }
 
         /// The values of a console's counters. [`Display`](fmt::Display) prints one line for each
-        /// that is not zero.
+        /// that is not zero. There will be more of them: make one from
+        /// [`default`](Default::default).
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
         pub struct CounterValues {
             $($(#[$doc])+ pub $field: u64,)+
             /// Ended sessions, by [`EndReason::index`].

@@ -376,9 +376,9 @@ fn a_trickle_is_answered_at_the_looks() {
         std::thread::sleep(Duration::from_micros(100));
     }
     let answers = follower.join().unwrap();
-    // A look is 24 ms after the other. One may find nothing, if the guest stands still; then the next
+    // A look is 32 ms after the other. One may find nothing, if the guest stands still; then the next
     // byte is answered at once, and those behind it at the next look.
-    let looks = begin.elapsed().as_millis() / 24 + 2;
+    let looks = begin.elapsed().as_millis() / 32 + 2;
     assert!(u128::from(answers) <= 2 * looks, "{answers}, {looks} looks");
 }
 

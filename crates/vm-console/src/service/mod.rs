@@ -10,7 +10,7 @@
 //! | an event loop of another kind | [`Service::polled`]: one descriptor to watch |
 //!
 //! Output after a silence is sent at once. While output flows, the next of it waits for up to 4 ms, so
-//! that a byte costs no wakeup; less than 4 KiB of it waits for up to 24 ms, unless somebody has
+//! that a byte costs no wakeup; less than 4 KiB of it waits for up to 32 ms, unless somebody has
 //! typed in the last 100 ms or the log keeps less than 256 KiB.
 //!
 //! All consoles are served on that one thread. Four kinds of small threads do what could block it:

@@ -12,9 +12,9 @@ use super::timed_port::TimedPort;
 const INTERVAL: Duration = Duration::from_millis(4);
 
 /// The same for a little output that nobody's key has caused, in a log that holds far more than
-/// comes in this time. It is one frame of a film. Each look costs a write to a client, whatever it
-/// finds, so a thousand slow consoles keep the thread busy by their looks.
-const SLOW_INTERVAL: Duration = Duration::from_millis(24);
+/// comes in this time. It is two frames of a usual display. Each look costs a write to a client,
+/// whatever it finds, so a thousand slow consoles keep the thread busy by their looks.
+const SLOW_INTERVAL: Duration = Duration::from_millis(32);
 
 /// The same while nobody waits for output, and only its time is of interest.
 const REST: Duration = Duration::from_secs(1);
@@ -22,7 +22,7 @@ const REST: Duration = Duration::from_secs(1);
 /// From this many bytes between two looks on, it is much.
 const MUCH: u64 = 4096;
 
-/// The smallest tail of a log that is looked at slowly: 10 MB/s fill it from one look to the next.
+/// The smallest tail of a log that is looked at slowly: 8 MB/s fill it from one look to the next.
 const LARGE_TAIL: u64 = 256 << 10;
 
 /// How long after a key output may be the answer to it.
@@ -262,7 +262,7 @@ mod tests {
         flow.typed(NOW);
         assert_eq!(flow.next_deadline(), None);
         let slow = next_look(NOW, SLOW_INTERVAL);
-        for ago in (0..6).map(|looks| looks * INTERVAL) {
+        for ago in (0..8).map(|looks| looks * INTERVAL) {
             flow.look_again = Some(slow);
             flow.typed(slow.saturating_sub(ago + Duration::from_nanos(1)));
             assert_eq!(flow.next_deadline(), Some(slow.saturating_sub(ago)));
