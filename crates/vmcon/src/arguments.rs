@@ -97,7 +97,7 @@ impl Arguments {
     }
 }
 
-/// The first paragraph of an error; usage and hints follow it.
+/// The first paragraph of an error, and what clap thinks was meant. The usage is left out.
 fn cause(error: &clap::Error) -> String {
     /// Most bytes of a value, and of the whole, that are repeated.
     const VALUE: usize = 64;
@@ -108,13 +108,21 @@ fn cause(error: &clap::Error) -> String {
     {
         text = text.replace(given, &format!("{}...", printable(given, VALUE)));
     }
-    let lines = text
+    let (first, others) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let first = first.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    // As the standard library words it, which says nothing to whoever types.
+    let first = first
+        .replace("invalid digit found in string", "give a whole number")
+        .replace("number too large to fit in target type", "it is too large")
+        .replace("cannot parse integer from empty string", "give a number");
+    let first = printable(first.trim_start_matches("error: "), WHOLE);
+    let meant = others
         .lines()
-        .map(str::trim)
-        .take_while(|line| !line.is_empty());
-    let text = lines.collect::<Vec<_>>().join(" ");
-    let text = printable(text.trim_start_matches("error: "), WHOLE);
-    format!("{text}; --help lists what can be given")
+        .find_map(|line| line.trim().strip_prefix("tip: "));
+    match meant {
+        Some(meant) => format!("{first}; {}", printable(meant, WHOLE)),
+        None => format!("{first}; --help lists what can be given"),
+    }
 }
 
 impl Command {

@@ -14,8 +14,8 @@ use crate::held::{in_words, millis};
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
    0  done; or you left; or nobody reads the output any more
-   1  something failed that has no code of its own; log --grep: no line matches
-   2  the arguments are wrong
+   1  something failed that has no code of its own; log --grep, ls PATTERN: nothing matches
+   2  the arguments are wrong, or ask for a boot or an offset that is not there
    3  there is no such console
    4  its VMM is gone, or does not answer
    5  somebody else holds the console

@@ -84,7 +84,13 @@ impl Console {
                 FindError::NoSuchInstance { .. } | FindError::Directory(_) => Code::NoSuchConsole,
                 _ => Code::Damaged,
             };
-            Failure::new(code, error)
+            match error {
+                FindError::NoSuchInstance { .. } => {
+                    let text = format!("{error}; `vmcon ls` lists those that there are");
+                    Failure::new(code, text)
+                }
+                error => Failure::new(code, error),
+            }
         })
     }
 

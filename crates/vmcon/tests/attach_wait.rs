@@ -140,6 +140,11 @@ fn a_machine_that_is_off_is_waited_for() {
     let served = host.console_of("vm-7", config, LogConfig::default());
     let done = host.vmcon(&["attach", "vm-7"]);
     assert_eq!(done.code, 6, "{done:?}");
+    assert!(
+        done.stderr
+            .contains("`vmcon power start` starts it, --wait waits"),
+        "{done:?}"
+    );
     // What is printed after this begins is not from before.
     let (_vmcon, shown, _stdin) = wait(&host, &["--replay", "none"]);
     shown.wait_for("[waiting for vm-7 to start]\n");

@@ -71,7 +71,7 @@ fn a_stopped_a_gone_and_a_silent_one_are_told_apart() {
         "{listed:?}"
     );
     assert_eq!(lines(&host, &["ls", "ünï"]).len(), 2);
-    assert_eq!(lines(&host, &["ls", "vm-[12]"]).len(), 1);
+    assert_eq!(host.vmcon(&["ls", "vm-[12]"]).code, 1);
     assert_eq!(lines(&host, &["ls", "*-?"]).len(), 4);
 }
 
@@ -197,4 +197,50 @@ fn a_stopped_watch_gives_the_screen_back() {
     watching.signal(Signal::INT);
     watching.wait();
     terminal.output().wait_for_nth(LEAVE, 3);
+}
+
+#[test]
+fn a_pattern_that_matches_nothing_is_told() {
+    let host = Host::new();
+    let _served = host.console("vm-7");
+    let done = host.vmcon(&["ls", "nosuch"]);
+    let text = "vmcon: no instance matches \"nosuch\"\n";
+    assert_eq!((done.code, done.stderr.as_str()), (1, text));
+    assert_eq!(done.stdout, b"");
+    let done = host.vmcon(&["ls", "nosuch", "--json"]);
+    assert_eq!((done.code, done.stdout.trim_ascii()), (1, &b"[]"[..]));
+    let error: Value = serde_json::from_str(&done.stderr).unwrap();
+    assert_eq!(error["error"]["code"], "no_match");
+}
+
+#[test]
+fn wrong_arguments_are_told_with_what_to_give() {
+    let host = Host::new();
+    let served = host.console("vm-7");
+    served.print("hello\n");
+    for (arguments, text) in [
+        (
+            &["atach", "vm-7"][..],
+            "a similar subcommand exists: 'attach'",
+        ),
+        (
+            &["log", "vm-7", "--strat", "1"],
+            "a similar argument exists: '--start'",
+        ),
+        (&["log", "vm-7", "-n", "x"], "give a whole number"),
+        (
+            &["log", "vm-7", "--start", "x"],
+            "give an offset in bytes, or -BYTES before the end",
+        ),
+        (&["log", "vm-7", "--start", "99"], "the log ends at 6"),
+        (&["log", "vm-7", "--boot", "99"], "there was only one boot"),
+    ] {
+        let done = host.vmcon(arguments);
+        assert_eq!(done.code, 2, "{done:?}");
+        assert!(done.stderr.contains(text), "{done:?}");
+        assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
+    }
+    let done = host.vmcon(&["log", "vm-8"]);
+    assert_eq!(done.code, 3, "{done:?}");
+    assert!(done.stderr.contains("`vmcon ls` lists those"), "{done:?}");
 }

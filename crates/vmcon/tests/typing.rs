@@ -61,11 +61,17 @@ fn every_button_of_a_machine_can_be_pressed() {
     let buttons = Arc::new(Buttons::default());
     let mut config = ConsoleConfig::named("vm-7");
     config.power = Some(buttons.clone());
-    let _served = host.console_of("vm-7", config, LogConfig::default());
+    let served = host.console_of("vm-7", config, LogConfig::default());
     for action in ["stop", "start", "restart", "nmi"] {
         let done = host.vmcon(&["power", action, "vm-7"]);
         assert_eq!((done.code, done.stderr.as_str()), (0, ""));
     }
+    assert_eq!(buttons.pressed(), [1; 4]);
+    let _ada = holder(&served);
+    let done = host.vmcon(&["power", "stop", "vm-7"]);
+    assert_eq!(done.code, 7, "{done:?}");
+    let text = "vmcon: vm-7: not permitted while ada (";
+    assert!(done.stderr.starts_with(text), "{done:?}");
     assert_eq!(buttons.pressed(), [1; 4]);
 }
 

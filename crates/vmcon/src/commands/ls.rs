@@ -8,6 +8,7 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use super::Context;
+use crate::failure::{Code, Failure};
 use crate::output::{Stop, print, print_json, width};
 use look::Found;
 
@@ -35,7 +36,19 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<(), Stop> 
         }
     };
     match arguments.watch {
-        None => show(&look()?),
+        None => {
+            let found = look()?;
+            if let Some(pattern) = &arguments.pattern
+                && found.is_empty()
+            {
+                if arguments.json {
+                    show(&found)?;
+                }
+                let text = format!("no instance matches {pattern:?}");
+                return Err(Failure::new(Code::NoMatch, text).into());
+            }
+            show(&found)
+        }
         Some(every) if arguments.json || !io::stdout().is_terminal() => loop {
             show(&look()?)?;
             std::thread::sleep(every);

@@ -60,6 +60,6 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Stop> {
 pub(crate) fn user() -> String {
     let named = ["SUDO_USER", "USER", "LOGNAME"]
         .into_iter()
-        .find_map(|name| std::env::var(name).ok());
-    named.filter(|name| !name.is_empty()).unwrap_or_default()
+        .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
+    named.unwrap_or_default()
 }

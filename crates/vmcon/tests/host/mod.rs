@@ -74,6 +74,11 @@ impl Host {
         &self.path
     }
 
+    /// What the service does from now on.
+    pub fn audit(&self) -> vm_console::crossbeam_channel::Receiver<vm_console::audit::AuditEvent> {
+        self.service.audit()
+    }
+
     pub fn directory(&self) -> Directory {
         Directory::new(self.path())
     }

@@ -215,11 +215,17 @@ impl ServedConsole {
             return fail(ErrorCode::NotSupported, text);
         };
         let connection = self.connections.get(id).ok_or(GONE)?;
-        let elsewhere = self.session.holder().is_some() && connection.standing.lease().is_none();
         let admission = self.admission(connection.identity());
-        if elsewhere || !admission.permits(Right::Attach) {
-            let text = "not permitted while somebody else holds the console";
-            return fail(ErrorCode::NotPermitted, text);
+        if !admission.permits(Right::Attach) {
+            return fail(ErrorCode::NotPermitted, "not permitted");
+        }
+        if let Some(holder) = self.session.holder()
+            && connection.standing.lease().is_none()
+        {
+            let holder = holder.identity();
+            let text = format!("not permitted while {holder} holds the console");
+            let code = ErrorCode::NotPermitted;
+            return Ok(Some(ServerFrame::Error { code, text }));
         }
         let who = connection.identity().clone();
         self.console.counters.power_requests.add(1);

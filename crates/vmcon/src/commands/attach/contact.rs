@@ -174,7 +174,7 @@ impl Attempts {
                 Err(error) => {
                     let failure = console.refused(error, ADVICE);
                     if !self.plan.wait || !matches!(failure.code, Code::PoweredOff | Code::InUse) {
-                        return Err(failure);
+                        return Err(with_advice(failure));
                     }
                     self.begin_here(&mut client)
                         .map_err(|error| console.failed(error))?;
@@ -240,6 +240,14 @@ impl Attempts {
 
 fn is_powered(client: &mut ControlClient) -> bool {
     client.status().is_ok_and(|status| status.powered)
+}
+
+/// A machine that is off is not started by whoever only wants to look.
+fn with_advice(mut failure: Failure) -> Failure {
+    if failure.code == Code::PoweredOff {
+        failure.message += "; `vmcon power start` starts it, --wait waits, --read-only watches";
+    }
+    failure
 }
 
 const ADVICE: &str = "--force takes it, --read-only watches, --wait waits";

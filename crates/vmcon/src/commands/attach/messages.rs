@@ -56,14 +56,33 @@ pub(super) fn help(key: EscapeKey) -> String {
     )
 }
 
+/// How somebody who waits can leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WayOut {
+    /// As was told when the session began.
+    Known,
+    /// By Ctrl-C or an escape: there is no guest yet that Ctrl-C would be for.
+    Keys(EscapeKey),
+    /// There is no keyboard.
+    None,
+}
+
 /// Why nothing comes for now.
-pub(super) fn waiting(console: &str, why: &Failure, under_way: bool) -> String {
+pub(super) fn waiting(console: &str, why: &Failure, way_out: WayOut) -> String {
     let reason = match why.code {
-        Code::PoweredOff if under_way => format!("{console} is off; waiting for it to start"),
+        Code::PoweredOff if way_out == WayOut::Known => {
+            format!("{console} is off; waiting for it to start")
+        }
         Code::PoweredOff => format!("waiting for {console} to start"),
         _ => format!("waiting: {why}"),
     };
-    format!("[{reason}]")
+    match way_out {
+        WayOut::Keys(key @ EscapeKey(Some(_))) => {
+            format!("[{reason}; Ctrl-C or Enter {key} . leaves]")
+        }
+        WayOut::Keys(_) => format!("[{reason}; Ctrl-C leaves]"),
+        WayOut::Known | WayOut::None => format!("[{reason}]"),
+    }
 }
 
 /// Output that nobody will see here.

@@ -16,7 +16,7 @@ pub(super) fn boot(boots: &Boots, number: i64) -> Result<BootInfo, Failure> {
     let refuse = |why: &str| {
         let kept = kept(boots);
         Failure::new(
-            Code::Failed,
+            Code::Usage,
             format_args!("--boot {number}: {why}; kept: {kept}"),
         )
     };

@@ -35,13 +35,14 @@ pub(super) enum StartAt {
 }
 
 impl FromStr for StartAt {
-    type Err = std::num::ParseIntError;
+    type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.strip_prefix('-') {
+        let start = match text.strip_prefix('-') {
             Some(back) => back.parse().map(Self::Back),
             None => text.parse().map(Self::Offset),
-        }
+        };
+        start.map_err(|_| "give an offset in bytes, or -BYTES before the end")
     }
 }
 

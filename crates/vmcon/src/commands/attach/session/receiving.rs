@@ -6,7 +6,7 @@ use vm_console::protocol::{EndCode, Output, ServerFrame, SessionEnd};
 use super::{Flow, Phase, Session};
 use crate::commands::attach::contact::{Arrival, Contact, News};
 use crate::commands::attach::link::{Link, Received};
-use crate::commands::attach::messages;
+use crate::commands::attach::messages::{self, WayOut};
 use crate::commands::attach::questions::Question;
 use crate::commands::attach::terminal::Terminal;
 use crate::failure::{Code, Failure, of_end};
@@ -56,7 +56,9 @@ impl Session {
     fn heard(&mut self, news: News) -> Result<Flow, Stop> {
         match news {
             News::Waiting(why) => {
-                let text = messages::waiting(&self.console, &why, self.greeted);
+                // So that the keys that leave do so before the first session, too.
+                self.take_terminal()?;
+                let text = messages::waiting(&self.console, &why, self.way_out());
                 self.screen.tell(&text);
             }
             News::InUse(held) => {
@@ -88,6 +90,15 @@ impl Session {
         let due = self.dialogue.due();
         self.act(due);
         Ok(())
+    }
+
+    /// The keys that leave, for whoever waits and was not told of them yet.
+    fn way_out(&self) -> WayOut {
+        match (self.greeted, self.terminal.is_some()) {
+            (true, _) => WayOut::Known,
+            (false, true) => WayOut::Keys(self.escape),
+            (false, false) => WayOut::None,
+        }
     }
 
     fn take_terminal(&mut self) -> Result<(), Stop> {
@@ -164,7 +175,7 @@ impl Session {
             return Err(failure.into());
         }
         self.screen
-            .tell(&messages::waiting(&self.console, &failure, true));
+            .tell(&messages::waiting(&self.console, &failure, self.way_out()));
         self.contact()?;
         Ok(Flow::GoesOn)
     }

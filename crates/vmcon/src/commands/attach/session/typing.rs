@@ -48,8 +48,10 @@ impl Session {
     fn type_bytes(&mut self, bytes: &[u8]) -> Flow {
         match &mut self.phase {
             Phase::Attached(link) if !link.is_read_only() => link.type_bytes(bytes),
-            // The only way out while there are no escapes.
-            Phase::Contacting(_) if self.escape.0.is_none() && bytes.contains(&CONTROL_C) => {
+            // There was no guest yet that it would be for; or it is the only way out.
+            Phase::Contacting(_)
+                if (self.escape.0.is_none() || !self.greeted) && bytes.contains(&CONTROL_C) =>
+            {
                 return Flow::Over;
             }
             _ if self.keyboard.is_terminal() && !self.told_dropped => {
